@@ -1,0 +1,48 @@
+"""gunicorn settings of the five services: ``gunicorn -c python:common.web.gunicorn_conf <service>.wsgi:app``.
+
+app and chat are gateways: several processes of greenlets. A service that holds a model is one process with threads.
+PORT, HOST_BIND_ADDRESS and WEB_CONCURRENCY (workers of app and chat) come from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import multiprocess
+
+DEFAULT_PORTS = {"app": 5000, "chat": 5001, "gpt": 5002, "asr": 5003, "diarize": 5004}
+
+service = sys.argv[-1].partition(".")[0]
+_gateway = service in {"app", "chat"}
+
+bind = (
+    f"{os.environ.get('HOST_BIND_ADDRESS') or '127.0.0.1'}:{os.environ.get('PORT') or DEFAULT_PORTS.get(service, 5000)}"
+)
+worker_class = "gevent" if _gateway else "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY") or 2) if _gateway else 1
+threads = 1 if _gateway else 16
+worker_connections = 500
+timeout = 120  # of a worker that no longer beats, not of a request
+graceful_timeout = 6
+keepalive = 30
+accesslog = None  # common.web.factory logs each request, in JSON
+errorlog = "-"
+loglevel = "warning"
+proc_name = f"frigo-{service}"
+forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+
+_metrics = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+if workers > 1 and not _metrics:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"frigo-{service}-metrics-")
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget the gauges of a worker that is gone."""
+    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        for stale in Path(folder).glob(f"gauge_live*_{worker.pid}.db"):
+            stale.unlink(missing_ok=True)

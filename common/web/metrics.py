@@ -1,0 +1,59 @@
+"""Prometheus metrics: requests, latency and what is in flight, summed over a service's worker processes."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from flask import Flask, Response, g, request
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+REQUESTS = Counter("frigo_http_requests_total", "HTTP requests answered", ["service", "method", "route", "status"])
+LATENCY = Histogram(
+    "frigo_http_request_seconds",
+    "Seconds to the answer's headers",
+    ["service", "route"],
+    buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300),
+)
+IN_FLIGHT = Gauge("frigo_http_in_flight", "Requests being served", ["service"], multiprocess_mode="livesum")
+
+
+def _route() -> str:
+    return request.url_rule.rule if request.url_rule else "unmatched"
+
+
+def install(app: Flask, service: str) -> None:
+    """Count every request of `app` and serve ``/metrics``."""
+
+    @app.before_request
+    def _start() -> None:
+        g.started = time.perf_counter()
+        IN_FLIGHT.labels(service).inc()
+
+    @app.after_request
+    def _count(response: Response) -> Response:
+        REQUESTS.labels(service, request.method, _route(), response.status_code).inc()
+        LATENCY.labels(service, _route()).observe(time.perf_counter() - g.get("started", time.perf_counter()))
+        return response
+
+    @app.teardown_request
+    def _end(_error: BaseException | None) -> None:
+        if "started" in g:
+            IN_FLIGHT.labels(service).dec()
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        registry = REGISTRY
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
