@@ -19,9 +19,8 @@ DEFAULT_PORTS = {"app": 5000, "chat": 5001, "gpt": 5002, "asr": 5003, "diarize":
 service = sys.argv[-1].partition(".")[0]
 _gateway = service in {"app", "chat"}
 
-bind = (
-    f"{os.environ.get('HOST_BIND_ADDRESS') or '127.0.0.1'}:{os.environ.get('PORT') or DEFAULT_PORTS.get(service, 5000)}"
-)
+_port = os.environ.get("PORT") or DEFAULT_PORTS.get(service, 5000)
+bind = f"{os.environ.get('HOST_BIND_ADDRESS') or '127.0.0.1'}:{_port}"
 worker_class = "gevent" if _gateway else "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2) if _gateway else 1
 threads = 1 if _gateway else 16

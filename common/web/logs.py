@@ -1,4 +1,4 @@
-"""Logs: one JSON line per event, on stdout and, when LOG_DIR is set, in a rotating file. Never a body, never a secret."""
+"""Logs: one JSON line per event, on stdout and, with LOG_DIR, in a rotating file. Never a body, never a secret."""
 
 from __future__ import annotations
 
