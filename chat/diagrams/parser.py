@@ -51,7 +51,7 @@ class Verdict:
     unknown: Text | None = None  # why `valid` is None
 
 
-class _Gone(Exception):
+class _GoneError(Exception):
     """The process ended or closed its end."""
 
 
@@ -123,13 +123,14 @@ class MermaidParser:
                 self._stop()
                 log.warning("mermaid parser stopped: no answer in %s s", self._parse_timeout)
                 return Verdict(None, unknown=_("Le parseur Mermaid n'a pas répondu à temps sur ce diagramme."))
-            except _Gone:
+            except _GoneError:
                 self._stop()
                 log.warning("mermaid parser ended unexpectedly")
         return Verdict(None, unknown=_("Le parseur Mermaid s'est arrêté sur ce diagramme."))
 
     def _ask(self, text: str) -> dict[str, Any]:
-        assert self._line is not None
+        if self._line is None:
+            raise _GoneError
         self._asked += 1
         self._line.send({"id": self._asked, "text": text}, self._parse_timeout)
         deadline = time.monotonic() + self._parse_timeout
@@ -150,7 +151,7 @@ class MermaidParser:
             return reason
         try:
             self._start()
-        except (OSError, _Gone):  # TimeoutError is an OSError
+        except (OSError, _GoneError):  # TimeoutError is an OSError
             self._stop()
             self._start_failed_at = time.monotonic()
             log.exception("mermaid parser did not start")
@@ -192,17 +193,17 @@ class _Line:
         self._pending = bytearray()
 
     def send(self, message: dict[str, Any], timeout: float) -> None:
-        """Raises TimeoutError and _Gone."""
+        """Raises TimeoutError and _GoneError."""
         self._sock.settimeout(timeout)
         try:
             self._sock.sendall(json.dumps(message).encode() + b"\n")
         except TimeoutError:
             raise
         except OSError as gone:
-            raise _Gone from gone
+            raise _GoneError from gone
 
     def receive(self, deadline: float) -> dict[str, Any]:
-        """The next message; raises TimeoutError past the deadline (monotonic seconds) and _Gone at the end."""
+        """The next message; raises TimeoutError past the deadline (monotonic seconds) and _GoneError at the end."""
         while b"\n" not in self._pending:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -213,9 +214,9 @@ class _Line:
             except TimeoutError:
                 raise
             except OSError as gone:
-                raise _Gone from gone
+                raise _GoneError from gone
             if not chunk:
-                raise _Gone
+                raise _GoneError
             self._pending += chunk
         line, _newline, rest = bytes(self._pending).partition(b"\n")
         self._pending = bytearray(rest)

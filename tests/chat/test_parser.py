@@ -65,7 +65,8 @@ def test_a_valid_diagram_is_valid_and_its_kind_named(parser: MermaidParser, text
 )
 def test_the_refused_line_is_the_one_of_the_given_text(parser: MermaidParser, text: str, line: int) -> None:
     verdict = parser.check(text)
-    assert verdict.valid is False and verdict.kind == "flowchart"
+    assert verdict.valid is False
+    assert verdict.kind == "flowchart"
     assert verdict.problem is not None
     assert verdict.problem.line == line
     assert f"line {line}" in verdict.problem.message
@@ -76,7 +77,9 @@ def test_the_refused_line_is_the_one_of_the_given_text(parser: MermaidParser, te
 )
 def test_what_is_no_diagram_is_refused(parser: MermaidParser, text: str) -> None:
     verdict = parser.check(text)
-    assert verdict.valid is False and verdict.problem is not None and verdict.problem.message
+    assert verdict.valid is False
+    assert verdict.problem is not None
+    assert verdict.problem.message
 
 
 def test_messages_show_no_path_of_the_machine(parser: MermaidParser) -> None:
@@ -87,7 +90,8 @@ def test_messages_show_no_path_of_the_machine(parser: MermaidParser) -> None:
     ):
         verdict = parser.check(text)
         assert verdict.problem is not None
-        assert "node_modules" not in verdict.problem.message and ".mjs" not in verdict.problem.message
+        assert "node_modules" not in verdict.problem.message
+        assert ".mjs" not in verdict.problem.message
 
 
 def test_a_diagram_cannot_change_how_the_next_one_is_judged(parser: MermaidParser) -> None:
@@ -106,7 +110,9 @@ def test_odd_characters_reach_the_parser_whole(parser: MermaidParser) -> None:
 def test_a_text_over_the_limit_is_refused_without_being_sent() -> None:
     parser = MermaidParser(max_chars=1000)
     verdict = parser.check("flowchart TD\n" + "A-->B\n" * 500)
-    assert verdict.valid is False and verdict.problem is not None and "1000" in verdict.problem.message
+    assert verdict.valid is False
+    assert verdict.problem is not None
+    assert "1000" in verdict.problem.message
     assert parser.pid is None
 
 
@@ -158,7 +164,8 @@ def test_a_parser_that_hangs_is_stopped_and_its_verdict_is_unknown(tmp_path: Pat
     parser = MermaidParser(script=script, parse_timeout=0.5)
     began = time.monotonic()
     verdict = parser.check("flowchart TD")
-    assert verdict.valid is None and verdict.unknown is not None
+    assert verdict.valid is None
+    assert verdict.unknown is not None
     assert time.monotonic() - began < 20
     assert parser.pid is None
 
@@ -168,7 +175,8 @@ def test_a_parser_that_dies_on_a_diagram_leaves_it_unknown(tmp_path: Path) -> No
     script = _script(tmp_path, 'process.stdin.once("data", () => process.abort());')
     parser = MermaidParser(script=script)
     verdict = parser.check("flowchart TD")
-    assert verdict.valid is None and verdict.unknown is not None
+    assert verdict.valid is None
+    assert verdict.unknown is not None
     parser.close()
 
 
@@ -185,7 +193,8 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
 def test_without_the_npm_package_validity_is_unknown(tmp_path: Path) -> None:
     parser = MermaidParser(script=tmp_path / "validator.mjs")
     verdict = parser.check("flowchart TD\n A-->B")
-    assert verdict.valid is None and "npm ci" in str(verdict.unknown)
+    assert verdict.valid is None
+    assert "npm ci" in str(verdict.unknown)
 
 
 def test_without_node_validity_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
