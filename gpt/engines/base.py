@@ -1,0 +1,138 @@
+"""What every language engine is: text in as token ids, text out as deltas, its capabilities declared.
+
+An engine knows nothing of HTTP. It refuses with `ApiError` what it cannot do; callers check `capabilities` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypedDict
+
+from common.errors import ApiError
+from common.messages import _
+
+FinishReason = Literal["stop", "length"]
+ConstraintKind = Literal["json_schema", "json_object", "grammar", "regex", "choice"]
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an engine can honour with the model it holds."""
+
+    streaming: bool = True
+    chat_template: bool = False  # the model brings its own; without, `gpt.prompts` has a plain one
+    json_schema: bool = False
+    grammar: bool = False  # Lark, regular expressions and choices
+    logprobs: bool = False
+    penalties: bool = False  # presence, frequency
+    logit_bias: bool = False
+    images: bool = False
+    tools: bool = False
+
+
+class Message(TypedDict):
+    """One turn, its content already plain text."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """The answer's imposed form. `param` is the request's field it came from, named when it is refused."""
+
+    kind: ConstraintKind
+    value: Any
+    param: str
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt ready for the model.
+
+    `context_ids` are the ids before the answer that the answer's spacing depends on: the prompt's end for a
+    continuation, nothing for a new chat turn. `stops` end the answer without being asked for (plain chat template).
+    """
+
+    ids: list[int]
+    context_ids: list[int] = field(default_factory=list)
+    stops: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One generation. `temperature` 0 is greedy; `seed` None draws one; `max_tokens` counts sampled tokens."""
+
+    prompt: Prompt
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    constraint: Constraint | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: dict[int, float] = field(default_factory=dict)
+    logprobs: int | None = None  # how many alternatives to give beside each token; None: no logprobs
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """A token, its natural-log probability before temperature, and the likeliest alternatives (itself included)."""
+
+    token_id: int
+    text: str
+    raw: bytes
+    logprob: float
+    top: tuple[tuple[int, str, bytes, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Token counts of the tokenizer itself. The end-of-text token counts as sampled, as elsewhere in the field."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A piece of the answer; the last one has `finish_reason` and `usage`."""
+
+    text: str = ""
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+
+
+class Generation(Protocol):
+    """A running generation. `close` (any thread, any time) stops it within one token."""
+
+    def __iter__(self) -> Iterator[Delta]: ...
+    def close(self) -> None: ...
+
+
+def context_exceeded(tokens: int, context: int, param: str) -> ApiError:
+    """The 400 of a prompt that the model cannot hold, with both numbers."""
+    message = _("Ce modèle tient %(context)s tokens, la demande en fait %(tokens)s.", context=context, tokens=tokens)
+    return ApiError(400, "context_length_exceeded", message, param)
+
+
+class LanguageEngine(Protocol):
+    """A loaded model. Thread-safe: several generations run at once."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
+    @property
+    def context(self) -> int: ...  # tokens, prompt and answer together
+
+    def encode(self, text: str) -> Prompt: ...
+    def encode_ids(self, ids: Sequence[int]) -> Prompt: ...
+    def encode_chat(self, messages: Sequence[Message], options: Mapping[str, Any]) -> Prompt: ...
+    def decode(self, ids: Sequence[int]) -> str: ...
+    def generate(self, request: GenerationRequest) -> Generation: ...
+    def close(self) -> None: ...

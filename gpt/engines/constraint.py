@@ -1,0 +1,112 @@
+"""Constrained decoding with llguidance: a request's imposed form becomes a mask over the next token. No torch here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from llguidance import LLMatcher, LLTokenizer
+from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
+from numpy.typing import NDArray
+
+from common.errors import ApiError
+from common.messages import _
+from gpt.engines.base import Constraint
+
+_MAX_REASON = 300
+_NO_FREE_SPACE = {"whitespace_flexible": False}  # small models wander in free white space
+
+
+class TokenMask:
+    """The state of one constrained answer."""
+
+    def __init__(self, matcher: LLMatcher, vocabulary: int) -> None:
+        self._matcher = matcher
+        self._vocabulary = vocabulary
+        self._bits = allocate_token_bitmask(1, vocabulary)
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """Which ids may come next, one flag per id of the tokenizer."""
+        fill_next_token_bitmask(self._matcher, self._bits, 0)
+        self._check()
+        flags = np.unpackbits(self._bits.view(np.uint8), bitorder="little")[: self._vocabulary]
+        return flags.astype(np.bool_, copy=False).reshape(-1)
+
+    def forced(self) -> list[int]:
+        """The ids that can only come next, so that the model need not be asked."""
+        return list(self._matcher.compute_ff_tokens())
+
+    def accept(self, ids: Sequence[int]) -> None:
+        """Move on by `ids`."""
+        self._matcher.consume_tokens(list(ids))
+        self._check()
+
+    @property
+    def finished(self) -> bool:
+        """True when the form is complete and nothing more may come."""
+        return bool(self._matcher.is_stopped())
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            reason = _short(self._matcher.get_error())
+            raise ApiError(
+                500, "constraint_failed", _("La forme imposée n'a pas pu être suivie : %(reason)s", reason=reason)
+            )
+
+
+class Constrainer:
+    """Compiles constraints for one tokenizer. Built once per model (about a second for a large vocabulary)."""
+
+    def __init__(self, tokenizer_json: str, eos_ids: Sequence[int]) -> None:
+        self._tokenizer = LLTokenizer(tokenizer_json, eos_token=list(eos_ids) or None)
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes that `token` stands for."""
+        return bytes(self._tokenizer.decode_bytes([token]))
+
+    def start(self, constraint: Constraint) -> TokenMask:
+        """A fresh mask. Raises 400 with the compiler's reason when the schema or grammar is not usable."""
+        try:
+            grammar = _grammar(constraint)
+        except (ValueError, TypeError) as error:
+            raise _refused(constraint, str(error)) from error
+        matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
+        if matcher.is_error():
+            raise _refused(constraint, matcher.get_error())
+        return TokenMask(matcher, self._tokenizer.vocab_size)
+
+
+def _grammar(constraint: Constraint) -> Any:
+    """llguidance's form of the constraint. Raises ValueError or TypeError on a value of the wrong kind."""
+    value: Any = constraint.value
+    match constraint.kind:
+        case "json_schema":
+            if isinstance(value, str):
+                value = json.loads(value)
+            if not isinstance(value, dict):
+                raise TypeError("a JSON schema is an object")
+            return LLMatcher.grammar_from_json_schema(value, overrides=_NO_FREE_SPACE)
+        case "json_object":
+            return LLMatcher.grammar_from_json_schema({"type": "object"}, overrides=_NO_FREE_SPACE)
+        case "grammar":
+            return LLMatcher.grammar_from_lark(str(value))
+        case "regex":
+            return LLMatcher.grammar_from_regex(str(value))
+        case "choice":
+            if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
+                raise TypeError("choice is a list of non-empty strings")
+            return LLMatcher.grammar_from_lark(
+                "start: " + " | ".join(json.dumps(item, ensure_ascii=False) for item in value)
+            )
+
+
+def _refused(constraint: Constraint, reason: str) -> ApiError:
+    message = _("La forme demandée n'est pas utilisable : %(reason)s", reason=_short(reason))
+    return ApiError(400, "invalid_constraint", message, constraint.param)
+
+
+def _short(reason: str) -> str:
+    line = " ".join(reason.split())
+    return line if len(line) <= _MAX_REASON else line[: _MAX_REASON - 1] + "…"

@@ -1,0 +1,145 @@
+"""The universal engine: any decoder that transformers knows, on CPU or CUDA."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from collections.abc import Sequence as Seq
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateError
+
+from common.errors import ApiError
+from common.messages import _
+from gpt.engines.base import Capabilities, GenerationRequest, Message, Prompt, context_exceeded
+from gpt.engines.constraint import Constrainer, TokenMask
+from gpt.engines.transformers.scheduler import Scheduler
+from gpt.engines.transformers.sequence import Sequence, Vocabulary
+from gpt.engines.transformers.weights import load_weights
+from gpt.prompts import PLAIN_STOPS, plain_chat
+
+
+class TransformersEngine:
+    """One Hugging Face folder in memory."""
+
+    name = "transformers"
+
+    def __init__(self, folder: Path, *, use_gpu: bool = True) -> None:
+        weights = load_weights(folder, use_gpu=use_gpu)
+        self._tokenizer: Any = weights.tokenizer
+        # an option of the template may not pass for one of transformers' own (chat_template, tokenizer_kwargs…)
+        self._reserved = frozenset(inspect.signature(self._tokenizer.apply_chat_template).parameters)
+        self._vocabulary_size = int(weights.model.get_output_embeddings().weight.shape[0])
+        self._vocabulary = Vocabulary(
+            eos_ids=weights.eos_ids,
+            special_ids=frozenset(weights.tokenizer.all_special_ids) | _special_added(weights.tokenizer),
+            decode=self._plain_decode,
+            token_bytes=self._token_bytes,
+        )
+        self.context = weights.context
+        self._longest = max(len(token) for token in weights.tokenizer.get_vocab())
+        self.parameters = weights.parameters
+        self.device = weights.device.type
+        fast = bool(weights.tokenizer.is_fast)
+        self.capabilities = Capabilities(
+            chat_template=bool(weights.tokenizer.chat_template),
+            json_schema=fast,
+            grammar=fast,
+            logprobs=True,
+            penalties=True,
+            logit_bias=True,
+        )
+        self._constrainer = _constrainer(weights.tokenizer, weights.eos_ids) if fast else None
+        self._scheduler = Scheduler(weights.model, weights.device, weights.threads)
+
+    def encode(self, text: str) -> Prompt:
+        """A text to continue, begun as the tokenizer begins a text (BOS where the model has one)."""
+        self._refuse_endless(text, "prompt")
+        ids = list(self._tokenizer.encode(text, add_special_tokens=True))
+        return self.encode_ids(ids)
+
+    def encode_ids(self, ids: Seq[int]) -> Prompt:
+        """Token ids to continue. Raises 400 when one is outside the vocabulary or there is none to start from."""
+        ids = list(ids) or self._beginning()
+        wrong = next((i for i in ids if not 0 <= i < self._vocabulary_size), None)
+        if wrong is not None:
+            message = _(
+                "L'identifiant %(id)s n'est pas dans le vocabulaire (%(size)s).", id=wrong, size=self._vocabulary_size
+            )
+            raise ApiError(400, "invalid_value", message, "prompt")
+        return Prompt(ids, context_ids=ids)
+
+    def encode_chat(self, messages: Seq[Message], options: Mapping[str, Any]) -> Prompt:
+        """A conversation, ready for the assistant's next turn. Raises 400 when the model's template refuses it."""
+        self._refuse_endless("".join(m["content"] for m in messages), "messages")
+        if not self.capabilities.chat_template:
+            prompt = self.encode(plain_chat(messages))
+            return Prompt(prompt.ids, stops=PLAIN_STOPS)
+        try:
+            own = {name: value for name, value in options.items() if name not in self._reserved}
+            text = self._tokenizer.apply_chat_template(
+                list(messages), tokenize=False, add_generation_prompt=True, **own
+            )
+        except TemplateError as error:
+            reason = str(error)[:300]
+            message = _("Le gabarit de conversation de ce modèle refuse ces messages : %(reason)s", reason=reason)
+            raise ApiError(400, "invalid_messages", message, "messages") from error
+        return Prompt(list(self._tokenizer.encode(text, add_special_tokens=False)))
+
+    def decode(self, ids: Seq[int]) -> str:
+        """The text of `ids`, special tokens left out."""
+        return self._plain_decode(list(ids))
+
+    def generate(self, request: GenerationRequest) -> Sequence:
+        """Queue a generation. Raises 400 on a constraint that cannot be compiled, 503 when the queue is full."""
+        unknown = next((i for i in request.logit_bias if not 0 <= i < self._vocabulary_size), None)
+        if unknown is not None:
+            message = _(
+                "L'identifiant %(id)s n'est pas dans le vocabulaire (%(size)s).", id=unknown, size=self._vocabulary_size
+            )
+            raise ApiError(400, "invalid_value", message, "logit_bias")
+        sequence = Sequence(request, self._vocabulary, self._mask(request))
+        self._scheduler.submit(sequence)
+        return sequence
+
+    def close(self) -> None:
+        """Free the model."""
+        self._scheduler.close()
+
+    def _mask(self, request: GenerationRequest) -> TokenMask | None:
+        if request.constraint is None:
+            return None
+        if self._constrainer is None:
+            message = _("Le tokenizer de ce modèle ne permet pas d'imposer une forme à la réponse.")
+            raise ApiError(400, "unsupported_parameter", message, request.constraint.param)
+        return self._constrainer.start(request.constraint)
+
+    def _refuse_endless(self, text: str, param: str) -> None:
+        """Spare the tokenizer a text that cannot fit: a token stands for `_longest` characters at most."""
+        if len(text) > self._longest * self.context:
+            raise context_exceeded(len(text) // self._longest, self.context, param)
+
+    def _beginning(self) -> list[int]:
+        """What an empty prompt starts from: BOS, or the end-of-text token that models without one were trained on."""
+        for token in (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id):
+            if token is not None:
+                return [int(token)]
+        raise ApiError(400, "invalid_value", _("Ce modèle ne peut pas commencer sans texte."), "prompt")
+
+    def _plain_decode(self, ids: list[int]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _token_bytes(self, token: int) -> bytes:
+        if self._constrainer is not None:
+            return self._constrainer.token_bytes(token)
+        return self._plain_decode([token]).encode()
+
+
+def _special_added(tokenizer: Any) -> frozenset[int]:
+    """Added tokens marked special that `all_special_ids` does not list (end-of-turn marks of chat models)."""
+    return frozenset(int(i) for i, token in tokenizer.added_tokens_decoder.items() if token.special)
+
+
+def _constrainer(tokenizer: Any, eos_ids: frozenset[int]) -> Constrainer:
+    return Constrainer(tokenizer.backend_tokenizer.to_str(), sorted(eos_ids))

@@ -1,0 +1,154 @@
+"""One generation inside the transformers engine: its cache, its sampled tokens, and what it hands to its reader."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gpt.engines.base import Delta, FinishReason, GenerationRequest, TokenLogprob, Usage
+from gpt.engines.constraint import TokenMask
+from gpt.engines.detokenize import Detokenizer
+from gpt.engines.stops import StopCutter
+from gpt.engines.transformers.sampling import Sampler
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a sequence needs of the tokenizer. `decode` leaves special tokens out."""
+
+    eos_ids: frozenset[int]
+    special_ids: frozenset[int]
+    decode: Callable[[list[int]], str]
+    token_bytes: Callable[[int], bytes]
+
+
+class Sequence:
+    """Fed by the scheduler's thread with logits, read by the request's thread as deltas."""
+
+    def __init__(self, request: GenerationRequest, vocabulary: Vocabulary, mask: TokenMask | None) -> None:
+        self.request = request
+        self.cache: Any = None  # the scheduler's key-value cache
+        self.pending = list(request.prompt.ids)  # ids that the cache does not hold yet
+        self.finished = False
+        self._vocabulary = vocabulary
+        self._mask = mask
+        self._sampler = Sampler(request, mask)
+        self._text = Detokenizer(vocabulary.decode, vocabulary.special_ids, request.prompt.context_ids)
+        self._stops = StopCutter((*request.stop, *request.prompt.stops))
+        self._sampled = 0
+        self._out: queue.SimpleQueue[Delta | Exception] = queue.SimpleQueue()
+        self._cancelled = threading.Event()
+
+    # the reader's side
+
+    def __iter__(self) -> Iterator[Delta]:
+        while True:
+            item = self._out.get()
+            if isinstance(item, Exception):
+                raise item
+            yield item
+            if item.finish_reason is not None:
+                return
+
+    def close(self) -> None:
+        """The reader has left: nothing more is computed for it."""
+        self._cancelled.set()
+        self._out.put(self._last("", (), (), "stop"))  # wakes a reader that another thread closes
+
+    # the scheduler's side
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def begin(self) -> None:
+        """Before the first step: nothing to sample at all, or a beginning that the constraint forces."""
+        if self.request.max_tokens <= 0:
+            self._end("", (), (), "length")
+        elif self._mask is not None:
+            forced = self._mask.forced()
+            if forced:
+                self._take(forced, ())
+
+    def feed(self, logits: torch.Tensor) -> None:
+        """Sample the next token from the logits after the last id fed."""
+        shaped = self._sampler.shape(logits)
+        token = self._sampler.draw(shaped)
+        logprobs = (self._logprob(shaped, token),) if self.request.logprobs is not None else ()
+        if token in self._vocabulary.eos_ids:
+            self._sampled += 1
+            self._end("", (token,), logprobs, "stop")
+            return
+        ids = [token]
+        if self._mask is not None:
+            self._mask.accept(ids)
+            if self.request.logprobs is None:  # a forced token has no logits to report
+                ids += self._mask.forced()
+                self._mask.accept(ids[1:])
+            self._take(ids, logprobs, accepted=True)
+        else:
+            self._take(ids, logprobs)
+
+    def fail(self, error: Exception) -> None:
+        """Hand `error` to the reader."""
+        self.finished = True
+        self._out.put(error)
+
+    def _take(self, ids: list[int], logprobs: tuple[TokenLogprob, ...], *, accepted: bool = False) -> None:
+        room = self.request.max_tokens - self._sampled
+        if self._mask is not None and not accepted:
+            self._mask.accept(ids)
+        whole = len(ids) <= room
+        ids = ids[:room]
+        self._sampled += len(ids)
+        self._sampler.count(ids)
+        self.pending.extend(ids)
+        text = self._stops.push(self._text.push(ids))
+        if self._stops.stopped:
+            self._end(text, tuple(ids), logprobs, "stop", cut=True)
+        elif whole and self._mask is not None and self._mask.finished:
+            self._end(text, tuple(ids), logprobs, "stop")
+        elif self._sampled >= self.request.max_tokens:
+            self._end(text, tuple(ids), logprobs, "length")
+        else:
+            self._out.put(Delta(text, tuple(ids), logprobs))
+
+    def _end(
+        self,
+        text: str,
+        ids: tuple[int, ...],
+        logprobs: tuple[TokenLogprob, ...],
+        reason: FinishReason,
+        *,
+        cut: bool = False,
+    ) -> None:
+        self.finished = True
+        if not cut:
+            text += self._stops.push(self._text.flush())
+            if self._stops.stopped:
+                reason = "stop"
+            text += self._stops.flush()
+        self._out.put(self._last(text, ids, logprobs, reason))
+
+    def _last(self, text: str, ids: tuple[int, ...], logprobs: tuple[TokenLogprob, ...], reason: FinishReason) -> Delta:
+        usage = Usage(len(self.request.prompt.ids), self._sampled)
+        return Delta(text, ids, logprobs, reason, usage)
+
+    def _logprob(self, logits: torch.Tensor, token: int) -> TokenLogprob:
+        values = torch.log_softmax(logits, dim=-1)
+        best = torch.topk(values, min(self.request.logprobs or 0, values.shape[0]))
+        top = tuple(
+            (int(i), *self._piece(int(i)), float(v))
+            for i, v in zip(best.indices, best.values, strict=True)
+            if v != float("-inf")
+        )
+        return TokenLogprob(token, *self._piece(token), float(values[token]), top)
+
+    def _piece(self, token: int) -> tuple[str, bytes]:
+        raw = self._vocabulary.token_bytes(token)
+        return raw.decode("utf-8", errors="replace"), raw

@@ -1,0 +1,114 @@
+"""Opens a Hugging Face folder: safetensors only, no remote code, nothing fetched."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch starts OpenMP: two engines on the same cores
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from common.errors import ApiError
+from common.messages import _
+from gpt.engines.cpu import has_fast_bf16, usable_cpus
+
+_SMALL_PARAMETERS = 100_000_000  # below, float32 costs little memory and spares conversions
+_ONE_THREAD_PARAMETERS = 30_000_000  # below, waking a second thread costs more than it computes
+transformers.utils.logging.disable_progress_bar()
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A model in memory with what goes with it."""
+
+    model: Any
+    tokenizer: Any
+    device: torch.device
+    eos_ids: frozenset[int]
+    context: int
+    parameters: int
+    threads: int  # CPU threads that are worth using for one step
+
+
+def load_weights(folder: Path, *, use_gpu: bool) -> Weights:
+    """Load `folder`. Raises 422 with the reason when it holds nothing that can be loaded safely."""
+    if not any(folder.glob("*.safetensors")):
+        raise ApiError(
+            422, "no_safetensors", _("Ce modèle n'a pas de poids au format safetensors, seul format accepté.")
+        )
+    torch.set_num_threads(usable_cpus())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    device = torch.device("cuda" if use_gpu and torch.cuda.is_available() else "cpu")
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=_dtype(folder, config, device), use_safetensors=True, **options
+        )
+    except (ValueError, KeyError, OSError, ImportError, RuntimeError) as error:
+        family = config.get("model_type", "?")
+        message = _(
+            "Ce modèle (%(family)s) n'a pas pu être chargé : %(reason)s", family=family, reason=_reason(error, folder)
+        )
+        raise ApiError(422, "model_unusable", message) from error
+    model = model.to(device).eval()
+    parameters = sum(p.numel() for p in model.parameters())
+    return Weights(
+        model=model,
+        tokenizer=tokenizer,
+        device=device,
+        eos_ids=_eos_ids(model, tokenizer),
+        context=_context(model.config, tokenizer),
+        parameters=parameters,
+        threads=1 if parameters < _ONE_THREAD_PARAMETERS else usable_cpus(),
+    )
+
+
+def _dtype(folder: Path, config: dict[str, Any], device: torch.device) -> torch.dtype:
+    """The loading precision: what is stored on a GPU; on a CPU float32 when small or when bfloat16 is not native."""
+    stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    declared = config.get("dtype") or config.get("torch_dtype") or "float32"
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    small = stored <= _SMALL_PARAMETERS * (4 if declared == "float32" else 2)
+    return torch.float32 if small or not has_fast_bf16() else torch.bfloat16
+
+
+def _eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Every id that ends an answer, from the generation config, the model's and the tokenizer's."""
+    found: set[int] = set()
+    generation = getattr(model, "generation_config", None)
+    for value in (
+        getattr(generation, "eos_token_id", None),
+        getattr(model.config, "eos_token_id", None),
+        tokenizer.eos_token_id,
+    ):
+        if isinstance(value, int):
+            found.add(value)
+        elif isinstance(value, list):
+            found.update(value)
+    return frozenset(found)
+
+
+def _context(config: Any, tokenizer: Any) -> int:
+    """Tokens the model can hold: the smaller of what the config and the tokenizer say."""
+    text_config = config.get_text_config()
+    limits = [
+        getattr(text_config, "max_position_embeddings", None),
+        getattr(text_config, "n_positions", None),
+        getattr(tokenizer, "model_max_length", None),
+    ]
+    known = [limit for limit in limits if isinstance(limit, int) and 0 < limit < 10**8]
+    return min(known) if known else 2048
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    """The error's first line, without this machine's paths."""
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return text.replace(str(folder), folder.name)[:300]

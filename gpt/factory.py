@@ -1,0 +1,45 @@
+"""Assembles gpt: settings → catalogue → registry → routes."""
+
+from __future__ import annotations
+
+from flask_openapi import OpenAPI
+
+from common.models.hub import Hub
+from common.models.registry import Registry
+from common.models.routes import models_blueprint
+from common.web.auth import service_only
+from common.web.factory import create_service
+from gpt.choose import choose, load_models
+from gpt.engines.base import LanguageEngine
+from gpt.ia_service import IaService
+from gpt.loader import GptLoader
+from gpt.routes.completions import completions_blueprint
+from gpt.routes.models import openai_models_blueprint
+from gpt.settings import GptSettings
+
+
+def create_registry(settings: GptSettings) -> Registry[LanguageEngine]:
+    """The models gpt knows, nothing loaded yet. Raises `SettingsError` when IA_MODEL names nothing."""
+    catalogue = load_models()
+    selection = choose(settings, catalogue)
+    token = settings.huggingface_token
+    hub = Hub(
+        cache_dir=settings.cache_dir,
+        endpoint=settings.hf_endpoint,
+        token=token.get_secret_value() if token else None,
+        offline=settings.hf_hub_offline,
+    )
+    return Registry(catalogue, GptLoader(hub, use_gpu=settings.ia_use_gpu), selection)
+
+
+def create_app(settings: GptSettings, registry: Registry[LanguageEngine] | None = None) -> OpenAPI:
+    """The service. The chosen model starts loading in the background, unless `registry` is given."""
+    if registry is None:
+        registry = create_registry(settings)
+        registry.start()
+    app = create_service("gpt", settings, ready=registry.ready)
+    app.before_request(service_only(settings))
+    app.register_api(completions_blueprint(IaService(registry)))
+    app.register_api(openai_models_blueprint(registry))
+    app.register_api(models_blueprint(registry))
+    return app

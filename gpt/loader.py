@@ -1,0 +1,89 @@
+"""How gpt fetches, measures and opens its models: what the registry asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from common.errors import ApiError
+from common.messages import Text, _
+from common.models.catalogue import ModelEntry
+from common.models.hub import Hub
+from gpt.engines.base import LanguageEngine
+from gpt.folders import FolderFacts, describe, whole
+
+RUNTIME_BYTES = 400 * 2**20  # torch and transformers once imported (measured: 380 MB)
+_KV_TOKENS = 4096  # tokens of cache counted in the estimate, or the context when it is shorter
+_SMALL_PARAMETERS = 100_000_000  # loaded in float32, as gpt.engines.transformers.weights does
+
+
+class GptLoader:
+    """Loader of language models."""
+
+    def __init__(self, hub: Hub, *, use_gpu: bool) -> None:
+        self._hub = hub
+        self._use_gpu = use_gpu
+
+    def folder(self, entry: ModelEntry) -> Path | None:
+        """Where the entry's files are, or None when they are not all here."""
+        if entry.path is not None:
+            return entry.path if whole(entry.path) else None
+        found = self._hub.find(entry.hub_id, entry.revision) if entry.hub_id else None
+        return found if found is not None and whole(found) else None
+
+    def downloaded(self, entry: ModelEntry) -> bool:
+        """True when the files are here, whole."""
+        return self.folder(entry) is not None
+
+    def download(self, entry: ModelEntry, progress: Callable[[int, int], None]) -> None:
+        """Fetch the files from the hub. Raises `ApiError` with the reason and the remedy."""
+        if entry.hub_id is None:
+            message = _("Le dossier du modèle %(model)s est absent ou incomplet.", model=entry.key)
+            raise ApiError(422, "model_unusable", message, "model")
+        self._hub.download(entry.hub_id, entry.revision, progress)
+
+    def load(self, entry: ModelEntry) -> LanguageEngine:
+        """Open the model. torch is imported here, not before."""
+        folder = self.folder(entry)
+        if folder is None:
+            message = _("Les fichiers du modèle %(model)s sont absents ou incomplets.", model=entry.key)
+            raise ApiError(422, "model_unusable", message, "model")
+        from gpt.engines.transformers.engine import TransformersEngine
+
+        return TransformersEngine(folder, use_gpu=self._use_gpu)
+
+    def need_bytes(self, entry: ModelEntry) -> int | None:
+        """Weights at the loading precision, cache and runtime; None when nothing is known of the model."""
+        folder = self.folder(entry)
+        facts = describe(folder) if folder is not None else None
+        parameters = facts.parameters if facts else entry.parameters
+        if not parameters:
+            return None
+        width = 4 if parameters <= _SMALL_PARAMETERS else 2
+        return parameters * width + _cache_bytes(facts, parameters, width) + RUNTIME_BYTES
+
+    def unfit(self, entry: ModelEntry) -> Text | None:
+        """Why the machine's free memory cannot hold the model, or None."""
+        need = self.need_bytes(entry)
+        available = psutil.virtual_memory().available
+        if need is None or need <= available:
+            return None
+        return _(
+            "%(model)s demande environ %(need)s Go de mémoire, il en reste %(available)s.",
+            model=entry.key,
+            need=_gigabytes(need),
+            available=_gigabytes(available),
+        )
+
+
+def _cache_bytes(facts: FolderFacts | None, parameters: int, width: int) -> int:
+    """Key-value cache of one full conversation; a tenth of the weights when the shape is not known yet."""
+    if facts is None:
+        return parameters * width // 10
+    return facts.kv_values_per_token * width * min(facts.context or _KV_TOKENS, _KV_TOKENS)
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f}".replace(".", ",")

@@ -1,0 +1,48 @@
+"""gpt's variables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
+
+from common.settings import ServiceSettings
+
+ENGINES = ("auto", "transformers")
+
+
+class GptSettings(ServiceSettings):
+    """What gpt reads from the environment; each field is the variable of the same name in capitals."""
+
+    port: int = Field(default=5002, ge=1, le=65535)
+    ia_model: str = Field(default="auto", description="Clé, alias, identifiant du hub, dossier local, ou auto.")
+    ia_engine: str = Field(default="auto", description="auto ou transformers.")
+    ia_use_gpu: bool = Field(default=True, description="Utiliser un GPU NVIDIA s'il y en a un.")
+    hf_home: Path | None = Field(default=None, description="Dossier de Hugging Face (le cache est dans hub/).")
+    model_cache_dir: Path | None = Field(default=None, description="Dossier des modèles téléchargés ; l'emporte.")
+    hf_endpoint: str | None = Field(default=None, description="Adresse du hub de modèles.")
+    hf_hub_offline: bool = Field(default=False, description="Ne jamais joindre le hub.")
+    huggingface_token: SecretStr | None = Field(default=None, description="Jeton du hub (ou HUGGINGFACE_TOKEN_FILE).")
+
+    @field_validator("ia_engine")
+    @classmethod
+    def _known_engine(cls, value: str) -> str:
+        if value.lower() not in ENGINES:
+            raise ValueError(f"moteur inconnu « {value} » ; attendu : {', '.join(ENGINES)}")
+        return value.lower()
+
+    @field_validator("hf_endpoint")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("une adresse http:// ou https:// est attendue")
+        return value.rstrip("/") if value else value
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where downloaded models are: MODEL_CACHE_DIR, else HF_HOME/hub, else Hugging Face's usual folder."""
+        if self.model_cache_dir is not None:
+            return self.model_cache_dir
+        home = self.hf_home or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
+        return home / "hub"
