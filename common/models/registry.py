@@ -104,8 +104,11 @@ class Registry(Generic[E]):
                 slot.state = "downloaded"
 
     def start(self) -> None:
-        """Begin to load the chosen model; returns at once."""
-        self.load(self.selection.chosen)
+        """Begin to load the chosen model; returns at once. One that cannot fit leaves the service up, saying so."""
+        try:
+            self.load(self.selection.chosen)
+        except ApiError as error:
+            self._fail(self._slot(self.selection.chosen), error.message)
 
     # --- use -------------------------------------------------------------------------------------------------
 
@@ -178,8 +181,13 @@ class Registry(Generic[E]):
         return self._begin(slot, {"idle", "error"}, "downloading", self._run_download)
 
     def load(self, name: str) -> dict[str, Any]:
-        """Load a model in the background, after fetching it if need be; its status at once."""
+        """Load a model in the background, after fetching it if need be; its status at once.
+
+        Raises `ApiError` 507 `model_does_not_fit` before the first byte of a model this machine can't run.
+        """
         slot = self._slot(name)
+        if slot.state in {"idle", "downloaded", "error"} and (reason := self._loader.unfit(slot.entry)) is not None:
+            raise ApiError(507, "model_does_not_fit", reason, "model")
         first: State = "loading" if self._loader.downloaded(slot.entry) else "downloading"
         return self._begin(slot, {"idle", "downloaded", "error"}, first, self._run_load)
 

@@ -160,13 +160,24 @@ def test_a_failure_is_a_state_with_its_reason(
     until(registry, "mini", "ready")
 
 
-def test_what_does_not_fit_is_refused_before_loading(registry: Registry[FakeEngine], loader: FakeLoader) -> None:
-    registry.load("huge")
-    until(registry, "huge", "error")
+def test_what_does_not_fit_is_refused_before_its_first_byte(registry: Registry[FakeEngine], loader: FakeLoader) -> None:
+    for ask in (lambda: registry.load("huge"), lambda: registry.use("huge").__enter__()):
+        with pytest.raises(ApiError) as refused:
+            ask()
+        assert (refused.value.status, refused.value.code) == (507, "model_does_not_fit")
+    assert "huge" not in loader.here
+    assert registry.state("huge") == "idle"
     assert loader.engines == []
     status = registry.status("huge")
     assert status["fits"] is False
     assert status["reason"] == "trop grand"
+
+
+def test_a_chosen_model_that_does_not_fit_leaves_the_service_up(loader: FakeLoader) -> None:
+    registry: Registry[FakeEngine] = Registry(Catalogue([entry("huge")]), loader, Selection("huge", _("demandé")))
+    registry.start()
+    assert registry.ready() == {"model": "error"}
+    assert registry.status("huge")["error"] == "trop grand"
 
 
 def test_events_follow_the_states(registry: Registry[FakeEngine]) -> None:
