@@ -1,0 +1,127 @@
+import { errorFrom, RequestError, send } from "./api";
+import { readEvents } from "./sse";
+import type { Usage } from "./types";
+
+export interface ChatTurn {
+  role: "user" | "assistant";
+  content: string;
+}
+
+export interface CompletionPart {
+  text?: string;
+  model?: string;
+  usage?: Usage;
+  finish?: string;
+}
+
+interface Chunk {
+  model?: string;
+  choices?: { delta?: { content?: string | null }; finish_reason?: string | null }[];
+  usage?: Usage | null;
+  error?: unknown;
+}
+
+export const authorization = (key: string | null): Record<string, string> => (key ? { Authorization: `Bearer ${key}` } : {});
+
+/** What one `data:` of a completion stream says; an error inside of the stream is thrown. Null for [DONE]. */
+export function parseChunk(data: string): CompletionPart | null {
+  if (data.trim() === "[DONE]") return null;
+  const chunk = JSON.parse(data) as Chunk;
+  if (chunk.error) throw errorFrom(500, data, null);
+  const choice = chunk.choices?.[0];
+  const part: CompletionPart = {};
+  if (choice?.delta?.content) part.text = choice.delta.content;
+  if (choice?.finish_reason) part.finish = choice.finish_reason;
+  if (chunk.model) part.model = chunk.model;
+  if (chunk.usage) part.usage = chunk.usage;
+  return part;
+}
+
+/** Stream a chat completion from the gateway, part by part. */
+export async function* streamCompletion(
+  model: string,
+  messages: ChatTurn[],
+  key: string | null,
+  signal: AbortSignal,
+): AsyncGenerator<CompletionPart> {
+  const response = await send("/v1/chat/completions", {
+    method: "POST",
+    headers: authorization(key),
+    signal,
+    json: { model, messages, stream: true, stream_options: { include_usage: true } },
+  });
+  if (!response.body) throw new RequestError(response.status, "bad_answer", "");
+  for await (const { data } of readEvents(response.body)) {
+    const part = parseChunk(data);
+    if (part === null) return;
+    yield part;
+  }
+}
+
+export interface Wait {
+  reason: "model" | "service";
+  name: string;
+  state: string;
+  seconds: number;
+  progress: number | null;
+}
+
+const WAITABLE = new Set(["model_not_ready", "peer_unavailable"]);
+const PATIENCE_MS = 15 * 60_000;
+const MAX_WAIT_S = 20;
+
+/** How long to wait, and for what, after an error that passes by itself; null for one that does not. */
+export function waitFor(error: unknown): Wait | null {
+  if (!(error instanceof RequestError) || error.status !== 503 || !WAITABLE.has(error.code)) return null;
+  const seconds = Math.min(MAX_WAIT_S, Math.max(1, Math.ceil(error.retryAfter ?? 3)));
+  if (error.code === "peer_unavailable") {
+    return { reason: "service", name: String(error.details["service"] ?? ""), state: "", seconds, progress: null };
+  }
+  const model = (error.details["model"] ?? {}) as { key?: string; state?: string; bytes_done?: number; bytes_total?: number };
+  const progress = model.bytes_total ? (model.bytes_done ?? 0) / model.bytes_total : null;
+  return { reason: "model", name: model.key ?? "", state: model.state ?? "", seconds, progress };
+}
+
+/**
+ * Run `attempt` until it works, fails for good, or patience ends. `onWait` is told the seconds left, each second,
+ * then null when it tries again. An attempt that already said something (`started`) is not made twice.
+ */
+export async function withPatience<T>(
+  attempt: () => Promise<T>,
+  onWait: (wait: Wait | null) => void,
+  signal: AbortSignal,
+  started: () => boolean = () => false,
+): Promise<T> {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const wait = waitFor(error);
+      if (!wait || started() || Date.now() > deadline) throw error;
+      for (let seconds = wait.seconds; seconds > 0; seconds -= 1) {
+        onWait({ ...wait, seconds });
+        await pause(1000, signal);
+      }
+      onWait(null);
+    }
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(new DOMException("aborted", "AbortError"));
+    };
+    if (signal.aborted) {
+      reject(new DOMException("aborted", "AbortError"));
+      return;
+    }
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal.addEventListener("abort", stop, { once: true });
+  });
+}

@@ -1,0 +1,83 @@
+import type { Mermaid } from "mermaid";
+import { saveText } from "./download";
+
+/**
+ * Mermaid, loaded on first use (it weighs more than the rest of the page), one drawing at a time since its
+ * configuration is global. securityLevel "strict": labels are text, links and scripts are dropped.
+ */
+
+let loading: Promise<Mermaid> | null = null;
+let queue: Promise<unknown> = Promise.resolve();
+let count = 0;
+
+const FONT = '"Inter Variable", "Segoe UI", "DejaVu Sans", sans-serif';
+
+const LIGHT = {
+  background: "#ffffff",
+  primaryColor: "#e0f1f4",
+  primaryTextColor: "#0c2730",
+  primaryBorderColor: "#0a6c80",
+  lineColor: "#45606a",
+  textColor: "#0c2730",
+  edgeLabelBackground: "#ffffff",
+};
+const DARK = {
+  background: "#0f2129",
+  primaryColor: "#14323d",
+  primaryTextColor: "#e6f3f6",
+  primaryBorderColor: "#6fd4e3",
+  lineColor: "#a0bac3",
+  textColor: "#e6f3f6",
+  edgeLabelBackground: "#0f2129",
+};
+
+async function load(): Promise<Mermaid> {
+  loading ??= import("mermaid").then((module) => module.default);
+  try {
+    return await loading;
+  } catch (error) {
+    loading = null;
+    throw error;
+  }
+}
+
+async function draw(code: string, dark: boolean): Promise<string> {
+  const mermaid = await load();
+  mermaid.initialize({
+    startOnLoad: false,
+    securityLevel: "strict",
+    suppressErrorRendering: true,
+    theme: "base",
+    darkMode: dark,
+    themeVariables: { fontFamily: FONT, fontSize: "15px", ...(dark ? DARK : LIGHT) },
+    fontFamily: FONT,
+    htmlLabels: false,
+    flowchart: { useMaxWidth: false, htmlLabels: false, curve: "basis", nodeSpacing: 36, rankSpacing: 44, padding: 14 },
+  });
+  count += 1;
+  const id = `frigo-diagram-${count}`;
+  try {
+    return (await mermaid.render(id, code)).svg;
+  } finally {
+    // What a failed drawing leaves behind.
+    document.getElementById(`d${id}`)?.remove();
+  }
+}
+
+/** SVG text of a diagram; rejects with the parser's message when the text is not valid Mermaid. */
+export function renderDiagram(code: string, dark: boolean): Promise<string> {
+  const turn = queue.then(() => draw(code, dark));
+  queue = turn.catch(() => undefined);
+  return turn;
+}
+
+/** Save the diagram as an SVG file, always in the light colours, on white: it goes into documents. */
+export async function saveDiagram(code: string, name: string): Promise<void> {
+  const svg = await renderDiagram(code, false);
+  saveText(svg.replace(/(<svg[^>]*style=")/, "$1background:#ffffff;"), `${name}.svg`, "image/svg+xml");
+}
+
+/** The graph's node id behind a drawn node: "frigo-diagram-3-flowchart-n12-5" → "n12". */
+export function nodeIdOf(elementId: string): string | null {
+  return /(?:^|-)flowchart-(.+)-\d+$/.exec(elementId)?.[1] ?? null;
+}

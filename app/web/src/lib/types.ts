@@ -1,0 +1,164 @@
+/** Wire types of app's routes, as DESIGN §2 gives them. */
+
+export type MeetingState = "queued" | "running" | "done" | "failed" | "cancelled";
+export type StepState = "pending" | "running" | "waiting" | "done" | "failed";
+
+export interface Step {
+  name: string;
+  state: StepState;
+  progress: number | null;
+  seconds: number | null;
+  error?: string | { message?: string } | null;
+}
+
+export interface Word {
+  word: string;
+  start: number;
+  end: number;
+}
+
+export interface Segment {
+  speaker: string | null;
+  start: number;
+  end: number;
+  text: string;
+  words?: Word[];
+}
+
+export interface Action {
+  who?: string | null;
+  what: string;
+  when?: string | null;
+}
+
+export interface Minutes {
+  summary: string;
+  decisions: string[];
+  actions: Action[];
+  open_points: string[];
+  markdown?: string;
+}
+
+export interface GraphNode {
+  id: string;
+  label: string;
+  kind?: string;
+  actor?: string;
+  source?: { start?: number; end?: number; score?: number; start_s?: number | null; end_s?: number | null } | null;
+}
+
+export interface Diagram {
+  mermaid: string;
+  valid: boolean | null;
+  kind?: string;
+  graph?: { nodes: GraphNode[]; edges: { from: string; to: string; label?: string }[] } | null;
+  repairs?: number;
+  model?: string;
+  warnings?: string[];
+}
+
+export interface MeetingSummary {
+  id: string;
+  title: string;
+  state: MeetingState;
+  created_at: string | number;
+  duration: number | null;
+  language?: string | null;
+  synthetic?: boolean;
+  steps?: Step[];
+}
+
+export interface Meeting extends MeetingSummary {
+  steps: Step[];
+  speakers: Record<string, string>;
+  segments: Segment[];
+  minutes: Minutes | null;
+  diagram: Diagram | null;
+  models: { asr?: string | null; diarize?: string | null; chat?: string | null };
+  warnings: string[];
+  error?: string | { message?: string } | null;
+}
+
+export interface ServiceStatus {
+  name: string;
+  state: "up" | "down" | string;
+}
+
+export interface ModelInfo {
+  key: string;
+  aliases?: string[];
+  hub_id?: string | null;
+  family?: string;
+  parameters?: number;
+  context?: number;
+  licence?: string;
+  gated?: boolean;
+  languages?: string[];
+  embedded?: boolean;
+  state: string;
+  progress?: number | null;
+  bytes_done?: number | null;
+  bytes_total?: number | null;
+  error?: string | { message?: string } | null;
+  need_bytes?: number | null;
+  fits?: boolean | null;
+  reason?: string | null;
+  note?: string | null;
+}
+
+export interface Selection {
+  chosen?: string | null;
+  why?: string | null;
+  available_bytes?: number | null;
+  rejected?: { key: string; need_bytes?: number | null; reason?: string | null }[];
+}
+
+export interface AdminService extends ServiceStatus {
+  url?: string;
+  latency_ms?: number | null;
+  version?: string | null;
+  error?: string | null;
+  models?: ModelInfo[];
+  selection?: Selection | null;
+}
+
+export interface SystemInfo {
+  cpu_percent?: number;
+  cpu_count?: number;
+  memory?: { used: number; total: number };
+  disk?: { used: number; total: number };
+  gpus?: {
+    name: string;
+    memory_used?: number;
+    memory_total?: number;
+    utilization?: number | null;
+    temperature?: number | null;
+  }[];
+}
+
+export interface AdminStatus {
+  services: AdminService[];
+  system: SystemInfo;
+  endpoints?: { method: string; path: string; description: string }[];
+}
+
+export interface ChatModel {
+  id: string;
+  embedded?: boolean;
+  family?: string;
+  owned_by?: string;
+  state?: string;
+}
+
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+}
+
+export const TERMINAL: ReadonlySet<MeetingState> = new Set(["done", "failed", "cancelled"]);
+
+export function errorText(error: string | { message?: string } | null | undefined): string {
+  if (!error) return "";
+  return typeof error === "string" ? error : (error.message ?? "");
+}

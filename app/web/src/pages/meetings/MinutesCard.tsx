@@ -1,0 +1,71 @@
+import { Box, Table, TableBody, TableCell, TableContainer, TableHead, TableRow, Typography } from "@mui/material";
+import { ClipboardList } from "lucide-react";
+import { Card, Pending } from "../../components/Card";
+import { CopyButton } from "../../components/CopyButton";
+import { useI18n } from "../../i18n";
+import { TERMINAL, type Meeting } from "../../lib/types";
+
+export function MinutesCard({ meeting }: { meeting: Meeting }) {
+  const { t } = useI18n();
+  const { minutes } = meeting;
+  const icon = <ClipboardList size={20} aria-hidden="true" />;
+  if (!minutes) {
+    return (
+      <Card title={t("minutes.title")} icon={icon}>
+        <Pending>{TERMINAL.has(meeting.state) ? t("minutes.none") : t("minutes.pending")}</Pending>
+      </Card>
+    );
+  }
+  return (
+    <Card title={t("minutes.title")} icon={icon} tools={minutes.markdown && <CopyButton text={minutes.markdown} />}>
+      {minutes.summary && (
+        <Typography sx={{ fontSize: "1.02rem", lineHeight: 1.6, mb: 2 }}>{minutes.summary}</Typography>
+      )}
+      <Points title={t("minutes.decisions")} items={minutes.decisions} />
+      {minutes.actions?.length > 0 && (
+        <>
+          <Typography variant="h3" sx={{ mt: 2, mb: 0.5 }}>
+            {t("minutes.actions")}
+          </Typography>
+          <TableContainer>
+            <Table size="small" aria-label={t("minutes.actions")} sx={{ "& td, & th": { px: 1, verticalAlign: "top" }, "& td": { overflowWrap: "anywhere" } }}>
+              <TableHead>
+                <TableRow>
+                  <TableCell>{t("minutes.who")}</TableCell>
+                  <TableCell>{t("minutes.what")}</TableCell>
+                  <TableCell>{t("minutes.when")}</TableCell>
+                </TableRow>
+              </TableHead>
+              <TableBody>
+                {minutes.actions.map((action, index) => (
+                  <TableRow key={index}>
+                    <TableCell sx={{ fontWeight: 650 }}>{action.who || "–"}</TableCell>
+                    <TableCell>{action.what}</TableCell>
+                    <TableCell>{action.when || "–"}</TableCell>
+                  </TableRow>
+                ))}
+              </TableBody>
+            </Table>
+          </TableContainer>
+        </>
+      )}
+      <Points title={t("minutes.open")} items={minutes.open_points} />
+    </Card>
+  );
+}
+
+function Points({ title, items }: { title: string; items: string[] | undefined }) {
+  if (!items?.length) return null;
+  return (
+    <>
+      <Typography variant="h3" sx={{ mt: 2, mb: 0.5 }}>
+        {title}
+      </Typography>
+      <Box component="ul" sx={{ m: 0, pl: 2.5, "& li": { mb: 0.5 }, "& li::marker": { color: "primary.main" } }}>
+        {items.map((item, index) => (
+          <li key={index}>{item}</li>
+        ))}
+      </Box>
+    </>
+  );
+}

@@ -1,0 +1,112 @@
+import { Box, Button, IconButton, Popover, TextField, Tooltip, Typography } from "@mui/material";
+import { Pencil, Volume2 } from "lucide-react";
+import { useMemo, useState } from "react";
+import { useI18n } from "../../i18n";
+import { formatPercent } from "../../lib/format";
+import type { Meeting } from "../../lib/types";
+
+interface Props {
+  meeting: Meeting;
+  colourOf: (speaker: string | null) => string;
+  nameOf: (speaker: string | null) => string;
+  onRename: (speakers: Record<string, string>) => Promise<void>;
+  onListen: (seconds: number) => void;
+}
+
+/** Who speaks, for how long; each name can be changed, each voice heard first. */
+export function Speakers({ meeting, colourOf, nameOf, onRename, onListen }: Props) {
+  const { t, lang } = useI18n();
+  const [edited, setEdited] = useState<{ id: string; anchor: HTMLElement } | null>(null);
+  const [draft, setDraft] = useState("");
+  const talk = useMemo(() => talkTime(meeting), [meeting]);
+  const total = Object.values(talk).reduce((sum, { seconds }) => sum + seconds, 0);
+
+  const save = async (): Promise<void> => {
+    if (!edited) return;
+    const name = draft.trim();
+    const { id } = edited;
+    setEdited(null);
+    if (name && name !== nameOf(id)) await onRename({ [id]: name });
+  };
+
+  return (
+    <Box component="section" aria-label={t("speakers.title")} sx={{ display: "flex", flexWrap: "wrap", gap: 1 }}>
+      {Object.keys(meeting.speakers).map((id) => {
+        const name = nameOf(id);
+        const voice = talk[id];
+        return (
+          <Box
+            key={id}
+            sx={{ display: "flex", alignItems: "center", gap: 0.5, bgcolor: "background.paper", border: 1, borderColor: "divider", borderLeft: "6px solid", borderLeftColor: colourOf(id), borderRadius: "10px", pl: 1.25, pr: 0.5, py: 0.25 }}
+          >
+            <Box>
+              <Typography variant="body2" sx={{ fontWeight: 700, color: colourOf(id), lineHeight: 1.3 }}>
+                {name}
+              </Typography>
+              {voice && total > 0 && (
+                <Typography variant="caption" color="text.secondary" component="div" sx={{ lineHeight: 1.2 }}>
+                  {t("speakers.share", { share: formatPercent(voice.seconds / total, lang) })}
+                </Typography>
+              )}
+            </Box>
+            {voice && (
+              <Tooltip title={t("speakers.listen", { name })}>
+                <IconButton size="small" aria-label={t("speakers.listen", { name })} onClick={() => onListen(voice.longest)}>
+                  <Volume2 size={16} aria-hidden="true" />
+                </IconButton>
+              </Tooltip>
+            )}
+            <Tooltip title={t("speakers.rename", { name })}>
+              <IconButton
+                size="small"
+                aria-label={t("speakers.rename", { name })}
+                onClick={(event) => {
+                  setDraft(name);
+                  setEdited({ id, anchor: event.currentTarget });
+                }}
+              >
+                <Pencil size={15} aria-hidden="true" />
+              </IconButton>
+            </Tooltip>
+          </Box>
+        );
+      })}
+      <Popover open={edited !== null} anchorEl={edited?.anchor ?? null} onClose={() => setEdited(null)} anchorOrigin={{ vertical: "bottom", horizontal: "left" }}>
+        <Box
+          component="form"
+          onSubmit={(event) => {
+            event.preventDefault();
+            void save();
+          }}
+          sx={{ p: 2, width: 300, display: "grid", gap: 1.5 }}
+        >
+          <Typography variant="body2" color="text.secondary">
+            {t("speakers.help", { example: edited ? nameOf(edited.id) : "" })}
+          </Typography>
+          <TextField autoFocus label={t("speakers.title")} value={draft} onChange={(e) => setDraft(e.target.value)} onFocus={(e) => e.target.select()} slotProps={{ htmlInput: { maxLength: 80 } }} />
+          <Box sx={{ display: "flex", gap: 1, justifyContent: "flex-end" }}>
+            <Button onClick={() => setEdited(null)}>{t("common.cancel")}</Button>
+            <Button type="submit" variant="contained">
+              {t("common.save")}
+            </Button>
+          </Box>
+        </Box>
+      </Popover>
+    </Box>
+  );
+}
+
+/** Seconds of speech of each speaker, and where their longest turn begins (the best one to know a voice by). */
+function talkTime(meeting: Meeting): Record<string, { seconds: number; longest: number; best: number }> {
+  const talk: Record<string, { seconds: number; longest: number; best: number }> = {};
+  for (const { speaker, start, end } of meeting.segments ?? []) {
+    if (!speaker) continue;
+    const entry = (talk[speaker] ??= { seconds: 0, longest: start, best: 0 });
+    entry.seconds += end - start;
+    if (end - start > entry.best) {
+      entry.best = end - start;
+      entry.longest = start;
+    }
+  }
+  return talk;
+}
