@@ -1,0 +1,31 @@
+"""The asr service, assembled."""
+
+from __future__ import annotations
+
+from flask_openapi import OpenAPI
+
+from asr.models import build_registry
+from asr.routes.openai import openai_blueprint
+from asr.routes.transcribe import transcribe_blueprint
+from asr.service import AsrService
+from asr.settings import AsrSettings
+from common.models.routes import models_blueprint
+from common.web.auth import service_only
+from common.web.factory import create_service
+
+
+def create_app(settings: AsrSettings) -> OpenAPI:
+    """The application; its model loads in the background.
+
+    Raises SettingsError when ASR_MODEL can't run here.
+    """
+    registry = build_registry(settings)
+    service = AsrService(settings, registry)
+    app = create_service("asr", settings, ready=registry.ready)
+    app.before_request(service_only(settings))
+    app.register_api(transcribe_blueprint(service))
+    app.register_api(openai_blueprint(service))
+    app.register_api(models_blueprint(registry))
+    app.extensions["frigo.models"] = registry
+    registry.start()
+    return app

@@ -1,0 +1,74 @@
+"""Which speech models there are, which can run here, and which one is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from asr.engines.base import AsrEngine
+from asr.settings import AsrSettings
+from common.errors import ApiError
+from common.messages import Text, _
+from common.models.catalogue import Catalogue, ModelEntry, load_catalogue
+from common.models.installed import InstalledRegistry, not_installed
+from common.models.registry import Selection
+from common.settings import SettingsError
+
+MIB = 1024 * 1024
+_EMBEDDED_BYTES = 110 * MIB  # of one decoder process, measured
+
+
+def missing(entry: ModelEntry) -> Text | None:
+    """Why the entry's engine can't run in this environment, or None."""
+    here = entry.engine == "embedded" and find_spec("pocketsphinx") and find_spec("silero_vad")
+    return None if here else not_installed(entry)
+
+
+class AsrLoader:
+    """Loads the engines of this environment."""
+
+    def downloaded(self, entry: ModelEntry) -> bool:
+        return entry.embedded  # its files came with the requirements
+
+    def download(self, entry: ModelEntry, progress: Callable[[int, int], None]) -> None:  # noqa: ARG002
+        raise ApiError(501, "engine_not_installed", not_installed(entry), "model")
+
+    def load(self, entry: ModelEntry) -> AsrEngine:
+        if entry.engine != "embedded":
+            raise ApiError(501, "engine_not_installed", not_installed(entry), "model")
+        from asr.engines.embedded.engine import EmbeddedEngine
+
+        return EmbeddedEngine()
+
+    def need_bytes(self, entry: ModelEntry) -> int | None:
+        return _EMBEDDED_BYTES if entry.engine == "embedded" else None
+
+    def unfit(self, entry: ModelEntry) -> Text | None:
+        return missing(entry)
+
+
+def build_registry(settings: AsrSettings) -> InstalledRegistry[AsrEngine]:
+    """The catalogue and the choice that ASR_MODEL makes. Raises SettingsError when that model can't run here."""
+    catalogue = load_catalogue(Path(__file__).with_name("models.toml"))
+    return InstalledRegistry(catalogue, AsrLoader(), _choose(settings.asr_model, catalogue), missing)
+
+
+def _choose(asked: str, catalogue: Catalogue) -> Selection:
+    if asked.lower() != "auto":
+        entry = catalogue.find(asked)
+        if entry is None:
+            known = ", ".join(catalogue.entries)
+            raise SettingsError(f"ASR_MODEL : modèle inconnu « {asked} » ; connus : {known}, auto.")
+        reason = missing(entry)
+        if reason is not None:
+            raise SettingsError(f"ASR_MODEL : {reason}")
+        return Selection(chosen=entry.key, why=_("Demandé par ASR_MODEL."))
+    reasons = [(entry, missing(entry)) for entry in catalogue]
+    usable = [entry.key for entry, reason in reasons if reason is None]
+    if not usable:
+        raise SettingsError("ASR_MODEL : aucun moteur de transcription n'est installé.")
+    rejected = tuple(
+        {"key": entry.key, "need_bytes": None, "reason": str(reason)} for entry, reason in reasons if reason is not None
+    )
+    return Selection(chosen=usable[0], why=_("Le meilleur dont le moteur est installé."), rejected=rejected)

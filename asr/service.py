@@ -1,0 +1,65 @@
+"""One transcription request, from the uploaded file to the finished transcript."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from werkzeug.datastructures import FileStorage
+
+from asr.engines.base import AsrEngine
+from asr.settings import AsrSettings
+from asr.transcriber import Progress, Transcript, transcribe
+from common.audio.upload import opened
+from common.models.registry import Registry
+
+
+@dataclass(frozen=True)
+class Done:
+    """A transcript, and what made it."""
+
+    transcript: Transcript
+    engine: str
+    model: str
+
+
+class AsrService:
+    """Holds the models and bounds how many recordings are worked on at once (the others wait their turn)."""
+
+    def __init__(self, settings: AsrSettings, registry: Registry[AsrEngine]) -> None:
+        self.registry = registry
+        self._max_seconds = settings.max_audio_seconds
+        self._places = threading.BoundedSemaphore(max(2, os.cpu_count() or 1))
+
+    def transcribe(
+        self, file: FileStorage | None, language: str | None, model: str | None
+    ) -> Iterator[Progress | Done]:
+        """Check the request now (so that its errors have their status), then give the steps of the work.
+
+        Raises ApiError: 400 for the file, 404 or 503 for the model.
+        """
+        with ExitStack() as stack:
+            reader = opened(file, self._max_seconds)
+            lease = stack.enter_context(self.registry.use(model))
+            held = stack.pop_all()
+
+        def steps() -> Iterator[Progress | Done]:
+            with held, self._places:
+                for step in transcribe(lease.engine, reader, language, self.registry.catalogue):
+                    if isinstance(step, Transcript):
+                        yield Done(step, lease.engine.name, lease.entry.key)
+                    else:
+                        yield step
+
+        return steps()
+
+    @staticmethod
+    def last(steps: Iterator[Progress | Done]) -> Done:
+        """Do the whole work and give the result."""
+        for step in steps:
+            if isinstance(step, Done):
+                return step
+        raise AssertionError("a transcription ends with its transcript or with an error")

@@ -1,0 +1,44 @@
+"""A registry that refuses at once, and says why, a model whose engine is not installed in this environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from common.errors import ApiError
+from common.messages import Text, _
+from common.models.catalogue import Catalogue, ModelEntry
+from common.models.registry import E, Loader, Registry, Selection
+
+Missing = Callable[[ModelEntry], Text | None]
+
+
+def not_installed(entry: ModelEntry) -> Text:
+    """The reason shown for a model whose engine is absent."""
+    return _(
+        "Le moteur « %(engine)s » du modèle %(model)s n'est pas installé dans cet environnement.",
+        engine=entry.engine or "?",
+        model=entry.key,
+    )
+
+
+class InstalledRegistry(Registry[E]):
+    """`missing(entry)` gives the reason why an entry's engine can't run here, or None."""
+
+    def __init__(self, catalogue: Catalogue, loader: Loader[E], selection: Selection, missing: Missing) -> None:
+        super().__init__(catalogue, loader, selection)
+        self._missing = missing
+
+    def download(self, name: str) -> dict[str, Any]:
+        self._check(name)
+        return super().download(name)
+
+    def load(self, name: str) -> dict[str, Any]:
+        self._check(name)
+        return super().load(name)
+
+    def _check(self, name: str) -> None:
+        """Raises ApiError 501 engine_not_installed."""
+        reason = self._missing(self.catalogue.resolve(name))
+        if reason is not None:
+            raise ApiError(501, "engine_not_installed", reason, "model")
