@@ -32,6 +32,7 @@ accesslog = None  # common.web.factory logs each request, in JSON
 errorlog = "-"
 loglevel = "warning"
 proc_name = f"frigo-{service}"
+control_socket_disable = True  # nobody uses it, and one path in the home folder would be shared by the five
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
 
 _metrics = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
