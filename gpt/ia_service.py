@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 from common.errors import ApiError
@@ -41,11 +41,16 @@ class Job:
     def __len__(self) -> int:
         return len(self._generations)
 
-    def deltas(self) -> Iterator[tuple[int, Delta]]:
-        """Every choice's deltas. Choices are computed together and read in order."""
+    def deltas(self, gone: Callable[[], bool]) -> Iterator[tuple[int, Delta]]:
+        """Every choice's deltas. Choices are computed together and read in order.
+
+        Raises (to nobody) as soon as `gone` says that the client has left.
+        """
         try:
             for index, generation in enumerate(self._generations):
                 for delta in generation:
+                    if gone():
+                        raise ApiError(499, "client_closed_request", _("Le client est parti avant la fin."))
                     yield index, delta
         finally:
             self.close()

@@ -20,18 +20,18 @@ def completions_blueprint(service: IaService) -> APIBlueprint:
 
     @bp.post("/chat/completions", summary="Répondre à une conversation (SSE avec stream)")
     def chat(body: ChatBody) -> Response | dict[str, Any]:
-        job = service.chat(body)
+        job, gone = service.chat(body), client_gone(request.environ)
         if not body.stream:
-            return chat_answer(job, client_gone(request.environ))
+            return chat_answer(job, gone)
         usage = bool(body.stream_options and body.stream_options.include_usage)
-        return sse(chat_chunks(job, include_usage=usage), done=True, on_close=job.close)
+        return sse(chat_chunks(job, gone, include_usage=usage), done=True, on_close=job.close)
 
     @bp.post("/completions", summary="Continuer un texte (SSE avec stream)")
     def completion(body: CompletionBody) -> Response | dict[str, Any]:
-        job = service.completion(body)
+        job, gone = service.completion(body), client_gone(request.environ)
         if not body.stream:
-            return completion_answer(job, client_gone(request.environ))
+            return completion_answer(job, gone)
         usage = bool(body.stream_options and body.stream_options.include_usage)
-        return sse(completion_chunks(job, include_usage=usage), done=True, on_close=job.close)
+        return sse(completion_chunks(job, gone, include_usage=usage), done=True, on_close=job.close)
 
     return bp

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from typing import Any
 def client_gone(environ: Mapping[str, Any]) -> Callable[[], bool]:
     """A cheap check of the request's socket, or one that is always false where the server gives none."""
     connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
-    if not isinstance(connection, socket.socket):
+    if not isinstance(connection, socket.socket) or isinstance(connection, ssl.SSLSocket):  # TLS cannot be peeked at
         return lambda: False
     return lambda: _closed(connection)
 

@@ -16,8 +16,6 @@ from openai.types.chat.chat_completion_chunk import ChoiceLogprobs as ChunkLogpr
 from openai.types.chat.chat_completion_token_logprob import TopLogprob
 from openai.types.completion_choice import Logprobs as TextLogprobs
 
-from common.errors import ApiError
-from common.messages import _
 from gpt.engines.base import FinishReason, TokenLogprob
 from gpt.ia_service import Job
 
@@ -34,20 +32,15 @@ class _Choice:
 
 
 def _gather(job: Job, gone: Gone) -> tuple[list[_Choice], CompletionUsage]:
-    """Run the job to its end. Raises (to nobody) when `gone` says that the client has left."""
+    """Run the job to its end."""
     choices = [_Choice(echo) for echo in job.echoes]
     sampled = 0
-    try:
-        for index, delta in job.deltas():
-            if gone():
-                raise ApiError(499, "client_closed_request", _("Le client est parti avant la réponse."))
-            choice = choices[index]
-            choice.text += delta.text
-            choice.logprobs.extend(delta.logprobs)
-            choice.finish = delta.finish_reason or choice.finish
-            sampled += delta.usage.completion_tokens if delta.usage else 0
-    finally:
-        job.close()
+    for index, delta in job.deltas(gone):
+        choice = choices[index]
+        choice.text += delta.text
+        choice.logprobs.extend(delta.logprobs)
+        choice.finish = delta.finish_reason or choice.finish
+        sampled += delta.usage.completion_tokens if delta.usage else 0
     return choices, _usage(job, sampled)
 
 
@@ -79,7 +72,7 @@ def chat_answer(job: Job, gone: Gone) -> dict[str, Any]:
     return answer.model_dump(mode="json", exclude_unset=True)
 
 
-def chat_chunks(job: Job, *, include_usage: bool) -> Iterator[dict[str, Any]]:
+def chat_chunks(job: Job, gone: Gone, *, include_usage: bool) -> Iterator[dict[str, Any]]:
     """The answer as it comes: the role first, then text, then the reason it ended, then usage if asked for."""
 
     def chunk(choices: list[ChunkChoice], **more: Any) -> dict[str, Any]:
@@ -94,7 +87,7 @@ def chat_chunks(job: Job, *, include_usage: bool) -> Iterator[dict[str, Any]]:
         return made.model_dump(mode="json", exclude_unset=True)
 
     sampled, begun = 0, -1
-    for index, delta in job.deltas():
+    for index, delta in job.deltas(gone):
         if index != begun:
             begun = index
             first = ChoiceDelta(role="assistant", content="")
@@ -121,10 +114,10 @@ def completion_answer(job: Job, gone: Gone) -> dict[str, Any]:
     return _completion(job, made, usage=usage)
 
 
-def completion_chunks(job: Job, *, include_usage: bool) -> Iterator[dict[str, Any]]:
+def completion_chunks(job: Job, gone: Gone, *, include_usage: bool) -> Iterator[dict[str, Any]]:
     """Continuations as they come, the echoed prompt first."""
     sampled, begun, offset = 0, -1, 0
-    for index, delta in job.deltas():
+    for index, delta in job.deltas(gone):
         if index != begun:
             begun, offset = index, len(job.echoes[index])
             if job.echoes[index]:

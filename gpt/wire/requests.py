@@ -14,6 +14,7 @@ from gpt.engines.base import Constraint, ConstraintKind, Message
 MAX_TOKENS = 1_000_000
 MAX_CHOICES = 8
 MAX_PROMPTS = 64
+MAX_STOPS = 16
 MAX_MESSAGES = 10_000
 
 # Fields whose value changes the answer in a way no engine here honours, with the values that change nothing.
@@ -113,7 +114,7 @@ class Sampling(BaseModel):
     temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
     n: int | None = Field(default=None, ge=1, le=MAX_CHOICES)
-    stop: Annotated[str, Field(max_length=1000)] | Annotated[list[str], Field(max_length=16)] | None = None
+    stop: str | list[str] | None = None
     seed: int | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -124,8 +125,11 @@ class Sampling(BaseModel):
     structured_outputs: StructuredOutputs | None = None
 
     def stops(self) -> tuple[str, ...]:
-        """Stop strings, always as a tuple."""
+        """Stop strings, always as a tuple. Raises 400 when there are too many."""
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        if len(given) > MAX_STOPS:
+            message = _("Au plus %(limit)s chaînes d'arrêt sont acceptées.", limit=MAX_STOPS)
+            raise ApiError(400, "invalid_value", message, "stop")
         return tuple(stop for stop in given if stop)
 
     def biases(self) -> dict[int, float]:

@@ -103,6 +103,11 @@ class TransformersEngine:
         self._scheduler.submit(sequence)
         return sequence
 
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many generations are running, and how many wait."""
+        return self._scheduler.load
+
     def close(self) -> None:
         """Free the model."""
         self._scheduler.close()

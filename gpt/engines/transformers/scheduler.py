@@ -51,6 +51,11 @@ class Scheduler:
             self._waiting.append(sequence)
             self._change.notify()
 
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many sequences are running, and how many wait."""
+        return len(self._running), len(self._waiting)
+
     def close(self) -> None:
         """Stop the thread; what is still running ends with an error."""
         with self._change:

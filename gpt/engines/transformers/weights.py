@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch starts Op
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from common.errors import ApiError
@@ -48,15 +49,22 @@ def load_weights(folder: Path, *, use_gpu: bool) -> Weights:
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=_dtype(folder, config, device), use_safetensors=True, **options
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=_dtype(folder, config, device),
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
         )
-    except (ValueError, KeyError, OSError, ImportError, RuntimeError) as error:
+    except (ValueError, KeyError, OSError, ImportError, RuntimeError, SafetensorError) as error:
         family = config.get("model_type", "?")
         message = _(
             "Ce modèle (%(family)s) n'a pas pu être chargé : %(reason)s", family=family, reason=_reason(error, folder)
         )
         raise ApiError(422, "model_unusable", message) from error
+    if missing := sorted(loading["missing_keys"]):  # transformers would fill them with noise and only warn
+        message = _("Ce modèle est incomplet : il manque %(names)s.", names=", ".join(missing[:3]))
+        raise ApiError(422, "model_unusable", message)
     model = model.to(device).eval()
     parameters = sum(p.numel() for p in model.parameters())
     return Weights(

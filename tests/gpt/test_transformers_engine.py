@@ -1,0 +1,198 @@
+"""The transformers engine: exact greedy text, reproducible sampling, limits, fairness, cancellation."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from common.errors import ApiError
+from gpt.engines.base import Delta, GenerationRequest, LanguageEngine, Prompt
+from gpt.engines.transformers.engine import TransformersEngine
+from tests.gpt.conftest import wait_until
+
+
+def run(engine: LanguageEngine, prompt: Prompt | str, max_tokens: int = 20, **more: object) -> tuple[str, Delta]:
+    ready = engine.encode(prompt) if isinstance(prompt, str) else prompt
+    deltas = list(engine.generate(GenerationRequest(ready, max_tokens, **more)))  # type: ignore[arg-type]
+    return "".join(delta.text for delta in deltas), deltas[-1]
+
+
+@pytest.fixture(scope="module")
+def story_teller(stories: Path) -> TransformersEngine:
+    return TransformersEngine(stories, use_gpu=False)
+
+
+@pytest.fixture(scope="module")
+def expected(stories: Path) -> str:
+    return (stories.parent / "expected_greedy_200.txt").read_text(encoding="utf-8")
+
+
+def test_greedy_text_is_exact(story_teller: TransformersEngine, expected: str) -> None:
+    text, last = run(story_teller, story_teller.encode_ids([1]), 200, temperature=0)
+    assert text == expected
+    assert last.finish_reason == "length"
+    assert last.usage is not None
+    assert (last.usage.prompt_tokens, last.usage.completion_tokens) == (1, 200)
+
+
+def test_greedy_text_is_the_same_among_seven_others(story_teller: TransformersEngine, expected: str) -> None:
+    request = GenerationRequest(story_teller.encode_ids([1]), 200, temperature=0)
+    others = [
+        story_teller.generate(GenerationRequest(story_teller.encode("Tim " * (i + 1)), 120, seed=i)) for i in range(7)
+    ]
+    assert "".join(delta.text for delta in story_teller.generate(request)) == expected
+    for other in others:
+        other.close()
+
+
+def test_a_prompt_longer_than_a_slice_is_read_whole(
+    story_teller: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = "Once upon a time there was a little dog. " * 5
+    at_once = run(story_teller, prompt, 30, temperature=0)[0]
+    monkeypatch.setattr("gpt.engines.transformers.scheduler.PROMPT_SLICE", 7)
+    assert run(story_teller, prompt, 30, temperature=0)[0] == at_once
+
+
+def test_nobody_waits_for_a_whole_answer(llama: LanguageEngine) -> None:
+    """Two generations advance together: the second ends long before the first could."""
+    prompt = llama.encode("Le client")
+    long = iter(llama.generate(GenerationRequest(prompt, 200, temperature=0, logit_bias={2: -100, 0: -100})))
+    next(long)
+    short = list(llama.generate(GenerationRequest(prompt, 5, temperature=0, logit_bias={2: -100, 0: -100})))
+    assert short[-1].finish_reason == "length"
+    assert llama.load[0] >= 1  # the long one still runs
+    assert sum(len(delta.token_ids) for delta in long) > 0
+
+
+def test_the_same_seed_gives_the_same_text(llama: LanguageEngine) -> None:
+    one, two, other = (run(llama, "Le client", 30, seed=seed)[0] for seed in (5, 5, 6))
+    assert one == two
+    assert one != other
+
+
+def test_a_tiny_top_p_is_greedy(llama: LanguageEngine) -> None:
+    assert run(llama, "Le", 15, top_p=1e-6, seed=1)[0] == run(llama, "Le", 15, temperature=0)[0]
+
+
+def test_no_token_allowed_gives_empty_text_and_true_usage(llama: LanguageEngine) -> None:
+    text, last = run(llama, "Le client envoie", 0)
+    assert (text, last.finish_reason) == ("", "length")
+    assert last.usage is not None
+    assert last.usage.prompt_tokens == len(llama.encode("Le client envoie").ids)
+    assert last.usage.completion_tokens == 0
+
+
+def test_a_stop_string_is_cut_exactly(story_teller: TransformersEngine, expected: str) -> None:
+    text, last = run(story_teller, story_teller.encode_ids([1]), 200, temperature=0, stop=("ball. She", "zzz"))
+    assert text == expected[: expected.index("ball. She")]
+    assert last.finish_reason == "stop"
+
+
+def test_bias_and_penalties_change_what_is_drawn(story_teller: TransformersEngine) -> None:
+    prompt = story_teller.encode("Once upon a")
+    banned = story_teller.encode_ids(story_teller.encode("x time").ids[-1:]).ids[0]
+    assert run(story_teller, prompt, 1, temperature=0)[0] == " time"
+    assert run(story_teller, prompt, 1, temperature=0, logit_bias={banned: -100.0})[0] != " time"
+    free = run(story_teller, prompt, 100, temperature=0)[0]
+    assert run(story_teller, prompt, 100, temperature=0, frequency_penalty=2.0)[0] != free
+
+
+def test_logprobs_are_those_of_the_model(story_teller: TransformersEngine) -> None:
+    prompt = story_teller.encode_ids([1])
+    deltas = list(story_teller.generate(GenerationRequest(prompt, 3, temperature=0, logprobs=2)))
+    tokens = [token for delta in deltas for token in delta.logprobs]
+    assert b"".join(token.raw for token in tokens) == b" Once upon a"
+    for token in tokens:
+        assert token.logprob == token.top[0][3] > token.top[1][3]
+        assert token.logprob < 0
+
+
+def test_a_reader_that_leaves_frees_its_place_within_a_token(llama: LanguageEngine) -> None:
+    wait_until(lambda: llama.load == (0, 0))
+    request = GenerationRequest(llama.encode("Le client"), 250, logit_bias={2: -100.0, 0: -100.0})
+    generations = [llama.generate(request) for _ in range(20)]  # more than run at once
+    assert sum(llama.load) > 1
+    for generation in generations:
+        generation.close()
+    wait_until(lambda: llama.load == (0, 0), 2)
+    for generation in generations:
+        assert sum(len(delta.token_ids) for delta in generation) < 250
+
+
+def test_it_serves_again_after_a_generation_failed(llama: LanguageEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: object) -> int:
+        raise RuntimeError("boom")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gpt.engines.transformers.sampling.Sampler.draw", broken)
+        with pytest.raises(RuntimeError, match="boom"):
+            run(llama, "Le", 5)
+    assert run(llama, "Le", 5, temperature=0)[1].finish_reason is not None
+
+
+def test_ids_outside_the_vocabulary_are_refused(llama: LanguageEngine) -> None:
+    with pytest.raises(ApiError) as refused:
+        llama.encode_ids([1, 10**6])
+    assert (refused.value.status, refused.value.param) == (400, "prompt")
+
+
+def test_closing_ends_what_runs_and_refuses_what_comes(tiny_llama: Path) -> None:
+    engine = TransformersEngine(tiny_llama, use_gpu=False)
+    generation = engine.generate(GenerationRequest(engine.encode("Le"), 250, logit_bias={2: -100.0, 0: -100.0}))
+    engine.close()
+    with pytest.raises(ApiError) as ended:
+        list(generation)
+    assert ended.value.code == "model_not_ready"
+    with pytest.raises(ApiError):
+        engine.generate(GenerationRequest(engine.encode("Le"), 5))
+    assert "gpt-decode" not in {t.name for t in threading.enumerate() if t is engine._scheduler._thread}
+
+
+def test_a_pickle_is_never_opened(tiny_llama: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "old"
+    shutil.copytree(tiny_llama, folder)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(ApiError) as refused:
+        TransformersEngine(folder, use_gpu=False)
+    assert refused.value.code == "no_safetensors"
+
+
+def test_remote_code_is_never_run(tiny_llama: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "remote"
+    shutil.copytree(tiny_llama, folder)
+    config = (folder / "config.json").read_text(encoding="utf-8")
+    trap = '"model_type": "mystery", "auto_map": {"AutoConfig": "trap.Config", "AutoModelForCausalLM": "trap.Model"}'
+    (folder / "config.json").write_text(config.replace('"model_type": "llama"', trap), encoding="utf-8")
+    (folder / "trap.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n", encoding="utf-8")
+    with pytest.raises(ApiError) as refused:
+        TransformersEngine(folder, use_gpu=False)
+    assert refused.value.code == "model_unusable"
+    assert str(tmp_path) not in str(refused.value.message)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_broken_weights_are_refused_with_a_reason(tiny_llama: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(tiny_llama, folder)
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ApiError) as refused:
+        TransformersEngine(folder, use_gpu=False)
+    assert refused.value.code == "model_unusable"
+
+
+def test_missing_weights_are_refused_rather_than_made_up(tiny_llama: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "missing"
+    shutil.copytree(tiny_llama, folder)
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ApiError) as refused:
+        TransformersEngine(folder, use_gpu=False)
+    assert "up_proj" in str(refused.value.message)
