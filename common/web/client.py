@@ -6,6 +6,7 @@ A peer that does not answer is left alone for `COOL_DOWN_SECONDS`: callers then 
 
 from __future__ import annotations
 
+import contextlib
 import json as jsonlib
 import threading
 import time
@@ -113,7 +114,9 @@ class PeerStream:
                     yield name, "\n".join(data)
 
     def close(self) -> None:
-        """Drop the connection; the peer sees its reader leave."""
+        """Drop the connection, from any thread; the peer sees its reader leave."""
+        with contextlib.suppress(ValueError, RuntimeError, OSError):
+            self._response.shutdown()  # wakes a thread that is reading, which `close` would wait for
         self._response.close()
 
     def __enter__(self) -> PeerStream:
