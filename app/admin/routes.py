@@ -1,0 +1,113 @@
+"""/api/status (public) and /api/admin/* (with the admin token)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from flask import Flask, request
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from app.admin import system, token
+from app.admin.models import ModelDesk
+from app.peers import Peers
+from app.probes import Probe, Probes
+from app.settings import AppSettings
+
+ADMIN_HEADER = "X-Admin-Token"
+_ENDPOINTS = [
+    ("POST", "/v1/chat/completions", "Discussion, compatible OpenAI"),
+    ("POST", "/v1/completions", "Complétion de texte, compatible OpenAI"),
+    ("GET", "/v1/models", "Modèles de langue"),
+    ("POST", "/v1/audio/transcriptions", "Transcription, compatible OpenAI"),
+    ("POST", "/api/meetings", "Réunion : enregistrement, compte rendu, diagramme"),
+    ("POST", "/api/audio/transcribe", "Transcription avec les temps des mots"),
+    ("POST", "/api/diarization/process", "Qui parle quand"),
+    ("POST", "/api/diagrams", "Texte en diagramme Mermaid"),
+    ("POST", "/api/minutes", "Compte rendu d'une transcription"),
+    ("GET", "/docs", "Documentation de l'API"),
+]
+
+
+class ActionPath(BaseModel):
+    key: str = Field(description="Clé ou alias du modèle")
+    action: Literal["download", "load", "unload"]
+
+
+class ActionQuery(BaseModel):
+    service: Literal["gpt", "asr", "diarize"] | None = Field(
+        default=None, description="Service, si la clé ne suffit pas"
+    )
+
+
+class HubToken(BaseModel):
+    """A Hugging Face token; empty to forget the one that is kept."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    token: SecretStr = Field(max_length=512)
+
+
+def public_status(probes: Probes) -> APIBlueprint:
+    routes = APIBlueprint("status", __name__, abp_tags=[Tag(name="supervision")])
+
+    @routes.get("/api/status", summary="État des services, sans détail")
+    def status() -> dict[str, Any]:
+        return {"services": [{"name": probe.name, "state": _state(probe)} for probe in probes.health()]}
+
+    return routes
+
+
+def admin(app: Flask, settings: AppSettings, peers: Peers, probes: Probes) -> APIBlueprint:
+    """The routes of the supervision; all want the admin token."""
+    expected = token.admin_token(settings)
+    desk = ModelDesk(peers)
+    routes = APIBlueprint("admin", __name__, url_prefix="/api/admin", abp_tags=[Tag(name="supervision")])
+
+    @app.before_request
+    def _closed() -> None:
+        if request.path == "/api/admin" or request.path.startswith("/api/admin/"):
+            token.require(expected, request.headers.get(ADMIN_HEADER))
+
+    @routes.get("/status", summary="Services, modèles, machine")
+    def status() -> dict[str, Any]:
+        models = desk.snapshots()
+        return {
+            "services": [_service(probe, models.get(probe.name)) for probe in probes.health()],
+            "system": system.load(settings.data_dir),
+            "endpoints": [{"method": m, "path": path, "description": said} for m, path, said in _ENDPOINTS],
+            "huggingface_token": token.has_hub_token(settings),
+        }
+
+    @routes.post("/models/<path:key>/<action>", summary="Télécharger, charger ou décharger un modèle")
+    def act(path: ActionPath, query: ActionQuery) -> tuple[dict[str, Any], int]:
+        return desk.act(path.key, path.action, query.service), 202
+
+    @routes.post("/huggingface/token", summary="Garder le jeton Hugging Face")
+    def hub_token(body: HubToken) -> tuple[str, int]:
+        value = body.token.get_secret_value()
+        if value:
+            token.keep_hub_token(settings, value)
+        else:
+            token.forget_hub_token(settings)
+        return "", 204
+
+    return routes
+
+
+def _state(probe: Probe) -> str:
+    return "up" if probe.up else "down"
+
+
+def _service(probe: Probe, models: dict[str, Any] | None) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "name": probe.name,
+        "url": probe.url,
+        "state": _state(probe),
+        "latency_ms": probe.latency_ms,
+        "models": (models or {}).get("models", []),
+        "selection": (models or {}).get("selection"),
+    }
+    if probe.error:
+        shown["error"] = probe.error
+    return shown

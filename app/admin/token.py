@@ -1,0 +1,73 @@
+"""The supervision's secrets: the admin token, made at first start, and Hugging Face's, kept for the services."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+from app.settings import AppSettings
+from common.errors import ApiError
+from common.messages import _
+from common.web.auth import bearer, same_secret
+
+_log = logging.getLogger("frigo.admin")
+_ADMIN_FILE = "admin_token"
+_HUB_FILE = "huggingface_token"
+
+
+def admin_token(settings: AppSettings) -> str:
+    """ADMIN_TOKEN, else the one kept in DATA_DIR; made, and written once in the log, when there is none yet.
+
+    Several processes may ask at once: one token is made, and all get the same.
+    """
+    if settings.admin_token is not None:
+        return settings.admin_token.get_secret_value()
+    path = settings.data_dir / _ADMIN_FILE
+    if not path.exists():
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        draft = _private_file(settings.data_dir, secrets.token_urlsafe(32))
+        try:
+            os.link(draft, path)  # fails, and changes nothing, when another process was first
+            _log.warning("Jeton de la supervision (ADMIN_TOKEN) créé : %s", draft.read_text(encoding="utf-8"))
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text(encoding="utf-8").strip()
+
+
+def keep_hub_token(settings: AppSettings, token: str) -> None:
+    """Keep Hugging Face's token in DATA_DIR (0600), for the services to read; it is never shown again."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    _private_file(settings.data_dir, token).replace(settings.data_dir / _HUB_FILE)
+
+
+def forget_hub_token(settings: AppSettings) -> None:
+    (settings.data_dir / _HUB_FILE).unlink(missing_ok=True)
+
+
+def has_hub_token(settings: AppSettings) -> bool:
+    return (settings.data_dir / _HUB_FILE).is_file()
+
+
+def require(expected: str, given: str | None) -> None:
+    """Refuse a request without the admin token. Raises ApiError 401."""
+    if not same_secret(given or bearer(), expected):
+        raise ApiError(
+            401,
+            "admin_token_required",
+            _("Cette page demande le jeton de la supervision (ADMIN_TOKEN)."),
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+def _private_file(folder: Path, content: str) -> Path:
+    descriptor, name = tempfile.mkstemp(dir=folder, prefix=".secret-")  # 0600 from the start
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return Path(name)

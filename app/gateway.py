@@ -1,0 +1,182 @@
+"""Requests passed on to the services, byte for byte and as they come: /v1, audio, diarization, diagrams, minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any
+
+from flask import Flask, Response, request
+
+from app.peers import Peers
+from common.errors import ApiError
+from common.messages import _
+from common.web import context
+from common.web.client import Body, Peer, PeerStream
+from common.web.sse import encode
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_HOP_BY_HOP = {
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
+_NOT_FORWARDED = _HOP_BY_HOP | {
+    "host",
+    "cookie",
+    "expect",
+    "accept-encoding",
+    "content-length",
+    "origin",
+    "referer",
+    "x-admin-token",
+    "x-request-id",
+    "x-service-token",
+}
+_NOT_RETURNED = _HOP_BY_HOP | {"server", "date", "set-cookie", "x-request-id"}
+SMALL_BODY = 256 * 1024
+
+
+def install(app: Flask, peers: Peers) -> None:
+    """Add the gateway's routes."""
+
+    @app.route("/v1/<path:path>", methods=METHODS)
+    def openai(path: str) -> Response:
+        if any(part in ("", ".", "..") for part in path.split("/")) or "\\" in path:
+            raise ApiError(404, "not_found", _("Cette adresse n'existe pas."))
+        return forward(peers.public_chat, f"/v1/{path}", authorization=True)
+
+    to = {
+        "/api/audio/transcribe": peers.asr,
+        "/api/diarization/process": peers.diarize,
+        "/api/diagrams": peers.chat,
+        "/api/diagrams/validate": peers.chat,
+        "/api/minutes": peers.chat,
+    }
+    for rule, peer in to.items():
+
+        def relay(rule: str = rule, peer: Peer = peer) -> Response:
+            return forward(peer, rule)
+
+        app.add_url_rule(rule, endpoint=f"gateway{rule.replace('/', '_')}", view_func=relay, methods=["POST"])
+
+
+def forward(peer: Peer, path: str, *, authorization: bool = False) -> Response:
+    """Send the request being served to `peer`, and its answer back as it comes.
+
+    The caller's credentials go along only when `authorization` is set. When the caller leaves, the call is closed.
+    """
+    dropped = _NOT_FORWARDED if authorization else _NOT_FORWARDED | {"authorization"}
+    headers = {name: value for name, value in request.headers if name.lower() not in dropped}
+    watcher = _CallerWatch(request.environ)
+    body = _body(headers, watcher)
+    query = request.query_string.decode("latin-1")
+    with watcher.ended_on_error():
+        stream = peer.stream(request.method, f"{path}?{query}" if query else path, body=body, headers=headers)
+    return _answer(stream, watcher)
+
+
+def _body(headers: dict[str, str], watcher: _CallerWatch) -> Body | None:
+    """A small body whole (it can then be sent to a second replica), a large one as a stream."""
+    length = request.content_length
+    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+    if not length and not chunked:
+        watcher.start()
+        return b"" if request.method != "GET" else None
+    if length is not None and length <= SMALL_BODY:
+        data = request.stream.read()
+        watcher.start()
+        return data
+    if length is not None:
+        headers["Content-Length"] = str(length)
+    return _blocks(request.stream, watcher)
+
+
+def _blocks(stream: IO[bytes], watcher: _CallerWatch) -> Iterator[bytes]:
+    while block := stream.read(64 * 1024):
+        yield block
+    watcher.start()
+
+
+def _answer(stream: PeerStream, watcher: _CallerWatch) -> Response:
+    headers = [(name, value) for name, value in _items(stream.headers) if name.lower() not in _NOT_RETURNED]
+    events = stream.headers.get("Content-Type", "").startswith("text/event-stream")
+    response = Response(_chunks(stream, watcher, events=events), status=stream.status, headers=headers)
+    response.call_on_close(watcher.stop)
+    response.call_on_close(stream.close)
+    if events:
+        response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _items(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    return list(headers.items())
+
+
+def _chunks(stream: PeerStream, watcher: _CallerWatch, *, events: bool) -> Iterator[bytes]:
+    try:
+        yield from stream
+    except ApiError as error:
+        if not events:
+            raise  # the connection is cut: the only honest sign, now, that the answer is not whole
+        yield encode(("error", error.body(context.language.get())))
+    finally:
+        watcher.stop()
+        stream.close()
+
+
+class _CallerWatch:
+    """Notices on gunicorn's gevent worker that the caller has left while nothing is being sent to it.
+
+    Without it, a generation that is silent (a long prompt, an answer in one piece) would go on for nobody. The
+    request's greenlet is ended, which closes the connection to the service.
+    """
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self._socket = environ.get("gunicorn.socket")
+        self._watcher: Any = None
+
+    def start(self) -> None:
+        """Watch from now on: the whole request has been read, so that anything readable is the end."""
+        if self._socket is None or self._watcher is not None:
+            return
+        import gevent
+
+        self._watcher = gevent.spawn(_end_when_gone, self._socket, gevent.getcurrent())
+
+    def stop(self) -> None:
+        if self._watcher is not None:
+            self._watcher.kill(block=False)
+
+    @contextmanager
+    def ended_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.stop()
+            raise
+
+
+def _end_when_gone(sock: Any, greenlet: Any) -> None:
+    import socket
+
+    from gevent.socket import wait_read
+
+    descriptor = sock.fileno()
+    wait_read(descriptor)
+    try:
+        with socket.fromfd(descriptor, sock.family, sock.type) as copy:
+            copy.setblocking(False)
+            gone = copy.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return
+    except OSError:
+        gone = True
+    if gone:
+        greenlet.kill(block=False)

@@ -1,0 +1,152 @@
+"""A meeting as files: Markdown, text, subtitles, RTTM, Mermaid, JSON. All take the meeting as `view.full` gives it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from common.errors import ApiError
+from common.messages import Text, _
+
+Meeting = Mapping[str, Any]
+_CUE_CHARS = 84
+_CUE_SECONDS = 7.0
+_CUE_PAUSE = 0.8
+_LISTS = ((_("Décisions"), "decisions"), (_("Actions"), "actions"), (_("Points ouverts"), "open_points"))
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>#|])")
+
+
+def clock(seconds: float) -> str:
+    """``1:02:03``, or ``02:03`` under an hour."""
+    whole = int(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes:02}:{whole % 60:02}"
+
+
+def _stamp(seconds: float, mark: str) -> str:
+    millis = max(0, round(seconds * 1000))
+    return f"{millis // 3_600_000:02}:{millis // 60_000 % 60:02}:{millis // 1000 % 60:02}{mark}{millis % 1000:03}"
+
+
+def _name(meeting: Meeting, speaker: str) -> str:
+    return str(meeting["speakers"].get(speaker, speaker))
+
+
+def text(meeting: Meeting) -> str:
+    """The transcript, one line per segment: ``[02:03] Name: words``."""
+    return "".join(f"[{clock(s['start'])}] {_name(meeting, s['speaker'])}: {s['text']}\n" for s in meeting["segments"])
+
+
+def cues(meeting: Meeting) -> Iterator[tuple[str, float, float, str]]:
+    """(speaker, start, end, text) of each subtitle: two lines at most, seven seconds at most, one speaker."""
+    for segment in meeting["segments"]:
+        held: list[dict[str, Any]] = []
+        for word in segment["words"]:
+            if held and _cut(held, word):
+                yield segment["speaker"], held[0]["start"], held[-1]["end"], _text_of(held)
+                held = []
+            held.append(word)
+        if held:
+            yield segment["speaker"], held[0]["start"], held[-1]["end"], _text_of(held)
+
+
+def _text_of(words: list[dict[str, Any]]) -> str:
+    return " ".join(word["word"] for word in words)
+
+
+def _cut(held: list[dict[str, Any]], word: dict[str, Any]) -> bool:
+    before = held[-1]
+    if word["start"] - before["end"] > _CUE_PAUSE or word["end"] - held[0]["start"] > _CUE_SECONDS:
+        return True
+    length = len(_text_of(held))
+    if length + 1 + len(word["word"]) > _CUE_CHARS:
+        return True
+    return length > _CUE_CHARS // 2 and before["word"].endswith((".", "!", "?", "…"))
+
+
+def srt(meeting: Meeting) -> str:
+    """SubRip."""
+    blocks = []
+    for number, (speaker, start, end, said) in enumerate(cues(meeting), start=1):
+        blocks.append(f"{number}\n{_stamp(start, ',')} --> {_stamp(end, ',')}\n{_name(meeting, speaker)} : {said}\n")
+    return "\n".join(blocks)
+
+
+def vtt(meeting: Meeting) -> str:
+    """WebVTT, with voice tags."""
+    blocks = ["WEBVTT\n"]
+    for speaker, start, end, said in cues(meeting):
+        voice, words = _vtt(_name(meeting, speaker)), _vtt(said)
+        blocks.append(f"{_stamp(start, '.')} --> {_stamp(end, '.')}\n<v {voice}>{words}</v>\n")
+    return "\n".join(blocks)
+
+
+def _vtt(said: str) -> str:
+    return " ".join(said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
+
+
+def rttm(meeting: Meeting, turns: list[dict[str, Any]]) -> str:
+    """NIST RTTM of the diarization's turns."""
+    lines = []
+    for turn in turns:
+        times = f"{turn['start']:.3f} {turn['end'] - turn['start']:.3f}"
+        lines.append(f"SPEAKER {meeting['id']} 1 {times} <NA> <NA> {turn['speaker']} <NA> <NA>\n")
+    return "".join(lines)
+
+
+def mermaid(meeting: Meeting) -> str:
+    """The diagram's text. Raises ApiError 404 when there is none."""
+    if not meeting["diagram"]:
+        raise ApiError(404, "no_diagram", _("Cette réunion n'a pas de diagramme."))
+    return str(meeting["diagram"]["mermaid"]).rstrip("\n") + "\n"
+
+
+def as_json(meeting: Meeting) -> str:
+    """Everything, as ``GET /api/meetings/{id}`` gives it."""
+    return json.dumps(meeting, ensure_ascii=False, indent=2) + "\n"
+
+
+def markdown(meeting: Meeting, language: str) -> str:
+    """Minutes, diagram and transcript on one page."""
+
+    def say(words: Text) -> str:
+        return words.render(language)
+
+    facts = [meeting["created_at"][:10]]
+    if meeting["duration"]:
+        facts.append(clock(meeting["duration"]))
+    facts += [_plain(name) for name in meeting["speakers"].values()]
+    parts = [f"# {_plain(meeting['title'])}", " · ".join(facts)]
+    parts += [f"> {_plain(warning)}" for warning in meeting["warnings"]]
+    if meeting["minutes"]:
+        parts.append(_minutes(meeting["minutes"], say))
+    if meeting["diagram"]:
+        parts += [f"## {say(_('Diagramme'))}", f"```mermaid\n{mermaid(meeting)}```"]
+    parts.append(f"## {say(_('Transcription'))}")
+    for segment in meeting["segments"]:
+        name = _plain(_name(meeting, segment["speaker"]))
+        parts.append(f"**{name}** ({clock(segment['start'])}) : {_plain(segment['text'])}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _plain(said: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(said.split()))
+
+
+def _minutes(minutes: Mapping[str, Any], say: Callable[[Text], str]) -> str:
+    parts = [f"## {say(_('Compte rendu'))}", _plain(minutes.get("summary") or "")]
+    for title, key in _LISTS:
+        items = minutes.get(key) or []
+        if items:
+            parts += [f"### {say(title)}", "\n".join(f"- {_item(item)}" for item in items)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _item(item: Any) -> str:
+    if isinstance(item, str):
+        return _plain(item)
+    who, what, when = (_plain(str(item.get(key) or "")) for key in ("who", "what", "when"))
+    return (f"**{who}** : " if who else "") + what + (f" ({when})" if when else "")

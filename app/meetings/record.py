@@ -1,0 +1,115 @@
+"""A meeting as the worker that took it writes it, step by step.
+
+Every write checks that the meeting is still this worker's: one that was cut off, or whose meeting was cancelled or
+deleted meanwhile, can no longer change anything.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import select
+
+from app.database import Database
+from app.meetings.models import DONE, FAILED, QUEUED, RUNNING, WAITING, Meeting, Step
+from app.meetings.notes import pack, pack_error
+from app.meetings.store import changed, reset_unfinished
+from common.errors import ApiError
+from common.messages import Text
+
+_PROGRESS_EVERY = 0.5
+
+
+class LostError(Exception):
+    """The meeting is no longer this worker's: cancelled, deleted, or taken over."""
+
+
+class Record:
+    """The record of meeting `meeting_id`, held under the lease named `owner`."""
+
+    def __init__(self, database: Database, meeting_id: str, owner: str) -> None:
+        self.meeting_id = meeting_id
+        self._database = database
+        self._owner = owner
+        self._last_progress: dict[str, float] = {}
+
+    def is_mine(self) -> bool:
+        """False once the meeting was cancelled, deleted or taken over."""
+        query = select(Meeting.state, Meeting.owner).where(Meeting.id == self.meeting_id)
+        with self._database.read() as session:
+            row = session.execute(query).one_or_none()
+        return row is not None and row[0] == RUNNING and row[1] == self._owner
+
+    def release(self) -> None:
+        """Give the meeting back to the queue, as it stands."""
+        self._end(QUEUED, None)
+
+    def finish(self, error: ApiError | None = None) -> None:
+        """The meeting is done, or failed with `error`."""
+        self._end(FAILED if error else DONE, error)
+
+    def facts(self, *, duration: float | None = None, language: str | None = None) -> None:
+        """What a step learnt about the recording."""
+        with self._mine() as meeting:
+            meeting.duration = duration if duration is not None else meeting.duration
+            meeting.language = language or meeting.language
+
+    def language(self) -> str | None:
+        with self._database.read() as session:
+            return session.scalar(select(Meeting.language).where(Meeting.id == self.meeting_id))
+
+    def running(self, name: str) -> None:
+        with self._step(name) as step:
+            step.state, step.error = RUNNING, None
+
+    def progress(self, name: str, progress: float) -> None:
+        """Record progress (0..1), at most twice a second."""
+        now = time.monotonic()
+        if now - self._last_progress.get(name, 0.0) < _PROGRESS_EVERY:
+            return
+        self._last_progress[name] = now
+        with self._step(name) as step:
+            step.progress = max(0.0, min(1.0, progress))
+
+    def waiting(self, name: str, reason: ApiError) -> None:
+        with self._step(name) as step:
+            step.state, step.progress, step.error = WAITING, 0.0, pack_error(reason)
+
+    def done(
+        self, name: str, result: Any, *, seconds: float, model: str | None = None, warnings: Iterable[Text | str] = ()
+    ) -> None:
+        """Record what the step found: a restart will not do it again."""
+        encoded = json.dumps(result, ensure_ascii=False, separators=(",", ":"))
+        with self._step(name) as step:
+            step.state, step.progress, step.error = DONE, 1.0, None
+            step.seconds, step.model, step.result = round(seconds, 3), model, encoded
+            step.warnings = [pack(warning) for warning in warnings]
+
+    def failed(self, name: str, error: ApiError, *, seconds: float, warning: Text | None = None) -> None:
+        with self._step(name) as step:
+            step.state, step.error, step.seconds = FAILED, pack_error(error), round(seconds, 3)
+            step.warnings = [pack(warning)] if warning else []
+
+    def _end(self, state: str, error: ApiError | None) -> None:
+        with self._mine() as meeting:
+            reset_unfinished(meeting)
+            meeting.state, meeting.error = state, pack_error(error) if error else None
+            meeting.owner = meeting.lease_until = None
+
+    @contextmanager
+    def _mine(self) -> Iterator[Meeting]:
+        with self._database.write() as session:
+            meeting = session.get(Meeting, self.meeting_id, with_for_update=True)
+            if meeting is None or meeting.state != RUNNING or meeting.owner != self._owner:
+                raise LostError(self.meeting_id)
+            yield meeting
+            changed(meeting)
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[Step]:
+        with self._mine() as meeting:
+            yield meeting.step(name)

@@ -1,0 +1,59 @@
+"""The web pages: Vite's build in app/web/dist, every address of the application being its index.html."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Blueprint, Response, abort, request, send_from_directory
+
+from common.messages import _
+from common.web import context
+
+DIST = Path(__file__).resolve().parent / "web" / "dist"
+_HASHED = "assets/"
+_FOREVER = "public, max-age=31536000, immutable"
+_SERVER_ONLY = ("api/", "v1/", "docs/", "assets/")
+
+_NOT_BUILT = """<!doctype html>
+<html lang="{lang}"><meta charset="utf-8"><title>Frigo</title>
+<style>
+body {{ font: 18px/1.6 system-ui; max-width: 40em; margin: 15vh auto; padding: 0 1em }}
+</style>
+<h1>Frigo</h1>
+<p>{text}</p>
+<pre><code>make run</code></pre>
+<p>(<code>cd app/web &amp;&amp; npm ci &amp;&amp; npm run build</code>)</p>
+</html>"""
+
+
+def pages(dist: Path = DIST) -> Blueprint:
+    routes = Blueprint("pages", __name__)
+
+    @routes.get("/")
+    def home() -> Response:
+        return _index(dist)
+
+    @routes.get("/<path:path>")
+    def file_or_page(path: str) -> Response:
+        if not path.endswith("/") and (dist / path).is_file():
+            response = send_from_directory(dist, path, max_age=0)  # refuses what leads out of dist
+            if path.startswith(_HASHED):
+                response.headers["Cache-Control"] = _FOREVER
+            return response
+        if f"{path}/".startswith(_SERVER_ONLY) or "text/html" not in request.accept_mimetypes.values():
+            abort(404)
+        return _index(dist)
+
+    return routes
+
+
+def _index(dist: Path) -> Response:
+    if not (dist / "index.html").is_file():
+        language = context.language.get()
+        text = _("La page n'est pas encore construite. Lancez Frigo par :").render(language)
+        return Response(
+            _NOT_BUILT.format(lang=language, text=text), status=503, content_type="text/html; charset=utf-8"
+        )
+    response = send_from_directory(dist, "index.html", max_age=0)
+    response.headers["Cache-Control"] = "no-cache"
+    return response
