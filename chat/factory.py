@@ -1,0 +1,31 @@
+"""chat put together: peers, services, routes."""
+
+from __future__ import annotations
+
+from flask_openapi import OpenAPI
+
+from chat import embedded_prompts
+from chat.diagrams.generate import DiagramMaker
+from chat.diagrams.parser import MermaidParser
+from chat.llm import LanguageModel
+from chat.minutes.write import MinutesWriter
+from chat.openai.routes import openai_blueprint
+from chat.readiness import Readiness
+from chat.routes.diagrams import diagrams_blueprint
+from chat.routes.minutes import minutes_blueprint
+from chat.settings import ChatSettings
+from common.web.client import Peer
+from common.web.factory import create_service
+
+
+def create_app(settings: ChatSettings, *, parser: MermaidParser | None = None) -> OpenAPI:
+    """The application; `parser` is given by tests that share one."""
+    gpt = Peer("gpt", settings.gpt_api_url, service_token=settings.service_token)
+    asr = Peer("asr", settings.asr_api_url, service_token=settings.service_token)
+    parser = parser or MermaidParser(settings.node)
+    llm = LanguageModel(gpt)
+    app = create_service("chat", settings, ready=Readiness(gpt, parser))
+    app.register_api(openai_blueprint(settings, gpt, asr))
+    app.register_api(diagrams_blueprint(settings, DiagramMaker(llm, parser, embedded_prompts.diagram_request), parser))
+    app.register_api(minutes_blueprint(settings, MinutesWriter(llm, embedded_prompts.minutes_request)))
+    return app

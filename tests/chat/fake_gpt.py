@@ -1,0 +1,126 @@
+"""gpt with a script: a real HTTP server whose answers are enqueued, that remembers what it was asked."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+
+EMBEDDED = {
+    "id": "frigo-mini",
+    "object": "model",
+    "created": 0,
+    "owned_by": "frigo",
+    "aliases": ["embedded"],
+    "embedded": True,
+    "context": 1024,
+    "state": "ready",
+}
+BIG = {**EMBEDDED, "id": "qwen3-4b", "aliases": ["qwen"], "embedded": False, "context": 8192, "state": "downloaded"}
+
+
+class FakeGpt:
+    """`app` is the WSGI application. Without anything enqueued it answers with the last message, reversed."""
+
+    def __init__(self) -> None:
+        self.models: list[dict[str, Any]] = [EMBEDDED, BIG]
+        self.chosen = "frigo-mini"
+        self.ready = True
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.raw: list[bytes] = []
+        self._answers: list[Any] = []
+        self.chunks_sent = 0
+        self.stream_closed = threading.Event()
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+        self.app = self._make()
+
+    def enqueue(self, *answers: Any) -> None:
+        """Next answers: text, a JSON value (its compact text), (status, error body), or ("cut", text)."""
+        self._answers.extend(answers)
+
+    @property
+    def left(self) -> int:
+        """Answers nobody asked for."""
+        return len(self._answers)
+
+    def _make(self) -> Flask:
+        app = Flask("fake_gpt")
+
+        @app.get("/ready")
+        def ready() -> Any:
+            state = "ready" if self.ready else "loading"
+            return {"status": state, "components": {"model": state}}, 200 if self.ready else 503
+
+        @app.get("/v1/models")
+        def models() -> Any:
+            return jsonify(object="list", data=self.models)
+
+        @app.get("/v1/models/<path:name>")
+        def model(name: str) -> Any:
+            found = next((m for m in self.models if name in {m["id"], *m["aliases"]}), None)
+            return jsonify(found) if found else _error(404, "model_not_found", f"Modèle inconnu : {name}", "model")
+
+        @app.get("/api/models")
+        def lifecycle() -> Any:
+            return jsonify(models=[], selection={"chosen": self.chosen})
+
+        @app.post("/v1/completions")
+        @app.post("/v1/chat/completions")
+        def complete() -> Any:
+            self.raw.append(request.get_data())
+            self.headers.append(dict(request.headers))
+            body = request.get_json(silent=True)
+            if not isinstance(body, dict):
+                return _error(400, "invalid_json", "Le corps de la requête n'est pas un objet JSON valide.")
+            self.requests.append(body)
+            if body.get("stream"):
+                return self._stream(body)
+            answer = self._answers.pop(0) if self._answers else body["messages"][-1]["content"][::-1]
+            if isinstance(answer, tuple) and isinstance(answer[0], int):
+                return jsonify(answer[1]), answer[0]
+            cut = isinstance(answer, tuple)
+            text = answer[1] if isinstance(answer, tuple) else answer
+            if not isinstance(text, str):
+                text = json.dumps(text, ensure_ascii=False, separators=(",", ":"))
+            return _completion(body, text, "length" if cut else "stop")
+
+        return app
+
+    def _stream(self, body: dict[str, Any]) -> Response:
+        count = int(body.get("max_tokens") or 5)
+
+        def chunks() -> Iterator[bytes]:
+            try:
+                for number in range(count):
+                    self.may_go_on.wait(10)
+                    self.chunks_sent += 1
+                    delta = {"choices": [{"index": 0, "delta": {"content": f"é{number} "}}]}
+                    yield f"data: {json.dumps(delta, ensure_ascii=False)}\n\n".encode()
+                    time.sleep(body.get("pace", 0.0))
+                yield b"data: [DONE]\n\n"
+            finally:
+                self.stream_closed.set()
+
+        return Response(chunks(), content_type="text/event-stream; charset=utf-8")
+
+
+def _completion(body: dict[str, Any], text: str, finish: str) -> Any:
+    return jsonify(
+        id="chatcmpl-1",
+        object="chat.completion",
+        created=1,
+        model=body.get("model") or "frigo-mini",
+        choices=[{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}],
+        usage={"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
+    )
+
+
+def _error(status: int, code: str, message: str, param: str | None = None) -> Any:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return jsonify(error={"message": message, "type": kind, "param": param, "code": code}), status
