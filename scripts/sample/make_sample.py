@@ -21,8 +21,8 @@ from scripts.sample.script import LANGUAGE, TITLE, TURNS, VOICES
 HERE = Path(__file__).resolve().parents[2] / "app" / "sample"
 NAME = "reunion-exemple"
 RATE = 16_000
-TURN_PAUSE_S = 0.6  # silence between two turns: enough for a voice detector to cut there
-SENTENCE_PAUSE_S = 0.4
+TURN_PAUSE_S = 1.0  # silence between two turns
+SENTENCE_PAUSE_S = 0.8  # long enough for the transcript to be cut into sentences there
 STRETCH = 1.12  # a little slower than flite's own pace
 LEVEL = 0.12  # root mean square of every sentence, so that both voices are equally loud
 
