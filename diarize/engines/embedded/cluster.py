@@ -1,0 +1,91 @@
+"""Who is who: embeddings grouped by speaker, the number of speakers found or bounded.
+
+Average-link clustering gives small pure groups; each window then goes to its nearest centre, and the two most similar
+groups are merged again and again, until what is left is too different to be one voice. Two small groups are compared
+less strictly than two big ones, because the centre of a few windows is a noisy thing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from common.audio.decode import FloatArray
+
+Labels = npt.NDArray[np.int64]
+
+_PURE = 0.75  # cosine similarity within the first groups
+_SAME_VOICE = 0.86  # two groups closer than this, less the allowance, are one voice
+_ALLOWANCE = 0.1
+_WINDOWS_PER_SECOND = 5
+_SMALLEST = 4  # windows; a smaller group is noise unless so many speakers are asked for
+_LARGEST_PROBLEM = 2000  # windows clustered at once; the others of a long recording follow the centres
+
+
+def cluster(embeddings: FloatArray, least: int = 1, most: int | None = None) -> Labels:
+    """A speaker number, from 0, for each unit embedding. Asked bounds are kept as far as there are windows."""
+    count = len(embeddings)
+    if count <= 1:
+        return np.zeros(count, np.int64)
+    if count > _LARGEST_PROBLEM:
+        sample = np.linspace(0, count - 1, _LARGEST_PROBLEM).round().astype(np.int64)
+        centres = centres_of(embeddings[sample], cluster(embeddings[sample], least, most))
+        return _settled(embeddings, _nearest(embeddings, centres), len(centres))
+    least = min(max(1, least), count)
+    most = count if most is None else max(most, least)
+    labels = _first_groups(embeddings, least)
+    while (groups := int(labels.max()) + 1) > least:
+        i, j, excess = _closest(embeddings, labels)
+        if groups <= most and excess < 0:
+            break
+        merged = _renumbered(np.where(labels == j, i, labels))
+        labels = _settled(embeddings, merged, groups - 1)
+    return labels
+
+
+def _first_groups(embeddings: FloatArray, least: int) -> Labels:
+    tree = linkage(embeddings.astype(np.float64), "average", metric="cosine")
+    labels = _renumbered(fcluster(tree, 1.0 - _PURE, "distance"))
+    sizes = np.bincount(labels)
+    kept = np.flatnonzero(sizes >= _SMALLEST)
+    if len(kept) < least:
+        kept = np.flatnonzero(sizes >= min(_SMALLEST, int(np.sort(sizes)[-min(least, len(sizes))])))
+    if len(kept) < least:
+        labels = _renumbered(fcluster(tree, least, "maxclust"))
+        kept = np.arange(labels.max() + 1)
+    centres = centres_of(embeddings, labels)[kept]
+    return _settled(embeddings, _nearest(embeddings, centres), len(kept))
+
+
+def _settled(embeddings: FloatArray, labels: Labels, groups: int, rounds: int = 10) -> Labels:
+    """Move every window to its nearest centre until nothing moves, as long as no group is emptied."""
+    for _round in range(rounds):
+        moved = _nearest(embeddings, centres_of(embeddings, labels))
+        if len(np.unique(moved)) < groups or np.array_equal(moved, labels):
+            break
+        labels = moved
+    return _renumbered(labels)
+
+
+def _closest(embeddings: FloatArray, labels: Labels) -> tuple[int, int, float]:
+    """The pair of groups most like one voice, and by how much its similarity exceeds what tells two voices apart."""
+    centres, sizes = centres_of(embeddings, labels), np.bincount(labels)
+    seconds = np.minimum(sizes[:, None], sizes[None, :]) / _WINDOWS_PER_SECOND
+    excess = centres @ centres.T - (_SAME_VOICE - _ALLOWANCE / np.sqrt(seconds))
+    np.fill_diagonal(excess, -np.inf)
+    i, j = np.unravel_index(int(excess.argmax()), excess.shape)
+    return int(min(i, j)), int(max(i, j)), float(excess[i, j])
+
+
+def centres_of(embeddings: FloatArray, labels: Labels) -> FloatArray:
+    means = np.stack([embeddings[labels == group].mean(axis=0) for group in range(int(labels.max()) + 1)])
+    return np.asarray(means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9), np.float32)
+
+
+def _nearest(embeddings: FloatArray, centres: FloatArray) -> Labels:
+    return np.asarray((embeddings @ centres.T).argmax(axis=1), np.int64)
+
+
+def _renumbered(labels: npt.NDArray[np.integer]) -> Labels:
+    return np.asarray(np.unique(labels, return_inverse=True)[1], np.int64)

@@ -1,0 +1,29 @@
+"""The diarize service, assembled."""
+
+from __future__ import annotations
+
+from flask_openapi import OpenAPI
+
+from common.models.routes import models_blueprint
+from common.web.auth import service_only
+from common.web.factory import create_service
+from diarize.diarizer import Diarizer
+from diarize.models import build_registry
+from diarize.routes.process import process_blueprint
+from diarize.settings import DiarizeSettings
+
+
+def create_app(settings: DiarizeSettings) -> OpenAPI:
+    """The application; its model loads in the background.
+
+    Raises SettingsError when DIARIZE_MODEL can't run here.
+    """
+    registry = build_registry(settings)
+    diarizer = Diarizer(settings, registry)
+    app = create_service("diarize", settings, ready=registry.ready)
+    app.before_request(service_only(settings))
+    app.register_api(process_blueprint(diarizer))
+    app.register_api(models_blueprint(registry))
+    app.extensions["frigo.models"] = registry
+    registry.start()
+    return app
