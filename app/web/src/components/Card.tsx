@@ -26,5 +26,5 @@ export function Card({ title, icon, tools, children }: Props) {
 }
 
 export function Pending({ children }: { children: ReactNode }) {
-  return <Typography color="text.secondary">{children}</Typography>;
+  return <Typography color="textSecondary">{children}</Typography>;
 }

@@ -91,7 +91,7 @@ export function DiagramView({ code, graph = null, moments, onPlay, name = "diagr
       <CopyButton text={code} label={t("diagram.copy")} small />
       <Box sx={{ display: "flex", flexWrap: "wrap", columnGap: 1.5, ml: "auto" }}>
         {actors.map(([actor, colour]) => (
-          <Typography key={actor} variant="caption" color="text.secondary" sx={{ display: "flex", alignItems: "center", gap: 0.6 }}>
+          <Typography key={actor} variant="caption" color="textSecondary" sx={{ display: "flex", alignItems: "center", gap: 0.6 }}>
             <Box component="span" sx={{ width: 11, height: 11, borderRadius: "3px", bgcolor: colour }} />
             {t(`diagram.actor.${actor}`)}
           </Typography>
@@ -178,8 +178,8 @@ function Stage({ svg, alt, zoom, onZoom, moments, onPlay, tall }: StageProps) {
     const place = (): void => {
       const { width, height } = image.viewBox.baseVal;
       if (!width || !height || !host.clientWidth) return;
-      const room = tall ? host.clientHeight : 560;
-      const fit = Math.min(1.15, (host.clientWidth - 8) / width, Math.max(0.5, room / height));
+      const room = tall ? host.clientHeight : Math.max(420, window.innerHeight - 330);
+      const fit = Math.min(1.15, (host.clientWidth - 8) / width, Math.max(0.62, room / height));
       const scale = Math.max(0.35, fit) * (zoom ?? 1);
       image.style.maxWidth = "none";
       image.setAttribute("width", String(Math.round(width * scale)));
@@ -227,7 +227,7 @@ function Stage({ svg, alt, zoom, onZoom, moments, onPlay, tall }: StageProps) {
       onPointerLeave={() => (drag.current = null)}
       sx={{
         overflow: "auto",
-        maxHeight: tall ? "none" : 580,
+        maxHeight: tall ? "none" : "max(440px, calc(100vh - 310px))",
         flex: tall ? 1 : "none",
         borderRadius: "10px",
         bgcolor: "frost.sunken",
@@ -242,7 +242,7 @@ function Stage({ svg, alt, zoom, onZoom, moments, onPlay, tall }: StageProps) {
         {t("diagram.area")}
       </span>
       {svg === null && (
-        <Typography color="text.secondary" sx={{ p: 3 }} role="status">
+        <Typography color="textSecondary" sx={{ p: 3 }} role="status">
           {t("diagram.drawing")}
         </Typography>
       )}

@@ -129,9 +129,10 @@ export function Shell({ children }: { children: ReactNode }) {
                     position: "absolute",
                     borderRadius: 4,
                     bgcolor: current ? "primary.main" : "transparent",
-                    top: 0,
-                    height: 4,
-                    width: 44,
+                    top: { xs: 0, md: "22%" },
+                    left: { xs: "auto", md: -9 },
+                    width: { xs: 44, md: 5 },
+                    height: { xs: 4, md: "56%" },
                   },
                   [theme.breakpoints.up("md")]: {
                     flex: "none",
@@ -146,7 +147,6 @@ export function Shell({ children }: { children: ReactNode }) {
                     boxShadow: current ? "0 1px 2px rgba(6,40,52,.18), 0 3px 10px rgba(6,40,52,.06)" : "none",
                     "&:hover": { bgcolor: current ? "background.paper" : "rgba(255,255,255,.28)" },
                     '[data-theme="dark"] &:hover': { bgcolor: current ? "background.paper" : "rgba(255,255,255,.05)" },
-                    "&::before": { top: "22%", bottom: "22%", left: -9, width: 5, height: "auto" },
                   },
                 })}
               >
@@ -178,7 +178,7 @@ export function Shell({ children }: { children: ReactNode }) {
 /** The usual frame of a page's content. */
 export function Page({ children, wide = false }: { children: ReactNode; wide?: boolean }) {
   return (
-    <Box sx={{ width: "100%", maxWidth: wide ? 1480 : 1080, mx: "auto", px: { xs: 2, sm: 3, lg: 4 }, py: { xs: 2.5, md: 4 } }}>
+    <Box sx={{ width: "100%", maxWidth: wide ? 1480 : 1080, mx: "auto", px: { xs: 2, sm: 3, lg: 4 }, py: { xs: 2.5, md: wide ? 3 : 4 } }}>
       {children}
     </Box>
   );

@@ -52,7 +52,7 @@ async function draw(code: string, dark: boolean): Promise<string> {
     themeVariables: { fontFamily: FONT, fontSize: "15px", ...(dark ? DARK : LIGHT) },
     fontFamily: FONT,
     htmlLabels: false,
-    flowchart: { useMaxWidth: false, htmlLabels: false, curve: "basis", nodeSpacing: 36, rankSpacing: 44, padding: 14 },
+    flowchart: { useMaxWidth: false, htmlLabels: false, curve: "basis", nodeSpacing: 28, rankSpacing: 32, padding: 10, wrappingWidth: 190 },
   });
   count += 1;
   const id = `frigo-diagram-${count}`;

@@ -34,7 +34,7 @@ export default function AdminPage() {
       <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "flex-start", gap: 1 }}>
         <Box sx={{ flex: 1, minWidth: 240 }}>
           <Typography variant="h1">{t("admin.title")}</Typography>
-          <Typography color="text.secondary" sx={{ mt: 0.75, mb: 3 }}>
+          <Typography color="textSecondary" sx={{ mt: 0.75, mb: 3 }}>
             {t("admin.lead")}
           </Typography>
         </Box>
@@ -78,7 +78,7 @@ function Outside({ refused, onToken }: { refused: boolean; onToken: (token: stri
       <TokenForm refused={refused} onToken={onToken} />
       <Box>
         {data && <Services services={data.services} />}
-        <Typography variant="body2" color="text.secondary" sx={{ mt: 1.5 }}>
+        <Typography variant="body2" color="textSecondary" sx={{ mt: 1.5 }}>
           {t("admin.publicOnly")}
         </Typography>
       </Box>

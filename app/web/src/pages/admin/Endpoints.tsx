@@ -10,7 +10,7 @@ export function Endpoints({ endpoints }: { endpoints: NonNullable<AdminStatus["e
   const { t } = useI18n();
   return (
     <Card title={t("admin.endpoints")} icon={<Cable size={20} aria-hidden="true" />}>
-      <Typography variant="body2" color="text.secondary" sx={{ mb: 1 }}>
+      <Typography variant="body2" color="textSecondary" sx={{ mb: 1 }}>
         {t("admin.endpointsHelp")}
       </Typography>
       <Box component="ul" sx={{ listStyle: "none", m: 0, p: 0 }}>
@@ -22,7 +22,7 @@ export function Endpoints({ endpoints }: { endpoints: NonNullable<AdminStatus["e
           >
             <Typography sx={{ fontFamily: MONO, fontSize: "0.78rem", fontWeight: 700, color: "primary.main" }}>{method}</Typography>
             <Typography sx={{ fontFamily: MONO, fontSize: "0.82rem", overflowWrap: "anywhere" }}>{path}</Typography>
-            <Typography variant="body2" color="text.secondary" sx={{ gridColumn: { xs: "2 / 3", md: "auto" }, gridRow: { xs: 2, md: "auto" } }}>
+            <Typography variant="body2" color="textSecondary" sx={{ gridColumn: { xs: "2 / 3", md: "auto" }, gridRow: { xs: 2, md: "auto" } }}>
               {description}
             </Typography>
             <CopyButton text={`${location.origin}${path}`} small />

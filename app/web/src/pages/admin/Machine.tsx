@@ -40,7 +40,7 @@ export function Machine({ system }: { system: SystemInfo }) {
         ))}
       </Box>
       {(system.gpus ?? []).length === 0 && (
-        <Typography variant="body2" color="text.secondary" sx={{ mt: 2 }}>
+        <Typography variant="body2" color="textSecondary" sx={{ mt: 2 }}>
           {t("admin.noGpu")}
         </Typography>
       )}
@@ -70,7 +70,7 @@ function Gauge({ label, ratio, detail }: { label: string; ratio: number; detail:
         color={value >= HOT ? "error" : value >= WARM ? "warning" : "primary"}
         sx={{ height: 9, borderRadius: 5, my: 0.75 }}
       />
-      <Typography variant="body2" color="text.secondary">
+      <Typography variant="body2" color="textSecondary">
         {detail}
       </Typography>
     </Box>

@@ -26,7 +26,7 @@ export function ServiceModels({ service, pending, onAct }: Props) {
   return (
     <Card title={title ? t(title) : service.name} icon={<Cube size={20} aria-hidden="true" />}>
       {selection?.chosen && (
-        <Typography variant="body2" color="text.secondary" sx={{ mb: 1.5 }}>
+        <Typography variant="body2" color="textSecondary" sx={{ mb: 1.5 }}>
           {selection.why
             ? t("admin.chosenWhy", { model: selection.chosen, why: selection.why })
             : t("admin.chosen", { model: selection.chosen })}
@@ -67,11 +67,11 @@ function ModelRow({ model, pending, onAct }: { model: ModelInfo; pending: boolea
           {model.embedded && <Chip size="small" label={t("admin.embedded")} sx={{ bgcolor: "frost.tint", color: "frost.doorText" }} />}
           {model.gated && <Chip size="small" variant="outlined" label={t("admin.gated")} />}
         </Box>
-        <Typography variant="body2" color="text.secondary">
+        <Typography variant="body2" color="textSecondary">
           {facts.join(" · ")}
         </Typography>
         {model.hub_id && model.hub_id !== model.key && (
-          <Typography variant="body2" color="text.secondary" sx={{ overflowWrap: "anywhere" }}>
+          <Typography variant="body2" color="textSecondary" sx={{ overflowWrap: "anywhere" }}>
             {model.hub_id}
           </Typography>
         )}
@@ -82,7 +82,7 @@ function ModelRow({ model, pending, onAct }: { model: ModelInfo; pending: boolea
         {moving ? (
           <Progress model={model} />
         ) : (
-          <Typography variant="body2" color={model.fits === false ? "error" : "text.secondary"}>
+          <Typography variant="body2" color={model.fits === false ? "error" : "textSecondary"}>
             {need(model)}
           </Typography>
         )}
@@ -112,7 +112,7 @@ function ModelRow({ model, pending, onAct }: { model: ModelInfo; pending: boolea
       </Box>
 
       {(problem || (model.fits === false && model.reason)) && (
-        <Typography variant="body2" color={problem ? "error" : "text.secondary"} sx={{ gridColumn: "1 / -1" }}>
+        <Typography variant="body2" color={problem ? "error" : "textSecondary"} sx={{ gridColumn: "1 / -1" }}>
           {problem || model.reason}
         </Typography>
       )}
@@ -147,7 +147,7 @@ function Progress({ model }: { model: ModelInfo }) {
     <Box aria-live="polite">
       <LinearProgress aria-label={model.key} variant={known ? "determinate" : "indeterminate"} value={(ratio ?? 0) * 100} sx={{ my: 0.5 }} />
       {model.bytes_total ? (
-        <Typography variant="caption" color="text.secondary">
+        <Typography variant="caption" color="textSecondary">
           {t("admin.progress", { done: formatBytes(model.bytes_done ?? 0, lang), total: formatBytes(model.bytes_total, lang) })}
           {known && ` · ${formatPercent(ratio, lang)}`}
         </Typography>

@@ -15,7 +15,7 @@ export function Services({ services }: { services: AdminService[] }) {
     <Box
       component="ul"
       aria-label={t("admin.services")}
-      sx={{ listStyle: "none", m: 0, p: 0, display: "grid", gap: 1.5, gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 185px), 1fr))" }}
+      sx={{ listStyle: "none", m: 0, p: 0, display: "grid", gap: 1.5, gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 150px), 1fr))" }}
     >
       {services.map((service) => {
         const up = service.state !== "down";
@@ -26,7 +26,7 @@ export function Services({ services }: { services: AdminService[] }) {
             key={service.name}
             sx={{ bgcolor: "background.paper", border: 1, borderColor: up ? "divider" : "error.main", borderRadius: "14px", p: 1.75, minWidth: 0 }}
           >
-            <Box sx={{ display: "flex", alignItems: "center", gap: 1 }}>
+            <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", columnGap: 1 }}>
               <Box
                 aria-hidden="true"
                 sx={{ width: 11, height: 11, flex: "none", borderRadius: up ? "50%" : "2px", bgcolor: up ? "success.main" : "error.main", boxShadow: (theme) => (up ? `0 0 0 4px color-mix(in srgb, ${theme.vars?.palette.success.main ?? "green"} 20%, transparent)` : "none") }}
@@ -36,10 +36,10 @@ export function Services({ services }: { services: AdminService[] }) {
                 {up ? t("admin.up") : t("admin.down")}
               </Typography>
             </Box>
-            <Typography variant="body2" color="text.secondary" sx={{ mt: 0.75 }}>
+            <Typography variant="body2" color="textSecondary" sx={{ mt: 0.75 }}>
               {title ? t(title) : ""}
             </Typography>
-            <Typography variant="body2" color="text.secondary" sx={{ overflowWrap: "anywhere" }}>
+            <Typography variant="body2" color="textSecondary" sx={{ overflowWrap: "anywhere" }}>
               {up
                 ? [
                     typeof service.latency_ms === "number" ? t("admin.latency", { ms: formatNumber(Math.round(service.latency_ms), lang) }) : "",

@@ -63,7 +63,7 @@ export default function ChatPage() {
               <MenuIcon size={20} aria-hidden="true" />
             </IconButton>
           )}
-          <Typography variant="h2" component="h1" noWrap sx={{ flex: 1, minWidth: 0 }}>
+          <Typography variant="h2" component="h1" noWrap sx={{ flex: { sm: 1 }, minWidth: 0, ...(wide ? {} : { width: { xs: 0, sm: "auto" } }) }}>
             {chat.current?.title || t("chat.title")}
           </Typography>
           <ModelPicker apiKey={chat.apiKey} value={chat.model} onChange={chat.setModel} />

@@ -66,7 +66,7 @@ export function Composer({ draft, onDraft, draw, onDraw, busy, onSend, onStop }:
             />
           </Tooltip>
           {draw && (
-            <Typography variant="caption" color="text.secondary" sx={{ display: { xs: "none", sm: "block" } }}>
+            <Typography variant="caption" color="textSecondary" sx={{ display: { xs: "none", sm: "block" } }}>
               {t("chat.drawHelp")}
             </Typography>
           )}

@@ -24,7 +24,7 @@ export function EmptyChat({ onAsk, onDraw }: { onAsk: (text: string) => void; on
       <Typography variant="h1" component="p" sx={{ mt: 2 }}>
         {t("chat.emptyTitle")}
       </Typography>
-      <Typography color="text.secondary" sx={{ mt: 1, mb: 3, maxWidth: "58ch" }}>
+      <Typography color="textSecondary" sx={{ mt: 1, mb: 3, maxWidth: "58ch" }}>
         {t("chat.emptyText")}
       </Typography>
       <Box sx={{ display: "grid", gap: 1.25, gridTemplateColumns: { xs: "1fr", sm: "1fr 1fr" }, maxWidth: 620 }}>

@@ -53,7 +53,7 @@ export const MessageItem = memo(function MessageItem({ message, growing, onRegen
           </Alert>
         )}
         {message.end === "stopped" && (
-          <Typography variant="body2" color="text.secondary" sx={{ mt: 0.5, fontStyle: "italic" }}>
+          <Typography variant="body2" color="textSecondary" sx={{ mt: 0.5, fontStyle: "italic" }}>
             {t("chat.stopped")}
           </Typography>
         )}
@@ -74,7 +74,7 @@ function Footer({ message, onRegenerate }: { message: Message; onRegenerate: (()
           {t("chat.regenerate")}
         </Button>
       )}
-      <Typography variant="caption" color="text.secondary" sx={{ ml: 0.5 }}>
+      <Typography variant="caption" color="textSecondary" sx={{ ml: 0.5 }}>
         {model}
         {model && usage && " · "}
         {usage && (
@@ -109,7 +109,7 @@ export function Waiting({ message, wait }: { message: Message | undefined; wait:
     <Box sx={{ display: "flex", gap: 1.5, alignItems: "center", mb: 3 }}>
       <Logo size={30} />
       <Box sx={{ flex: 1, maxWidth: 420 }}>
-        <Typography color="text.secondary" role="status" aria-live="polite">
+        <Typography color="textSecondary" role="status" aria-live="polite">
           {text}
         </Typography>
         <LinearProgress aria-label={text} variant={wait?.progress ? "determinate" : "indeterminate"} value={(wait?.progress ?? 0) * 100} sx={{ mt: 0.75, height: 4 }} />

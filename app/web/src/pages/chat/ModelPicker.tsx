@@ -24,7 +24,7 @@ export function ModelPicker({ apiKey, value, onChange }: { apiKey: string | null
       variant="outlined"
       value={known || !data ? value : "default"}
       onChange={(event) => onChange(event.target.value)}
-      sx={{ width: { xs: 132, sm: 200 } }}
+      sx={{ flex: { xs: 1, sm: "none" }, minWidth: 0, width: { sm: 200 } }}
       slotProps={{ htmlInput: { "aria-label": t("chat.model") }, select: { SelectDisplayProps: { "aria-label": t("chat.model") }, renderValue: (v) => (v === "default" ? t("chat.modelAuto") : String(v)) } }}
     >
       <MenuItem value="default">{t("chat.modelAuto")}</MenuItem>

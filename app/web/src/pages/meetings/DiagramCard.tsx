@@ -42,7 +42,7 @@ export function DiagramCard({ meeting, onPlay }: Props) {
             name={meeting.title || "diagramme"}
           />
           {moments.size > 0 && (
-            <Typography variant="body2" color="text.secondary" sx={{ mt: 1 }}>
+            <Typography variant="body2" color="textSecondary" sx={{ mt: 1 }}>
               {t("diagram.play")}
             </Typography>
           )}

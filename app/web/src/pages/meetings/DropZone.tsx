@@ -118,7 +118,7 @@ export function DropZone() {
               <Typography variant="h2" component="p">
                 {over ? t("meetings.dropActive") : t("meetings.drop")}
               </Typography>
-              <Typography variant="body2" color="text.secondary" sx={{ mt: 0.5 }}>
+              <Typography variant="body2" color="textSecondary" sx={{ mt: 0.5 }}>
                 {t("meetings.formats")}
               </Typography>
             </Box>
@@ -177,7 +177,7 @@ export function DropZone() {
         )}
         <Box role="status" aria-live="polite">
           {note && (
-            <Typography variant="body2" color="text.secondary" sx={{ mt: 1.5 }}>
+            <Typography variant="body2" color="textSecondary" sx={{ mt: 1.5 }}>
               {note}
             </Typography>
           )}
@@ -195,7 +195,7 @@ export function DropZone() {
           <Button startIcon={<PlayCircle size={18} aria-hidden="true" />} onClick={() => void sample()} loading={starting} loadingPosition="start">
             {t("meetings.sample")}
           </Button>
-          <Typography variant="body2" color="text.secondary">
+          <Typography variant="body2" color="textSecondary">
             {t("meetings.sampleNote")}
           </Typography>
         </Box>
@@ -209,7 +209,7 @@ function Chosen({ name, size, children }: { name: string; size: string; children
     <Box sx={{ display: "flex", alignItems: "center", gap: 1.5, flexWrap: "wrap" }}>
       <FileAudio size={24} aria-hidden="true" />
       <Typography sx={{ fontWeight: 650, overflowWrap: "anywhere" }}>{name}</Typography>
-      <Typography variant="body2" color="text.secondary">
+      <Typography variant="body2" color="textSecondary">
         {size}
       </Typography>
       {children}

@@ -54,13 +54,14 @@ export function MeetingHeader({ meeting, onRename, onAct }: Props) {
             <Button onClick={() => setEditing(false)}>{t("common.cancel")}</Button>
           </Box>
         ) : (
-          <Typography variant="h1" sx={{ overflowWrap: "anywhere" }}>
-            {title}
+          <Box sx={{ display: "flex", alignItems: "flex-start", gap: 0.5 }}>
+            <Typography variant="h1" sx={{ overflowWrap: "anywhere", fontSize: "clamp(1.45rem, 1.2rem + 1vw, 1.85rem)" }}>
+              {title}
+            </Typography>
             <Tooltip title={t("meeting.rename")}>
               <IconButton
                 size="small"
                 aria-label={t("meeting.rename")}
-                sx={{ ml: 0.75 }}
                 onClick={() => {
                   setDraft(meeting.title);
                   setEditing(true);
@@ -69,12 +70,12 @@ export function MeetingHeader({ meeting, onRename, onAct }: Props) {
                 <Pencil size={17} aria-hidden="true" />
               </IconButton>
             </Tooltip>
-          </Typography>
+          </Box>
         )}
         <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", gap: 1, mt: 1 }}>
           <StateChip state={meeting.state} />
           {meeting.synthetic && <SyntheticChip />}
-          <Typography variant="body2" color="text.secondary">
+          <Typography variant="body2" color="textSecondary">
             {[
               formatDate(meeting.created_at, lang),
               meeting.duration ? formatDuration(meeting.duration, lang) : "",

@@ -109,34 +109,37 @@ function MeetingView({ meeting, interrupted, set, reload }: ViewProps) {
       <Notices meeting={meeting} interrupted={interrupted} />
       <Steps meeting={meeting} />
 
+      <Player src={audioUrl(meeting.id)} player={player} duration={meeting.duration} segments={meeting.segments} colourOf={colourOf}>
+        {order.length > 0 && (
+          <Speakers meeting={meeting} colourOf={colourOf} nameOf={nameOf} onRename={(speakers) => change({ speakers })} onListen={seek} />
+        )}
+      </Player>
+
       <Box
         sx={{
           display: "grid",
-          gap: 3,
-          mt: 3,
+          gap: 2.5,
+          mt: 2.5,
           alignItems: "start",
-          gridTemplateColumns: { xs: "minmax(0, 1fr)", lg: "minmax(0, 7fr) minmax(0, 6fr)" },
+          gridTemplateColumns: { xs: "minmax(0, 1fr)", lg: "minmax(0, 1fr) minmax(0, 1fr)" },
+          gridTemplateRows: { lg: "auto 1fr" },
+          gridTemplateAreas: {
+            xs: '"minutes" "diagram" "transcript"',
+            lg: '"minutes diagram" "transcript diagram"',
+          },
         }}
       >
-        <Box sx={{ display: "grid", gap: 2, minWidth: 0 }}>
-          <Player
-            src={audioUrl(meeting.id)}
-            player={player}
-            duration={meeting.duration}
-            segments={meeting.segments}
-            colourOf={colourOf}
-          />
-          {order.length > 0 && (
-            <Speakers meeting={meeting} colourOf={colourOf} nameOf={nameOf} onRename={(speakers) => change({ speakers })} onListen={seek} />
-          )}
-          <Transcript meeting={meeting} player={player} colourOf={colourOf} nameOf={nameOf} />
-        </Box>
-        <Box sx={{ display: "grid", gap: 3, minWidth: 0 }}>
+        <Box sx={{ gridArea: "minutes", minWidth: 0 }}>
           <MinutesCard meeting={meeting} />
+        </Box>
+        <Box sx={{ gridArea: "diagram", minWidth: 0, position: { lg: "sticky" }, top: { lg: 136 } }}>
           <DiagramCard meeting={meeting} onPlay={seek} />
         </Box>
+        <Box sx={{ gridArea: "transcript", minWidth: 0 }}>
+          <Transcript meeting={meeting} player={player} colourOf={colourOf} nameOf={nameOf} />
+        </Box>
       </Box>
-      <Typography variant="body2" color="text.secondary" sx={{ mt: 4 }}>
+      <Typography variant="body2" color="textSecondary" sx={{ mt: 4 }}>
         {(["asr", "diarize", "chat"] as const)
           .filter((role) => meeting.models?.[role])
           .map((role) => `${t(`meeting.models.${role}`)} : ${meeting.models[role]}`)

@@ -22,9 +22,11 @@ export function MeetingRow({ meeting, onDelete }: { meeting: MeetingSummary; onD
       component="li"
       sx={{
         position: "relative",
-        display: "flex",
+        display: "grid",
+        gridTemplateColumns: { xs: "minmax(0, 1fr) auto", sm: "minmax(0, 1fr) auto auto" },
         alignItems: "center",
-        gap: 1.5,
+        columnGap: 1.5,
+        rowGap: 1,
         py: 1.5,
         px: 1,
         borderRadius: "10px 10px 0 0",
@@ -41,7 +43,7 @@ export function MeetingRow({ meeting, onDelete }: { meeting: MeetingSummary; onD
         },
       }}
     >
-      <Box sx={{ flex: 1, minWidth: 0 }}>
+      <Box sx={{ minWidth: 0 }}>
         <Box
           component={Link}
           href={`/reunions/${encodeURIComponent(meeting.id)}`}
@@ -58,7 +60,7 @@ export function MeetingRow({ meeting, onDelete }: { meeting: MeetingSummary; onD
         >
           {title}
         </Box>
-        <Typography variant="body2" color="text.secondary" component="div">
+        <Typography variant="body2" color="textSecondary" component="div">
           {details.join(" · ")}
         </Typography>
         {live && meeting.steps && (
@@ -70,12 +72,12 @@ export function MeetingRow({ meeting, onDelete }: { meeting: MeetingSummary; onD
           />
         )}
       </Box>
-      <Box sx={{ display: "flex", flexWrap: "wrap", gap: 0.75, justifyContent: "flex-end" }}>
+      <Box sx={{ display: "flex", flexWrap: "wrap", gap: 0.75, gridRow: { xs: 2, sm: 1 }, gridColumn: { xs: 1, sm: 2 } }}>
         {meeting.synthetic && <SyntheticChip />}
         <StateChip state={meeting.state} />
       </Box>
       <Tooltip title={t("common.delete")}>
-        <IconButton aria-label={t("meetings.delete", { title })} onClick={onDelete} sx={{ position: "relative", zIndex: 1 }}>
+        <IconButton aria-label={t("meetings.delete", { title })} onClick={onDelete} sx={{ position: "relative", zIndex: 1, gridRow: 1, gridColumn: { xs: 2, sm: 3 } }}>
           <Trash2 size={18} aria-hidden="true" />
         </IconButton>
       </Tooltip>

@@ -32,7 +32,7 @@ export function MeetingsPage() {
   return (
     <Page>
       <Typography variant="h1">{t("meetings.title")}</Typography>
-      <Typography color="text.secondary" sx={{ mt: 0.75, mb: 3, maxWidth: "62ch" }}>
+      <Typography color="textSecondary" sx={{ mt: 0.75, mb: 3, maxWidth: "62ch" }}>
         {t("meetings.lead")}
       </Typography>
 
@@ -44,7 +44,7 @@ export function MeetingsPage() {
             {t("meetings.list")}
           </Typography>
           {data && data.length > 0 && (
-            <Typography variant="body2" color="text.secondary">
+            <Typography variant="body2" color="textSecondary">
               {t("meetings.count", { n: data.length })}
             </Typography>
           )}
@@ -67,7 +67,7 @@ export function MeetingsPage() {
             <OpenFridge />
             <Box>
               <Typography variant="h3">{t("meetings.empty")}</Typography>
-              <Typography color="text.secondary" sx={{ mt: 0.5, maxWidth: "52ch" }}>
+              <Typography color="textSecondary" sx={{ mt: 0.5, maxWidth: "52ch" }}>
                 {t("meetings.emptyHelp")}
               </Typography>
             </Box>

@@ -39,16 +39,16 @@ export function Notices({ meeting, interrupted }: { meeting: Meeting; interrupte
         </Alert>
       )}
       {(isDemo(meeting) || meeting.synthetic) && (
-        <Alert severity="info" variant="outlined" icon={<FlaskConical size={20} aria-hidden="true" />}>
+        <Alert severity="info" variant="outlined" icon={<FlaskConical size={20} aria-hidden="true" />} sx={{ bgcolor: "background.paper", borderColor: "divider", py: 0, color: "text.primary", "& .MuiAlert-icon": { color: "primary.main" } }}>
+          {meeting.synthetic && `${t("meeting.syntheticNote")} `}
           {isDemo(meeting) && (
-            <Box>
+            <>
               <strong>{t("meeting.demoEngine")}.</strong> {t("meeting.demoHelp")}{" "}
-              <Link href="/supervision" style={{ color: "inherit" }}>
-                {t("nav.admin")}
+              <Link href="/supervision" style={{ color: "inherit", fontWeight: 600 }}>
+                {t("meeting.demoLink")}
               </Link>
-            </Box>
+            </>
           )}
-          {meeting.synthetic && <Box>{t("meeting.syntheticNote")}</Box>}
         </Alert>
       )}
     </Box>

@@ -1,6 +1,6 @@
 import { Alert, Box, IconButton, Slider, Tooltip, Typography } from "@mui/material";
 import { Pause, Play, RotateCcw, RotateCw } from "lucide-react";
-import { memo } from "react";
+import { memo, type ReactNode } from "react";
 import { useI18n } from "../../i18n";
 import { formatClock } from "../../lib/format";
 import type { Segment } from "../../lib/types";
@@ -15,10 +15,11 @@ interface Props {
   duration: number | null;
   segments: Segment[];
   colourOf: (speaker: string | null) => string;
+  children?: ReactNode;
 }
 
 /** Listening, over a ribbon that shows who speaks when. */
-export function Player({ src, player, duration, segments, colourOf }: Props) {
+export function Player({ src, player, duration, segments, colourOf, children }: Props) {
   const { t } = useI18n();
   const total = duration ?? segments.at(-1)?.end ?? 0;
   const seconds = useClock(player.clock, (value) => Math.round(value * 10) / 10);
@@ -28,7 +29,7 @@ export function Player({ src, player, duration, segments, colourOf }: Props) {
     <Box
       component="section"
       aria-label={t("player.label")}
-      sx={{ bgcolor: "background.paper", border: 1, borderColor: "divider", borderRadius: "14px", p: 1.5, position: "sticky", top: { xs: 60, md: 12 }, zIndex: 10, boxShadow: "0 2px 10px rgba(6,40,52,.06)" }}
+      sx={{ bgcolor: "background.paper", border: 1, borderColor: "divider", borderRadius: "14px", px: 1.5, py: 1, mt: 2.5, position: "sticky", top: { xs: 62, md: 10 }, zIndex: 10, boxShadow: "0 2px 12px rgba(6,40,52,.08)" }}
     >
       {/* The transcript is the text alternative, beside. */}
       <audio ref={player.audio} src={src} preload="metadata" />
@@ -89,6 +90,7 @@ export function Player({ src, player, duration, segments, colourOf }: Props) {
           </IconButton>
         </Tooltip>
       </Box>
+      {children && <Box sx={{ mt: 0.75 }}>{children}</Box>}
       {player.failed && (
         <Alert severity="warning" sx={{ mt: 1 }}>
           {t("player.failed")}

@@ -30,25 +30,25 @@ export function Speakers({ meeting, colourOf, nameOf, onRename, onListen }: Prop
   };
 
   return (
-    <Box component="section" aria-label={t("speakers.title")} sx={{ display: "flex", flexWrap: "wrap", gap: 1 }}>
+    <Box component="section" aria-label={t("speakers.title")} sx={{ display: "flex", flexWrap: "wrap", columnGap: 2.5, rowGap: 0.5, pl: 0.5 }}>
       {Object.keys(meeting.speakers).map((id) => {
         const name = nameOf(id);
         const voice = talk[id];
         return (
           <Box
             key={id}
-            sx={{ display: "flex", alignItems: "center", gap: 0.5, bgcolor: "background.paper", border: 1, borderColor: "divider", borderLeft: "6px solid", borderLeftColor: colourOf(id), borderRadius: "10px", pl: 1.25, pr: 0.5, py: 0.25 }}
+            sx={{ display: "flex", alignItems: "center", gap: 0.5, borderLeft: "5px solid", borderLeftColor: colourOf(id), borderRadius: "3px", pl: 1 }}
           >
-            <Box>
-              <Typography variant="body2" sx={{ fontWeight: 700, color: colourOf(id), lineHeight: 1.3 }}>
-                {name}
-              </Typography>
-              {voice && total > 0 && (
-                <Typography variant="caption" color="text.secondary" component="div" sx={{ lineHeight: 1.2 }}>
-                  {t("speakers.share", { share: formatPercent(voice.seconds / total, lang) })}
+            <Typography variant="body2" sx={{ fontWeight: 700, color: colourOf(id) }}>
+              {name}
+            </Typography>
+            {voice && total > 0 && (
+              <Tooltip title={t("speakers.share", { share: formatPercent(voice.seconds / total, lang) })}>
+                <Typography variant="body2" color="textSecondary">
+                  {formatPercent(voice.seconds / total, lang)}
                 </Typography>
-              )}
-            </Box>
+              </Tooltip>
+            )}
             {voice && (
               <Tooltip title={t("speakers.listen", { name })}>
                 <IconButton size="small" aria-label={t("speakers.listen", { name })} onClick={() => onListen(voice.longest)}>
@@ -80,7 +80,7 @@ export function Speakers({ meeting, colourOf, nameOf, onRename, onListen }: Prop
           }}
           sx={{ p: 2, width: 300, display: "grid", gap: 1.5 }}
         >
-          <Typography variant="body2" color="text.secondary">
+          <Typography variant="body2" color="textSecondary">
             {t("speakers.help", { example: edited ? nameOf(edited.id) : "" })}
           </Typography>
           <TextField autoFocus label={t("speakers.title")} value={draft} onChange={(e) => setDraft(e.target.value)} onFocus={(e) => e.target.select()} slotProps={{ htmlInput: { maxLength: 80 } }} />

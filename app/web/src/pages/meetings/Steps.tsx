@@ -16,6 +16,25 @@ export function Steps({ meeting }: { meeting: Meeting }) {
   const announce = current.map((step) => t("steps.announce", { step: label(step), state: t(`steps.state.${step.state}`) }));
   const over = TERMINAL.has(meeting.state);
 
+  if (meeting.state === "done") {
+    return (
+      <Box component="section" aria-label={t("steps.title")} sx={{ mt: 1.5 }}>
+        <span className="visually-hidden" role="status">
+          {t("state.done")}
+        </span>
+        <Typography component="ol" variant="body2" color="textSecondary" sx={{ listStyle: "none", m: 0, p: 0, display: "flex", flexWrap: "wrap", columnGap: 2 }}>
+          {steps.map((step) => (
+            <Box component="li" key={step.name} sx={{ display: "flex", alignItems: "center", gap: 0.5 }}>
+              <Box sx={{ color: "success.main", display: "flex" }}>
+                <Check size={15} aria-hidden="true" />
+              </Box>
+              {label(step)} {step.seconds !== null && formatDuration(step.seconds, lang)}
+            </Box>
+          ))}
+        </Typography>
+      </Box>
+    );
+  }
   return (
     <Box component="section" aria-label={t("steps.title")} sx={{ mt: 2.5 }}>
       <span className="visually-hidden" role="status" aria-live="polite">
@@ -29,7 +48,7 @@ export function Steps({ meeting }: { meeting: Meeting }) {
           p: 0,
           display: "grid",
           gap: { xs: 0.75, sm: 1.25 },
-          gridTemplateColumns: { xs: "1fr", sm: "repeat(auto-fit, minmax(150px, 1fr))" },
+          gridTemplateColumns: { xs: "1fr", sm: "repeat(5, minmax(0, 1fr))" },
         }}
       >
         {steps.map((step) => (
@@ -59,7 +78,7 @@ function StepItem({ step, label, detail }: { step: Step; label: string; detail: 
         color={step.state === "failed" ? "error" : step.state === "waiting" ? "warning" : step.state === "done" ? "success" : "primary"}
         sx={{ height: 5, mb: 0.75 }}
       />
-      <Box sx={{ display: "flex", alignItems: "center", gap: 0.75 }}>
+      <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", columnGap: 0.75 }}>
         <Box sx={{ color: colour, display: "flex" }}>
           {step.state === "done" && <Check size={16} aria-hidden="true" />}
           {step.state === "failed" && <TriangleAlert size={16} aria-hidden="true" />}
@@ -68,7 +87,7 @@ function StepItem({ step, label, detail }: { step: Step; label: string; detail: 
         <Typography variant="body2" sx={{ fontWeight: moving ? 700 : 550 }}>
           {label}
         </Typography>
-        <Typography variant="body2" color="text.secondary" sx={{ ml: "auto", whiteSpace: "nowrap", overflow: "hidden", textOverflow: "ellipsis" }}>
+        <Typography variant="body2" color="textSecondary" sx={{ ml: "auto", textAlign: "right" }}>
           {detail}
         </Typography>
       </Box>

@@ -32,16 +32,22 @@ export function Transcript({ meeting, player, colourOf, nameOf }: Props) {
   );
   const current = active < 0 ? null : (segments[active] ?? null);
 
-  // While it plays, keep what is being said in sight, inside of the list only.
+  // While it plays, keep what is being said in sight, unless the reader has gone to look at something else.
+  const watched = useRef(false);
   useEffect(() => {
-    const box = list.current;
-    if (!player.playing || !box || !current) return;
-    const row = box.querySelector<HTMLElement>("[data-active]");
-    if (!row) return;
-    const top = row.offsetTop - box.offsetTop;
-    if (top < box.scrollTop || top + row.offsetHeight > box.scrollTop + box.clientHeight) {
-      box.scrollTo({ top: top - box.clientHeight / 3, behavior: "smooth" });
-    }
+    const row = list.current?.querySelector<HTMLElement>("[data-active]");
+    if (!player.playing || !row) return undefined;
+    if (watched.current && !inSight(row)) row.scrollIntoView({ block: "center", behavior: "smooth" });
+    watched.current = watched.current || inSight(row);
+    const look = (): void => {
+      watched.current = inSight(row);
+    };
+    window.addEventListener("wheel", look, { passive: true });
+    window.addEventListener("touchmove", look, { passive: true });
+    return () => {
+      window.removeEventListener("wheel", look);
+      window.removeEventListener("touchmove", look);
+    };
   }, [current, player.playing]);
 
   const over = TERMINAL.has(meeting.state);
@@ -77,11 +83,18 @@ export function Transcript({ meeting, player, colourOf, nameOf }: Props) {
       ) : (
         <>
           {wanted && (
-            <Typography variant="body2" color="text.secondary" role="status" sx={{ mb: 1 }}>
+            <Typography variant="body2" color="textSecondary" role="status" sx={{ mb: 1 }}>
               {t("transcript.hits", { n: hits.length })}
             </Typography>
           )}
-          <Box ref={list} tabIndex={0} role="group" aria-label={t("transcript.title")} sx={{ maxHeight: { lg: "calc(100vh - 200px)" }, minHeight: { lg: 300 }, overflowY: { lg: "auto" }, mx: -1, px: 1 }}>
+          <Box
+            ref={list}
+            sx={{
+              "& [data-start]": { cursor: "pointer", borderRadius: "3px" },
+              "& [data-start]:hover": { bgcolor: "frost.shelf" },
+              "& [data-start][data-on]": { bgcolor: "primary.main", color: "primary.contrastText" },
+            }}
+          >
             {hits.map((segment, index) => (
               <Turn
                 key={`${segment.start}-${segment.speaker}-${index}`}
@@ -143,7 +156,7 @@ const Turn = memo(function Turn({ segment, first, active, clock, onSeek, colour,
           type="button"
           aria-label={t("transcript.playFrom", { time: at })}
           onClick={() => onSeek(segment.start)}
-          sx={{ all: "unset", cursor: "pointer", fontSize: "0.78rem", color: "text.secondary", fontVariantNumeric: "tabular-nums", lineHeight: 1.9, minWidth: 34, "&:hover": { color: "primary.main" }, "&:focus-visible": { outline: "2px solid", outlineColor: "primary.main" } }}
+          sx={{ all: "unset", cursor: "pointer", fontSize: "0.78rem", color: "text.secondary", fontVariantNumeric: "tabular-nums", lineHeight: "26px", minWidth: 34, alignSelf: "start", "&:hover": { color: "primary.main" }, "&:focus-visible": { outline: "2px solid", outlineColor: "primary.main" } }}
         >
           {at}
         </Box>
@@ -162,6 +175,11 @@ const Turn = memo(function Turn({ segment, first, active, clock, onSeek, colour,
   );
 });
 
+function inSight(row: HTMLElement): boolean {
+  const { top, bottom } = row.getBoundingClientRect();
+  return bottom > 100 && top < window.innerHeight - 60;
+}
+
 const idle = { subscribe: () => () => undefined, get: () => -1 } as unknown as Clock;
 
 /** Words are for the mouse; the keyboard has the time button of each turn and the player. */
@@ -170,13 +188,9 @@ function Words({ segment, clock }: { segment: Segment; clock: Clock | null }) {
   const active = useClock(clock ?? idle, (seconds) => indexAt(words, seconds));
   return words.map((word, index) => (
     <span key={index}>
-      <Box
-        component="span"
-        data-start={word.start}
-        sx={{ cursor: "pointer", borderRadius: "3px", "&:hover": { bgcolor: "frost.shelf" }, ...(index === active && clock ? { bgcolor: "primary.main", color: "primary.contrastText" } : {}) }}
-      >
+      <span data-start={word.start} data-on={index === active && clock ? "" : undefined}>
         {word.word}
-      </Box>{" "}
+      </span>{" "}
     </span>
   ));
 }

@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useState } from "react";
-import { translate } from "../../i18n";
-import { isAbort, request, RequestError } from "../../lib/api";
+import { translate, useI18n } from "../../i18n";
+import { isAbort, request, RequestError, send } from "../../lib/api";
+import { readEvents } from "../../lib/sse";
 import { TERMINAL, type Meeting } from "../../lib/types";
 
 const RECONNECT_MS = 2500;
@@ -18,6 +19,7 @@ const pathOf = (id: string): string => `/api/meetings/${encodeURIComponent(id)}`
 
 /** A meeting as it goes: read once, then followed by server-sent events until it is over. Recovers by itself. */
 export function useMeeting(id: string): LiveMeeting {
+  const { lang } = useI18n();
   const [meeting, set] = useState<Meeting | null>(null);
   const [error, setError] = useState<Error | null>(null);
   const [interrupted, setInterrupted] = useState(false);
@@ -42,7 +44,7 @@ export function useMeeting(id: string): LiveMeeting {
       controller.abort();
       clearTimeout(timer);
     };
-  }, [id, turn, reload]);
+  }, [id, turn, lang, reload]);
 
   const live = meeting !== null && !TERMINAL.has(meeting.state);
   useEffect(() => {
@@ -50,25 +52,37 @@ export function useMeeting(id: string): LiveMeeting {
       setInterrupted(false);
       return undefined;
     }
+    const controller = new AbortController();
+    const { signal } = controller;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const source = new EventSource(`${pathOf(id)}/events`);
-    source.onopen = () => setInterrupted(false);
-    source.addEventListener("meeting", (event) => {
+    // fetch rather than EventSource, which cannot send the language of the page.
+    const follow = async (): Promise<boolean> => {
+      const response = await send(`${pathOf(id)}/events`, { signal, headers: { Accept: "text/event-stream" } });
+      if (!response.body) return false;
       setInterrupted(false);
-      const next = JSON.parse((event as MessageEvent<string>).data) as Meeting;
-      if (TERMINAL.has(next.state)) source.close();
-      set(next);
-    });
-    source.onerror = () => {
-      setInterrupted(true);
-      // The browser comes back by itself after a cut, but gives up after an error answer: then read it all again.
-      if (source.readyState === EventSource.CLOSED) timer = setTimeout(reload, RECONNECT_MS);
+      for await (const { event, data } of readEvents(response.body)) {
+        if (signal.aborted) return true;
+        if (event !== "meeting") continue;
+        const next = JSON.parse(data) as Meeting;
+        set(next);
+        if (TERMINAL.has(next.state)) return true;
+      }
+      return false;
     };
+    const again = (): void => {
+      if (signal.aborted) return;
+      setInterrupted(true);
+      // Read it all again: the meeting may be over, or gone.
+      timer = setTimeout(reload, RECONNECT_MS);
+    };
+    follow().then((over) => {
+      if (!over) again();
+    }, again);
     return () => {
-      source.close();
+      controller.abort();
       clearTimeout(timer);
     };
-  }, [id, live, turn, reload]);
+  }, [id, live, turn, lang, reload]);
 
   return { meeting, error, interrupted, set, reload };
 }

@@ -1,0 +1,52 @@
+import { describe, expect, it } from "vitest";
+import { shorten, titleFrom, turnsOf, type Message } from "./chats";
+import { nodeIdOf } from "./mermaid";
+import { overallProgress } from "./steps";
+import { indexAt } from "./timeline";
+
+it("finds the span at a time, and none in a gap", () => {
+  const spans = [
+    { start: 0, end: 1 },
+    { start: 1, end: 2 },
+    { start: 5, end: 6 },
+  ];
+  expect([-1, 0, 0.9, 1, 2, 4.9, 5, 6].map((s) => indexAt(spans, s))).toEqual([-1, 0, 0, 1, -1, -1, 2, -1]);
+  expect(indexAt([], 0)).toBe(-1);
+});
+
+it("measures the whole work by its steps", () => {
+  const step = (name: string, state: "done" | "running" | "pending", progress: number) => ({ name, state, progress, seconds: null });
+  expect(overallProgress([])).toBe(0);
+  expect(overallProgress([step("asr", "done", 1), step("diagram", "done", 1)])).toBe(1);
+  expect(overallProgress([step("asr", "running", 0.5), step("diarize", "pending", 0)])).toBeCloseTo(2.5 / 7);
+});
+
+it("knows the graph's node behind a drawn one", () => {
+  expect(nodeIdOf("frigo-diagram-3-flowchart-n12-5")).toBe("n12");
+  expect(nodeIdOf("flowchart-n1-0")).toBe("n1");
+  expect(nodeIdOf("edge-n1")).toBeNull();
+});
+
+describe("conversations", () => {
+  const message = (role: "user" | "assistant", content: string, extra: Partial<Message> = {}): Message => ({ id: content, role, content, ...extra });
+
+  it("are named after the first question, cut between words", () => {
+    expect(titleFrom("  Que sait\nfaire Frigo ? ")).toBe("Que sait faire Frigo ?");
+    const long = titleFrom("Un titre très long pour voir comment la liste se comporte");
+    expect(long.length).toBeLessThanOrEqual(49);
+    expect(long.endsWith("…")).toBe(true);
+  });
+  it("send neither drawings nor empty answers to the model", () => {
+    const turns = turnsOf([message("user", "a"), message("assistant", ""), message("user", "dessine", { tool: "draw" }), message("user", "b")]);
+    expect(turns).toEqual([
+      { role: "user", content: "a" },
+      { role: "user", content: "b" },
+    ]);
+  });
+  it("get shorter from the oldest side, down to the question", () => {
+    const turns = turnsOf([message("user", "1"), message("assistant", "2"), message("user", "3"), message("assistant", "4"), message("user", "5")]);
+    const once = shorten(turns);
+    expect(once?.map(({ content }) => content)).toEqual(["5"]);
+    expect(shorten(once ?? [])).toBeNull();
+  });
+});
