@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch can start OpenMP
 
@@ -12,5 +13,6 @@ from gpt.settings import GptSettings
 
 try:
     app = create_app(load_or_exit(GptSettings))
-except SettingsError as error:
-    raise SystemExit(f"Configuration refusée — {error}") from error
+except SettingsError as error:  # IA_MODEL is only understood with the catalogue at hand
+    sys.stderr.write(f"Configuration refusée — {error}\n")
+    sys.exit(4)

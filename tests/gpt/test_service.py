@@ -1,0 +1,107 @@
+"""The real process: gunicorn, what it imports and when, what it answers while and after its model loads."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import openai
+import pytest
+import urllib3
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def environment(tiny_llama: Path, tmp_path: Path, free_port: int) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PORT": str(free_port),
+        "IA_MODEL": str(tiny_llama),
+        "IA_USE_GPU": "false",
+        "MODEL_CACHE_DIR": str(tmp_path / "models"),
+        "DATA_DIR": str(tmp_path),
+        "SERVICE_TOKEN": "",
+    }
+
+
+@pytest.fixture
+def service(environment: dict[str, str]) -> Iterator[str]:
+    """gpt as it runs in production; gives its URL once it listens."""
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:common.web.gunicorn_conf", "gpt.wsgi:app"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{environment['PORT']}"
+    http = urllib3.PoolManager(retries=False, timeout=5)
+    deadline = time.monotonic() + 30
+    try:
+        while True:
+            assert process.poll() is None, "gpt stopped"
+            assert time.monotonic() < deadline, "gpt does not answer"
+            try:
+                http.request("GET", f"{url}/health")
+                break
+            except urllib3.exceptions.HTTPError:
+                time.sleep(0.05)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_it_answers_before_its_model_is_there_and_then_with_it(service: str) -> None:
+    http = urllib3.PoolManager(retries=False, timeout=5)
+    first = http.request("GET", f"{service}/ready")
+    assert first.status in (200, 503)
+    deadline = time.monotonic() + 60
+    while http.request("GET", f"{service}/ready").status != 200:
+        assert time.monotonic() < deadline, "the model never came"
+        started = time.monotonic()
+        assert http.request("GET", f"{service}/health").status == 200
+        assert time.monotonic() - started < 1
+        time.sleep(0.05)
+    client = openai.OpenAI(base_url=f"{service}/v1", api_key="none")
+    stream = client.chat.completions.create(
+        model="default", messages=[{"role": "user", "content": "Bonjour"}], max_tokens=12, seed=1, stream=True
+    )
+    chunks = list(stream)
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[-1].choices[0].finish_reason in ("stop", "length")
+    assert b"frigo" in http.request("GET", f"{service}/metrics").data
+
+
+def test_torch_is_imported_by_the_engine_alone() -> None:
+    code = (
+        "import sys, os\n"
+        "import gpt.factory, gpt.settings, gpt.loader, common.models.hub\n"
+        "heavy = {'torch', 'transformers', 'huggingface_hub', 'llguidance', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("name", "value"), [("IA_MODEL", "nonsense"), ("IA_ENGINE", "magic"), ("PORT", "99999")])
+def test_a_wrong_variable_stops_it_with_one_sentence(environment: dict[str, str], name: str, value: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import gpt.wsgi"],
+        cwd=ROOT,
+        env={**environment, name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 4
+    assert name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_openmp_waits_without_burning_the_other_engines_cores() -> None:
+    code = "import os, gpt.engines.transformers.weights; print(os.environ['OMP_WAIT_POLICY'])"
+    clean = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=clean, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "passive"
