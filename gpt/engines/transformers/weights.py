@@ -13,7 +13,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch starts Op
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
+from transformers.models.auto import modeling_auto
 
 from common.errors import ApiError
 from common.messages import _
@@ -49,7 +50,7 @@ def load_weights(folder: Path, *, use_gpu: bool) -> Weights:
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        model, loading = AutoModelForCausalLM.from_pretrained(
+        model, loading = _kind(config).from_pretrained(
             folder,
             dtype=_dtype(folder, config, device),
             use_safetensors=True,
@@ -76,6 +77,14 @@ def load_weights(folder: Path, *, use_gpu: bool) -> Weights:
         parameters=parameters,
         threads=1 if parameters < _ONE_THREAD_PARAMETERS else usable_cpus(),
     )
+
+
+def _kind(config: dict[str, Any]) -> Any:
+    """The transformers class that opens the model; one that also sees is opened as such and used for its text."""
+    family = config.get("model_type")
+    reads = family in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    sees = family in modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    return AutoModelForImageTextToText if sees and not reads else AutoModelForCausalLM
 
 
 def _dtype(folder: Path, config: dict[str, Any], device: torch.device) -> torch.dtype:
