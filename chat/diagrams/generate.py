@@ -69,6 +69,8 @@ class DiagramMaker:
         self, text: str, *, direction: Direction = "TD", language: Language | None = None, model: str | None = None
     ) -> Diagram:
         """The flowchart of `text`. Raises `ApiError` 422 `diagram_invalid`, and gpt's own errors."""
+        if not any(char.isalnum() for char in text):
+            raise _no_step()
         spoken = language or detect(text)
         chosen = self._llm.model(model)
         limit = chars_for(chosen.context, embedded=chosen.embedded, instructions=prompts.instructions_length(spoken))

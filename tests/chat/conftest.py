@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.serving import make_server
 
 from chat.diagrams.parser import MermaidParser
 from chat.factory import create_app
@@ -26,14 +28,35 @@ def mermaid_parser() -> Iterator[MermaidParser]:
     parser.close()
 
 
-@pytest.fixture
-def gpt() -> FakeGpt:
-    return FakeGpt()
+class _Front:
+    """One HTTP server for the session, in front of the gpt of each test."""
+
+    app: Any = None
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return self.app(environ, start_response)
+
+
+@pytest.fixture(scope="session")
+def front() -> Iterator[tuple[_Front, str]]:
+    application = _Front()
+    server = make_server("127.0.0.1", 0, application, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield application, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
-def gpt_url(gpt: FakeGpt, serve: Callable[..., str]) -> str:
-    return serve(gpt.app)
+def gpt(front: tuple[_Front, str]) -> FakeGpt:
+    fake = FakeGpt()
+    front[0].app = fake.app
+    return fake
+
+
+@pytest.fixture
+def gpt_url(gpt: FakeGpt, front: tuple[_Front, str]) -> str:
+    return front[1]
 
 
 @pytest.fixture

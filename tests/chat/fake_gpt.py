@@ -36,8 +36,7 @@ class FakeGpt:
         self._answers: list[Any] = []
         self.chunks_sent = 0
         self.stream_closed = threading.Event()
-        self.may_go_on = threading.Event()
-        self.may_go_on.set()
+        self.permits: threading.Semaphore | None = None  # when set, each chunk takes one
         self.app = self._make()
 
     def enqueue(self, *answers: Any) -> None:
@@ -98,7 +97,8 @@ class FakeGpt:
         def chunks() -> Iterator[bytes]:
             try:
                 for number in range(count):
-                    self.may_go_on.wait(10)
+                    if self.permits is not None:
+                        self.permits.acquire(timeout=10)
                     self.chunks_sent += 1
                     delta = {"choices": [{"index": 0, "delta": {"content": f"é{number} "}}]}
                     yield f"data: {json.dumps(delta, ensure_ascii=False)}\n\n".encode()

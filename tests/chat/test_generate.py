@@ -133,6 +133,13 @@ def test_a_text_without_steps_says_what_to_write(maker: DiagramMaker, gpt: FakeG
     assert len(gpt.requests) == 1
 
 
+def test_signs_alone_are_not_even_sent(maker: DiagramMaker, gpt: FakeGpt) -> None:
+    with pytest.raises(ApiError) as raised:
+        maker.draw("… !!! 🚀")
+    assert (raised.value.status, raised.value.code) == (422, "diagram_invalid")
+    assert gpt.requests == []
+
+
 def test_an_answer_that_was_cut_gives_what_is_whole(maker: DiagramMaker, gpt: FakeGpt) -> None:
     written = json.dumps(GRAPH)
     gpt.enqueue(("cut", written[: written.index('"n4"')]))
