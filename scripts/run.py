@@ -1,14 +1,14 @@
 """Run Frigo in the foreground: `make run`. supervisor keeps the processes alive; this shows what happens, in French."""
 
+import contextlib
 import ctypes
-import queue
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -35,29 +35,32 @@ def is_ready(url: str) -> bool:
 
 
 class Supervisor:
-    """supervisord as a child that never outlives this process."""
+    """supervisord as a child that never outlives this process. Its journal is a file: a pipe would break with us."""
 
-    def __init__(self, config: Path, env: dict[str, str]) -> None:
-        self.journal: queue.Queue[str | None] = queue.Queue()
-        self.process = subprocess.Popen(
-            [PYTHON, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", config],
-            cwd=ROOT,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # no thread runs yet
-        )
-        threading.Thread(target=self._read, daemon=True).start()
+    def __init__(self, config: Path, journal: Path, env: dict[str, str]) -> None:
+        journal.write_text("", encoding="utf-8")
+        self._journal = journal.open(encoding="utf-8", errors="replace")
+        self._begun = ""
+        with journal.open("a") as errors:
+            self.process = subprocess.Popen(
+                [PYTHON, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", config],
+                cwd=ROOT,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # no thread runs yet
+            )
 
-    def _read(self) -> None:
-        if self.process.stdout:
-            for line in self.process.stdout:
-                self.journal.put(line)
-        self.journal.put(None)
+    def happenings(self) -> Iterator[Happening]:
+        """What the journal says since the last time."""
+        while line := self._journal.readline():
+            self._begun += line
+            if self._begun.endswith("\n"):
+                line, self._begun = self._begun, ""
+                if happening := understand(line):
+                    yield happening
 
     def stop(self) -> None:
         """End every process, at the latest two seconds after supervisor's own limit."""
@@ -67,13 +70,15 @@ class Supervisor:
             family = []
         self.process.terminate()
         try:
-            self.process.wait(STOP_SECONDS + 1)
+            self.process.wait(STOP_SECONDS + 2)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
         _, alive = psutil.wait_procs(family, timeout=0.3)
         for left in alive:
-            left.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                left.kill()
+        self._journal.close()
 
 
 def _die_with_parent() -> None:
@@ -86,6 +91,7 @@ class Runner:
     def __init__(self, env: dict[str, str]) -> None:
         self.env = env
         self.logs = log_dir(env)
+        self._journal = self.logs / "supervisor.log"
         self.processes = processes(env)
         self.supervisor: Supervisor | None = None
         self.started = time.monotonic()
@@ -111,7 +117,7 @@ class Runner:
             (self.logs / f"{process.name}.log").open("a").close()
         self.positions = {p.name: (self.logs / f"{p.name}.log").stat().st_size for p in self.processes}
         say(f"Démarrage de {len(self.processes)} processus (journaux dans {self.logs})")
-        self.supervisor = Supervisor(config, shared)
+        self.supervisor = Supervisor(config, self._journal, shared)
         try:
             return self._follow(self.supervisor)
         finally:
@@ -126,17 +132,15 @@ class Runner:
 
     def _follow(self, supervisor: Supervisor) -> int:
         while not self.stopping:
+            over = supervisor.process.poll() is not None
+            for happening in supervisor.happenings():
+                if self._react(happening):
+                    return 1
+            if over:
+                say(f"supervisor s'est arrêté ; la fin de son journal :\n{tail(self._journal.read_text())}")
+                return 1
             self._poll()
-            try:
-                line = supervisor.journal.get(timeout=0.4)
-            except queue.Empty:
-                continue
-            if line is None:
-                say(f"supervisor s'est arrêté : voyez {self.logs / 'supervisor.log'}.")
-                return 1
-            happening = understand(line)
-            if happening and not self.stopping and self._react(happening):
-                return 1
+            time.sleep(0.3)
         return 0
 
     def _poll(self) -> None:

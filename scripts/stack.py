@@ -15,7 +15,7 @@ from scripts.environment import PORTS, VENV, SetupError, bind_address, data_dir,
 
 # On one's own machine everything works at once and offline; a server that sets nothing gets `auto`.
 EMBEDDED = {"IA_MODEL": "frigo-mini", "ASR_MODEL": "pocketsphinx", "DIARIZE_MODEL": "resemblyzer"}
-STOP_SECONDS = 8  # gunicorn lets streams end for 6
+STOP_SECONDS = 7  # gunicorn lets streams end for 6
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """supervisor's configuration, and what its journal says happened."""
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,7 @@ def configuration(processes: Iterable[Process], folder: Path, logs: Path) -> str
         "nodaemon=true",
         f"directory={_escaped(ROOT)}",
         f"logfile={_escaped(logs / 'supervisor.log')}",
-        f"logfile_maxbytes={LOG_BYTES}",
-        "logfile_backups=1",
+        "logfile_maxbytes=0",
         "loglevel=info",
         f"pidfile={_escaped(folder / 'supervisord.pid')}",
         f"childlogdir={_escaped(logs)}",
@@ -34,7 +34,7 @@ def configuration(processes: Iterable[Process], folder: Path, logs: Path) -> str
     for process in processes:
         parts += [
             f"[program:{process.name}]",
-            f"command={' '.join(_escaped(word) for word in process.command)}",
+            f"command={' '.join(_quoted(word) for word in process.command)}",
             f"environment={_environment(process.env)}",
             "autostart=true",
             "autorestart=true",
@@ -44,7 +44,7 @@ def configuration(processes: Iterable[Process], folder: Path, logs: Path) -> str
             f"stopwaitsecs={STOP_SECONDS}",
             "stopasgroup=true",
             "killasgroup=true",
-            f"stdout_logfile={_escaped(logs / f'{process.name}.log')}",
+            f"stdout_logfile={_escaped(_escaped(logs / f'{process.name}.log'))}",  # this one is expanded twice
             f"stdout_logfile_maxbytes={LOG_BYTES}",
             f"stdout_logfile_backups={LOGS_KEPT}",
             "redirect_stderr=true",
@@ -56,9 +56,13 @@ def configuration(processes: Iterable[Process], folder: Path, logs: Path) -> str
 
 
 def _escaped(value: object) -> str:
-    """supervisor expands %(…)s in its values, and splits commands as a shell does."""
-    text = str(value).replace("%", "%%")
-    return f'"{text}"' if " " in text else text
+    """supervisor expands %(…)s in its values."""
+    return str(value).replace("%", "%%")
+
+
+def _quoted(word: str) -> str:
+    """One word of a command, which supervisor splits as a shell does; its INI files end at « ; »."""
+    return _escaped(shlex.quote(word))
 
 
 def _environment(variables: Mapping[str, str]) -> str:
