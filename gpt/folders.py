@@ -73,7 +73,10 @@ def _count(path: Path) -> int:
         if not 0 < size <= _MAX_HEADER:
             raise ValueError("not a safetensors header")
         header = json.loads(file.read(size))
-    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    try:
+        return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError("not a safetensors header") from error
 
 
 def _kv_values(config: dict[str, Any]) -> int:

@@ -12,6 +12,7 @@ from common.messages import _
 from common.models.catalogue import ModelEntry
 from common.models.registry import Registry
 from gpt.engines.base import Constraint, Delta, Generation, GenerationRequest, LanguageEngine, Prompt, context_exceeded
+from gpt.metrics import FIRST_TOKEN, TOKENS
 from gpt.wire.requests import ChatBody, CompletionBody, Sampling
 
 COMPLETION_MAX_TOKENS = 16  # OpenAI's default for /v1/completions; a chat turn may fill the context
@@ -28,6 +29,7 @@ class Job:
         self.echoes: list[str] = []  # per choice, what goes before the answer
         self._generations: list[Generation] = []
         self._held = ExitStack()
+        self._began: float | None = time.monotonic()
 
     def hold(self, lease: ExitStack) -> None:
         """Keep the model in use until `close`."""
@@ -47,13 +49,21 @@ class Job:
         Raises (to nobody) as soon as `gone` says that the client has left.
         """
         try:
+            TOKENS.labels(self.entry.key, "prompt").inc(self.prompt_tokens)
             for index, generation in enumerate(self._generations):
                 for delta in generation:
                     if gone():
                         raise ApiError(499, "client_closed_request", _("Le client est parti avant la fin."))
+                    self._measure(delta)
                     yield index, delta
         finally:
             self.close()
+
+    def _measure(self, delta: Delta) -> None:
+        if self._began is not None:
+            FIRST_TOKEN.labels(self.entry.key).observe(time.monotonic() - self._began)
+            self._began = None
+        TOKENS.labels(self.entry.key, "completion").inc(len(delta.token_ids))
 
     def close(self) -> None:
         """Stop what still runs within one token, and let the model go. May be called twice."""

@@ -88,3 +88,23 @@ def test_a_refused_request_keeps_no_hold_on_the_model(
     assert client.post("/v1/completions", json={"prompt": "Le", "max_tokens": 2, "stream": True}).status_code == 200
     slot = llama_registry._slots["tiny-llama"]
     wait_until(lambda: slot.users == 0, 5)
+
+
+def test_only_services_get_in_when_there_is_a_service_token(
+    llama_registry: Registry[LanguageEngine], tmp_path: Path
+) -> None:
+    client = create_app(settings_for("auto", tmp_path, service_token="secret"), llama_registry).test_client()
+    ask = {"prompt": "Le", "max_tokens": 1}
+    assert client.get("/health").status_code == 200
+    for token in ("", "wrong"):
+        assert client.post("/v1/completions", json=ask, headers={"X-Service-Token": token}).status_code == 401
+        assert client.get("/v1/models", headers={"X-Service-Token": token}).status_code == 401
+    assert client.post("/v1/completions", json=ask, headers={"X-Service-Token": "secret"}).status_code == 200
+
+
+def test_the_endpoints_are_documented(client: FlaskClient) -> None:
+    document = client.get("/openapi.json").json
+    assert document is not None
+    assert {"/v1/chat/completions", "/v1/completions", "/v1/models", "/api/models"} <= set(document["paths"])
+    body = document["paths"]["/v1/chat/completions"]["post"]["requestBody"]
+    assert "application/json" in body["content"]
