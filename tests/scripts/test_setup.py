@@ -232,7 +232,3 @@ def test_every_service_pins_the_same_versions() -> None:
                 name, _, version = line.partition("==")
                 assert version, f"{path}: {line}"
                 assert seen.setdefault(name, version) == version, f"{path}: {line}"
-
-
-def test_the_readable_env_example_is_all_commented_out() -> None:
-    assert {name: value for name, value in read_env_file(ROOT / ".env.example").items() if value} == {}
