@@ -1,0 +1,54 @@
+"""The mixture of tasks that frigo-mini is trained on, made on the fly from a seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from gpt.embedded.training.about import chat
+from gpt.embedded.training.documents import diagram
+from gpt.embedded.training.english import English
+from gpt.embedded.training.french import French
+from gpt.embedded.training.lexicon import english_wide, french_wide
+from gpt.embedded.training.minutes import minutes
+
+FORM_WEIGHTS = {"prose": 0.40, "numbered": 0.07, "bullets": 0.06, "lines": 0.05, "dialogue": 0.11, "asr": 0.08, "asr_dialogue": 0.23}
+Messages = list[dict[str, str]]
+
+
+class Mixture:
+    """An endless source of conversations; `ease` from 0 (short texts) to 1 (everything)."""
+
+    def __init__(self, seed: int, dictionaries: Path, corpus: Path | None) -> None:
+        self.rng = random.Random(seed)
+        self.french = French(self.rng, french_wide(dictionaries / "french", corpus))
+        self.english = English(self.rng, english_wide(dictionaries / "american-english"))
+
+    def one(self, progress: float) -> Messages:
+        rng = self.rng
+        task = rng.random()
+        if task < 0.75:
+            longest = 3 + int(9 * min(1.0, progress))
+            form = rng.choices(list(FORM_WEIGHTS), list(FORM_WEIGHTS.values()))[0]
+            if progress < 0.3 and rng.random() < 0.5:
+                form = "prose"
+            english = rng.random() < (0.75 if form.startswith("asr") else 0.36)
+            size = rng.randint(1, longest) if rng.random() < 0.9 else rng.randint(longest, longest + 6)
+            text, answer = diagram(rng, self.english if english else self.french, size, form)
+            return _task("frigo:diagram", text, answer)
+        language = self.english if rng.random() < 0.5 else self.french
+        language.breadth = rng.choice([0.0, 0.2, 0.5, 0.8])
+        if task < 0.92:
+            longest = 3 + int(8 * min(1.0, progress))
+            text, answer = minutes(rng, language, rng.randint(1, longest), rng.random() < (0.6 if language is self.english else 0.25))
+            return _task("frigo:minutes", text, answer)
+        return chat(rng, language)
+
+    def stream(self, progress: float = 1.0) -> Iterator[Messages]:
+        while True:
+            yield self.one(progress)
+
+
+def _task(name: str, text: str, answer: str) -> Messages:
+    return [{"role": "system", "content": name}, {"role": "user", "content": text}, {"role": "assistant", "content": answer}]
