@@ -5,12 +5,22 @@ import { createTheme } from "@mui/material/styles";
  * Every text/background pair below is at least 4.5:1 (WCAG AA).
  */
 
+interface Frost {
+  door: string;
+  doorText: string;
+  shelf: string;
+  sunken: string;
+  tint: string;
+  /** What stands out on the door: the current page. */
+  plate: string;
+}
+
 declare module "@mui/material/styles" {
   interface Palette {
-    frost: { door: string; doorText: string; shelf: string; sunken: string; tint: string };
+    frost: Frost;
   }
   interface PaletteOptions {
-    frost?: { door: string; doorText: string; shelf: string; sunken: string; tint: string };
+    frost?: Frost;
   }
 }
 
@@ -40,7 +50,7 @@ export const theme = createTheme({
         background: { default: "#eff6f8", paper: "#ffffff" },
         text: { primary: "#0c2730", secondary: "#45606a" },
         divider: "rgba(12, 39, 48, 0.13)",
-        frost: { door: "#d3e9ed", doorText: "#123c48", shelf: "#bfe0e7", sunken: "#f4f9fa", tint: "#e0f1f4" },
+        frost: { door: "#d3e9ed", doorText: "#123c48", shelf: "#bfe0e7", sunken: "#f4f9fa", tint: "#e0f1f4", plate: "#ffffff" },
       },
     },
     dark: {
@@ -54,7 +64,7 @@ export const theme = createTheme({
         background: { default: "#08141a", paper: "#0f2129" },
         text: { primary: "#e6f3f6", secondary: "#a0bac3" },
         divider: "rgba(176, 219, 230, 0.16)",
-        frost: { door: "#0d2530", doorText: "#cfe9ef", shelf: "#1f4552", sunken: "#0b1a21", tint: "#14323d" },
+        frost: { door: "#0d2530", doorText: "#cfe9ef", shelf: "#1f4552", sunken: "#0b1a21", tint: "#14323d", plate: "#1c4250" },
       },
     },
   },

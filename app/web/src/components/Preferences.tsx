@@ -35,7 +35,7 @@ export function Preferences() {
               px: 1.1,
               py: 0.75,
               textTransform: "uppercase",
-              bgcolor: lang === code ? "background.paper" : "transparent",
+              bgcolor: lang === code ? "frost.plate" : "transparent",
               "&:focus-visible": { outline: "2px solid", outlineColor: "primary.main", outlineOffset: -2 },
             }}
           >

@@ -31,8 +31,19 @@ export function ServiceBanner() {
     text = t("banner.down", { n: down.length, names: down.join(", "), effect: t(`banner.effect.${effect}`) });
   } else if (back) text = t("banner.back");
 
+  // What sticks to the top of a page makes room for the banner.
+  const host = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (!host.current) return undefined;
+    const observer = new ResizeObserver(([entry]) => {
+      document.documentElement.style.setProperty("--banner", `${Math.round(entry?.contentRect.height ?? 0)}px`);
+    });
+    observer.observe(host.current);
+    return () => observer.disconnect();
+  }, []);
+
   return (
-    <Box aria-live="polite" role="status">
+    <Box ref={host} aria-live="polite" role="status" sx={{ position: "sticky", top: { xs: 56, md: 0 }, zIndex: 15 }}>
       <Collapse in={trouble || back} unmountOnExit>
         <Alert severity={trouble ? "warning" : "success"} variant="filled" square sx={{ borderRadius: 0, alignItems: "center", py: 0.25 }}>
           {text}

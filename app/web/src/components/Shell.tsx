@@ -143,10 +143,10 @@ export function Shell({ children }: { children: ReactNode }) {
                     py: 1.25,
                     borderRadius: "10px",
                     fontSize: "0.95rem",
-                    bgcolor: current ? "background.paper" : "transparent",
+                    bgcolor: current ? "frost.plate" : "transparent",
                     boxShadow: current ? "0 1px 2px rgba(6,40,52,.18), 0 3px 10px rgba(6,40,52,.06)" : "none",
-                    "&:hover": { bgcolor: current ? "background.paper" : "rgba(255,255,255,.28)" },
-                    '[data-theme="dark"] &:hover': { bgcolor: current ? "background.paper" : "rgba(255,255,255,.05)" },
+                    "&:hover": { bgcolor: current ? "frost.plate" : "rgba(255,255,255,.28)" },
+                    '[data-theme="dark"] &:hover': { bgcolor: current ? "frost.plate" : "rgba(255,255,255,.05)" },
                   },
                 })}
               >

@@ -42,8 +42,8 @@ export default function ChatPage() {
         display: "flex",
         minHeight: 0,
         flex: 1,
-        height: { xs: `calc(100dvh - 56px - ${BOTTOM_BAR}px)`, md: "100dvh" },
-        maxHeight: { xs: `calc(100dvh - 56px - ${BOTTOM_BAR}px)`, md: "100dvh" },
+        height: { xs: `calc(100dvh - 56px - ${BOTTOM_BAR}px - var(--banner))`, md: "calc(100dvh - var(--banner))" },
+        maxHeight: { xs: `calc(100dvh - 56px - ${BOTTOM_BAR}px - var(--banner))`, md: "calc(100dvh - var(--banner))" },
       }}
     >
       {wide ? (
@@ -159,7 +159,7 @@ function useFollow(count: number, length: number, id: string) {
   }, [id, count]);
   useEffect(() => {
     const host = box.current;
-    if (host && pinned.current) host.scrollTop = host.scrollHeight;
+    if (host && count > 0 && pinned.current) host.scrollTop = host.scrollHeight;
   }, [count, length, id]);
   return box;
 }

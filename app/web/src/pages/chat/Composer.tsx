@@ -53,7 +53,7 @@ export function Composer({ draft, onDraft, draw, onDraw, busy, onSend, onStop }:
           sx={{ px: 1, py: 0.5 }}
         />
         <Box sx={{ display: "flex", alignItems: "center", gap: 1, mt: 0.5 }}>
-          <Tooltip title={t("chat.drawHelp")}>
+          <Tooltip describeChild title={t("chat.drawHelp")}>
             <Chip
               component="button"
               type="button"

@@ -78,7 +78,7 @@ function Footer({ message, onRegenerate }: { message: Message; onRegenerate: (()
         {model}
         {model && usage && " · "}
         {usage && (
-          <Tooltip title={t("chat.usageHelp")}>
+          <Tooltip describeChild title={t("chat.usageHelp")}>
             <span>
               {t("chat.usage", {
                 total: formatNumber(usage.total_tokens, lang),

@@ -132,7 +132,7 @@ function MeetingView({ meeting, interrupted, set, reload }: ViewProps) {
         <Box sx={{ gridArea: "minutes", minWidth: 0 }}>
           <MinutesCard meeting={meeting} />
         </Box>
-        <Box sx={{ gridArea: "diagram", minWidth: 0, position: { lg: "sticky" }, top: { lg: 136 } }}>
+        <Box sx={{ gridArea: "diagram", minWidth: 0, position: { lg: "sticky" }, top: { lg: "calc(122px + var(--banner))" } }}>
           <DiagramCard meeting={meeting} onPlay={seek} />
         </Box>
         <Box sx={{ gridArea: "transcript", minWidth: 0 }}>

@@ -29,7 +29,7 @@ export function Player({ src, player, duration, segments, colourOf, children }: 
     <Box
       component="section"
       aria-label={t("player.label")}
-      sx={{ bgcolor: "background.paper", border: 1, borderColor: "divider", borderRadius: "14px", px: 1.5, py: 1, mt: 2.5, position: "sticky", top: { xs: 62, md: 10 }, zIndex: 10, boxShadow: "0 2px 12px rgba(6,40,52,.08)" }}
+      sx={{ bgcolor: "background.paper", border: 1, borderColor: "divider", borderRadius: "14px", px: 1.5, py: 1, mt: 2.5, position: "sticky", top: { xs: "calc(62px + var(--banner))", md: "calc(10px + var(--banner))" }, zIndex: 10, boxShadow: "0 2px 12px rgba(6,40,52,.08)", "&::before": { content: '""', position: "absolute", left: -1, right: -1, top: -12, height: 11, bgcolor: "background.default" } }}
     >
       {/* The transcript is the text alternative, beside. */}
       <audio ref={player.audio} src={src} preload="metadata" />
@@ -44,7 +44,7 @@ export function Player({ src, player, duration, segments, colourOf, children }: 
           onClick={player.toggle}
           sx={{ bgcolor: "primary.main", color: "primary.contrastText", width: 44, height: 44, "&:hover": { bgcolor: "primary.dark" } }}
         >
-          {player.playing ? <Pause size={20} aria-hidden="true" /> : <Play size={20} aria-hidden="true" style={{ marginLeft: 2 }} />}
+          {player.playing ? <Pause size={20} fill="currentColor" aria-hidden="true" /> : <Play size={20} fill="currentColor" aria-hidden="true" style={{ marginLeft: 2 }} />}
         </IconButton>
         <Tooltip title={t("player.forward")}>
           <IconButton aria-label={t("player.forward")} onClick={() => player.move(Math.min(total, player.clock.get() + STEP_S))}>

@@ -43,7 +43,7 @@ export function Speakers({ meeting, colourOf, nameOf, onRename, onListen }: Prop
               {name}
             </Typography>
             {voice && total > 0 && (
-              <Tooltip title={t("speakers.share", { share: formatPercent(voice.seconds / total, lang) })}>
+              <Tooltip describeChild title={t("speakers.share", { share: formatPercent(voice.seconds / total, lang) })}>
                 <Typography variant="body2" color="textSecondary">
                   {formatPercent(voice.seconds / total, lang)}
                 </Typography>
