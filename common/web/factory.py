@@ -18,6 +18,7 @@ from common.errors import ApiError
 from common.messages import Text, _, best_language
 from common.settings import ServiceSettings
 from common.web import context, logs, metrics
+from common.web.refusal import close_refused_uploads
 from common.web.validation import on_validation_error
 
 VERSION = "0.1.0"
@@ -93,6 +94,7 @@ def create_service(name: str, settings: ServiceSettings, *, ready: Readiness | N
     _install_errors(app, settings)
     metrics.install(app, name)
     _install_routes(app, name, ready)
+    app.wsgi_app = close_refused_uploads(app.wsgi_app)  # type: ignore[assignment, method-assign]  # Flask's own way
     return app
 
 
