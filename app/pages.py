@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import NoReturn
 
-from flask import Blueprint, Response, abort, request, send_from_directory
+from flask import Blueprint, Response, abort, current_app, request, send_from_directory
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from common.messages import _
 from common.web import context
 
 DIST = Path(__file__).resolve().parent / "web" / "dist"
-_HASHED = "assets/"
 _FOREVER = "public, max-age=31536000, immutable"
-_SERVER_ONLY = ("api/", "v1/", "docs/", "assets/")
+_SERVER_ONLY = ("api/", "v1/", "docs/")
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _NOT_BUILT = """<!doctype html>
 <html lang="{lang}"><meta charset="utf-8"><title>Frigo</title>
@@ -33,18 +36,36 @@ def pages(dist: Path = DIST) -> Blueprint:
     def home() -> Response:
         return _index(dist)
 
-    @routes.get("/<path:path>")
-    def file_or_page(path: str) -> Response:
+    @routes.route("/<path:path>", methods=_METHODS)
+    def anything(path: str) -> Response:
+        if request.method != "GET" or f"{path}/".startswith(_SERVER_ONLY):
+            _no_such_route()
         if not path.endswith("/") and (dist / path).is_file():
-            response = send_from_directory(dist, path, max_age=0)  # refuses what leads out of dist
-            if path.startswith(_HASHED):
-                response.headers["Cache-Control"] = _FOREVER
-            return response
-        if f"{path}/".startswith(_SERVER_ONLY) or "text/html" not in request.accept_mimetypes.values():
+            return send_from_directory(dist, path, max_age=0)  # refuses what leads out of dist
+        if "text/html" not in request.accept_mimetypes.values():
             abort(404)
         return _index(dist)
 
+    @routes.get("/assets/<path:path>")
+    def asset(path: str) -> Response:
+        response = send_from_directory(dist / "assets", path)
+        response.headers["Cache-Control"] = _FOREVER  # the name holds a hash of the content
+        return response
+
     return routes
+
+
+def _no_such_route() -> NoReturn:
+    """405 when the address exists for other methods, else 404 (the catch-all above matches everything)."""
+    adapter = current_app.create_url_adapter(request)
+    allowed = []
+    for method in _METHODS:
+        with contextlib.suppress(HTTPException):
+            if adapter is not None and adapter.match(method=method)[0] != request.endpoint:
+                allowed.append(method)
+    if allowed:
+        raise MethodNotAllowed(valid_methods=allowed)
+    abort(404)
 
 
 def _index(dist: Path) -> Response:

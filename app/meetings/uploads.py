@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from flask import Request
-from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
 from app.offload import in_thread
@@ -38,7 +36,6 @@ MEDIA_TYPES = {
 }
 """Recordings are served again under one of these types, never under the one that the sender claims."""
 _OTHER = ".bin"
-_DRAIN_SECONDS, _DRAIN_BYTES = 3.0, 64 * 1024 * 1024
 
 
 @dataclass
@@ -70,8 +67,8 @@ def receive(request: Request, folder: Path) -> Iterator[Upload]:
     """
     written: list[Path] = []
 
-    def open_part(_total: Any, _type: str | None, name: str | None, _length: Any = None) -> IO[bytes]:
-        path = new_path(folder, name or "")
+    def open_part(**part: Any) -> IO[bytes]:
+        path = new_path(folder, part.get("filename") or "")
         written.append(path)
         return path.open("xb+")
 
@@ -108,9 +105,6 @@ def _parsed(request: Request, open_part: Any) -> Upload:
     try:
         options = request.mimetype_params
         _stream, form, files = parser.parse(request.stream, request.mimetype, request.content_length, options)
-    except RequestEntityTooLarge:
-        _drain(request)
-        raise
     except ValueError as error:
         raise ApiError(400, "bad_multipart", _("Le corps « multipart/form-data » est mal formé."), "file") from error
     for storage in files.values():
@@ -134,13 +128,3 @@ def _sync(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _drain(request: Request) -> None:
-    """Swallow a little of what a refused sender still sends, or it would not read the answer."""
-    source, until, left = request.environ["wsgi.input"], time.monotonic() + _DRAIN_SECONDS, _DRAIN_BYTES
-    try:
-        while left > 0 and time.monotonic() < until and (block := source.read(64 * 1024)):
-            left -= len(block)
-    except (OSError, ValueError):
-        return

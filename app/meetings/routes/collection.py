@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, jsonify, request
 from flask_openapi import APIBlueprint
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from app.meetings import uploads
 from app.meetings.routes.common import TAG, Desk
@@ -15,6 +15,7 @@ from app.meetings.store import MAX_TITLE, NewMeeting
 from common.errors import ApiError
 from common.messages import _
 from common.web import context
+from common.web.validation import to_api_error
 
 SAMPLE_DIR = Path(__file__).resolve().parents[2] / "sample"
 _SAMPLE_NAME = "reunion-exemple"
@@ -37,6 +38,13 @@ class MeetingForm(BaseModel):
     @classmethod
     def _blank_is_absent(cls, value: object) -> object:
         return None if isinstance(value, str) and value.strip().lower() in {"", "auto"} else value
+
+
+def _form(fields: dict[str, str]) -> MeetingForm:
+    try:
+        return MeetingForm.model_validate(fields)
+    except ValidationError as error:
+        raise to_api_error(error) from error
 
 
 class ListQuery(BaseModel):
@@ -73,7 +81,7 @@ def collection(desk: Desk) -> APIBlueprint:
     def create() -> tuple[Response, int]:
         """The recording is on disk, whole and readable, before the 202."""
         with uploads.receive(request, desk.settings.uploads_dir) as upload:
-            form = MeetingForm.model_validate(upload.fields)
+            form = _form(upload.fields)
             return accepted(
                 NewMeeting(
                     stored_name=upload.path.name,
@@ -88,8 +96,9 @@ def collection(desk: Desk) -> APIBlueprint:
 
     @routes.post("/sample", summary="Essayer avec l'enregistrement d'exemple")
     def sample() -> tuple[Response, int]:
-        source = next(iter(sorted(SAMPLE_DIR.glob(f"{_SAMPLE_NAME}.*"))), None)
-        if source is None or source.suffix not in uploads.MEDIA_TYPES:
+        found = (path for path in sorted(SAMPLE_DIR.glob(f"{_SAMPLE_NAME}.*")) if path.suffix in uploads.MEDIA_TYPES)
+        source = next(found, None)
+        if source is None:
             raise ApiError(404, "sample_missing", _("L'enregistrement d'exemple n'est pas installé (make sample)."))
         upload = uploads.copy_in(source, desk.settings.uploads_dir)
         title = _("Réunion d'exemple (voix de synthèse)").render(context.language.get())

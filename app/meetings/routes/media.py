@@ -108,6 +108,7 @@ def watch(store: MeetingStore, meeting_id: str, language: str) -> Iterator[tuple
 
 def attachment(title: str, ext: str) -> str:
     """Content-Disposition of a download named after the meeting, in ASCII and in full (RFC 6266)."""
-    name = re.sub(r'[\\/:*?"<>|\x00-\x1f]+', " ", title).strip(" .")[:100] or "reunion"
+    words = re.sub(r'[\\/:*?"<>|\x00-\x1f]+', " ", title).split()
+    name = " ".join(words).strip(" .")[:100] or "reunion"
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or "reunion"
     return f"attachment; filename=\"{plain}.{ext}\"; filename*=UTF-8''{quote(f'{name}.{ext}')}"

@@ -1,0 +1,234 @@
+"""What app passes on to the services, by the real gunicorn."""
+
+from __future__ import annotations
+
+import json
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from flask import Flask, Response, request
+from werkzeug.serving import make_server
+
+from tests.app.fakes import SERVICE, until
+from tests.app.processes import environment, start_web
+
+
+@dataclass
+class Upstream:
+    """A server that tells what it received and answers as it is told."""
+
+    seen: list[dict[str, Any]] = field(default_factory=list)
+    left: threading.Event = field(default_factory=threading.Event)
+    tokens: queue.Queue[bytes | None] = field(default_factory=queue.Queue)
+    received: int = 0
+
+    def app(self) -> Flask:
+        app = Flask("upstream")
+        app.config["MAX_CONTENT_LENGTH"] = None
+
+        @app.route("/<path:path>", methods=["GET", "POST", "PUT", "DELETE"])
+        def anything(path: str) -> Any:
+            headers = {name.lower(): value for name, value in request.headers}
+            query = request.query_string.decode()
+            self.seen.append({"path": path, "headers": headers, "method": request.method, "query": query})
+            if path.endswith("/slow"):
+                return Response(self.stream(), content_type="text/event-stream")
+            if path.endswith("/teapot"):
+                return Response("{}", 418, {"X-Upstream": "yes", "Set-Cookie": "a=b", "Connection": "close"})
+            self.received = 0
+            while block := request.stream.read(65536):
+                self.received += len(block)
+            return {"received": self.received}
+
+        return app
+
+    def stream(self) -> Iterator[bytes]:
+        try:
+            while (token := self.tokens.get(timeout=30)) is not None:
+                yield token
+        finally:
+            self.left.set()
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[tuple[Upstream, str]]:
+    state = Upstream()
+    server = make_server("127.0.0.1", 0, state.app(), threaded=True)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield state, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def gateway(upstream: tuple[Upstream, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    folder: Path = tmp_path_factory.mktemp("gateway")
+    url = upstream[1]
+    env = environment(
+        data_dir=folder, chat_api_url=url, gpt_api_url=url, asr_api_url="http://127.0.0.1:9", diarize_api_url=url,
+        service_token=SERVICE, max_upload_mb=8, admin_token="x",
+    )  # fmt: skip
+    process = start_web(env, port, folder / "log")
+    yield f"http://127.0.0.1:{port}"
+    process.kill()  # its kept-alive connections would make it wait
+
+
+@pytest.fixture
+def seen(upstream: tuple[Upstream, str]) -> Upstream:
+    state = upstream[0]
+    state.seen.clear()
+    state.left.clear()
+    while not state.tokens.empty():
+        state.tokens.get()
+    return state
+
+
+@pytest.fixture
+def call(gateway: str) -> Callable[..., Any]:
+    pool = urllib3.PoolManager(retries=False, timeout=30)
+    return lambda method, path, **given: pool.request(method, gateway + path, **given)
+
+
+def test_a_call_of_the_api_reaches_chat_as_it_was_sent(call: Callable[..., Any], seen: Upstream) -> None:
+    headers = {
+        "Authorization": "Bearer sk-caller",
+        "X-Request-ID": "abc-1",
+        "Accept-Language": "en",
+        "X-Service-Token": "stolen",
+        "Cookie": "secret=1",
+        "Content-Type": "application/json",
+    }
+    answer = call("POST", "/v1/chat/completions?a=1&a=2", body=b'{"x": "\xc3\xa9"}', headers=headers)
+    assert (answer.status, answer.json()) == (200, {"received": 11})
+    (got,) = seen.seen
+    assert (got["path"], got["query"], got["method"]) == ("v1/chat/completions", "a=1&a=2", "POST")
+    assert got["headers"]["authorization"] == "Bearer sk-caller"
+    assert got["headers"]["x-request-id"] == "abc-1"
+    assert got["headers"]["accept-language"] == "en"
+    assert "x-service-token" not in got["headers"]
+    assert "cookie" not in got["headers"]
+    assert answer.headers["X-Request-ID"] == "abc-1"
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/diarization/process", "/api/diagrams", "/api/diagrams/validate", "/api/minutes"]
+)
+def test_calls_between_services_carry_the_service_token_and_not_the_caller_s(
+    path: str, call: Callable[..., Any], seen: Upstream
+) -> None:
+    answer = call("POST", f"{path}?format=rttm", body=b"x" * 300_000, headers={"Authorization": "Bearer sk-caller"})
+    assert answer.json() == {"received": 300_000}
+    (got,) = seen.seen
+    assert ("/" + got["path"], got["query"]) == (path, "format=rttm")
+    assert got["headers"]["x-service-token"] == SERVICE
+    assert "authorization" not in got["headers"]
+
+
+def test_status_and_headers_come_back_without_those_of_the_hop(call: Callable[..., Any], seen: Upstream) -> None:
+    answer = call("GET", "/v1/teapot")
+    assert (answer.status, answer.headers["X-Upstream"]) == (418, "yes")
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/../api/models", "/v1/%2e%2e/api/models", "/v1//x", "/v1/a/%2E%2E/b", "/v1/a%5Cb"]
+)
+def test_no_path_leads_out_of_v1(path: str, gateway: str, seen: Upstream) -> None:
+    host, port = gateway.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 10) as sock:
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        status = sock.recv(100).split(b" ")[1]
+    assert status in (b"404", b"308", b"400")
+    assert not [got for got in seen.seen if not got["path"].startswith("v1/")]
+    assert not seen.seen
+
+
+def test_a_stream_comes_through_piece_by_piece(call: Callable[..., Any], seen: Upstream) -> None:
+    seen.tokens.put(b"data: un\n\n")
+    answer = call("POST", "/v1/slow", body=b"{}", preload_content=False)
+    assert answer.headers["X-Accel-Buffering"] == "no"
+    assert answer.read1() == b"data: un\n\n"
+    seen.tokens.put(b"data: deux\n\n")
+    assert answer.read1() == b"data: deux\n\n", "each piece arrives before the next one is sent"
+    seen.tokens.put(None)
+    assert answer.read() == b""
+
+
+def test_a_caller_who_leaves_a_silent_stream_ends_the_call(gateway: str, seen: Upstream) -> None:
+    host, port = gateway.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 10) as sock:
+        sock.sendall(b"POST /v1/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+        seen.tokens.put(b"data: un\n\n")
+        got = b""
+        while b"data: un" not in got:
+            got += sock.recv(4096)
+    left = time.monotonic()
+    while not seen.left.wait(0.05):
+        seen.tokens.put(b": ping\n\n")  # upstream notices at its first write after its reader left
+        assert time.monotonic() - left < 5
+
+
+def test_a_caller_who_leaves_before_the_answer_ends_the_call(
+    upstream: tuple[Upstream, str], gateway: str, seen: Upstream
+) -> None:
+    host, port = gateway.removeprefix("http://").split(":")
+    sock = socket.create_connection((host, int(port)), 10)
+    sock.sendall(b"POST /v1/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+    until(lambda: seen.seen)
+    sock.close()
+    left = time.monotonic()
+    while not seen.left.wait(0.05):
+        seen.tokens.put(b": ping\n\n")
+        assert time.monotonic() - left < 5
+
+
+def test_a_large_upload_streams_through(call: Callable[..., Any], seen: Upstream) -> None:
+    answer = call("POST", "/v1/audio/transcriptions", body=bytes(5 * 2**20))
+    assert answer.json() == {"received": 5 * 2**20}
+    chunks = (bytes(1024) for _ in range(1000))
+    assert call("POST", "/v1/audio/transcriptions", body=chunks).json() == {"received": 1024_000}
+
+
+def test_an_endless_upload_is_cut_at_the_limit(gateway: str, seen: Upstream) -> None:
+    host, port = gateway.removeprefix("http://").split(":")
+    sent = 0
+    with socket.create_connection((host, int(port)), 10) as sock:
+        sock.settimeout(10)
+        sock.sendall(b"POST /v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            while sent < 200 * 2**20:
+                sock.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+                sent += 0x10000
+        except OSError:
+            pass
+    assert sent < 100 * 2**20
+
+
+def test_a_service_that_is_down_is_named(call: Callable[..., Any]) -> None:
+    answer = call("POST", "/api/audio/transcribe", body=b"x", headers={"Accept-Language": "fr"})
+    error = answer.json()["error"]
+    assert (answer.status, error["code"], error["service"]) == (503, "peer_unavailable", "asr")
+    assert "asr" in error["message"]
+    assert answer.headers["Retry-After"]
+
+
+def test_methods_that_make_no_sense_are_refused(call: Callable[..., Any]) -> None:
+    answer = call("GET", "/api/diagrams")
+    assert answer.status == 405
+    assert json.loads(answer.data)["error"]["code"] == "method_not_allowed"
+
+
+def test_another_site_s_page_may_not_call(call: Callable[..., Any], seen: Upstream) -> None:
+    answer = call("POST", "/v1/chat/completions", body=b"{}", headers={"Origin": "https://evil.example"})
+    assert (answer.status, answer.json()["error"]["code"]) == (403, "cross_site")
+    assert not seen.seen
