@@ -50,7 +50,7 @@ class Supervisor:
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # no thread runs yet
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,  # no thread runs yet
             )
 
     def happenings(self) -> Iterator[Happening]:
@@ -81,7 +81,7 @@ class Supervisor:
         self._journal.close()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
