@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from flask import Response, request
+from flask import Response
 
-from chat.openai.leaving import client_left
+from common.errors import ApiError
+from common.web import context
 from common.web.client import PeerStream
+from common.web.sse import encode
 
 KEPT_HEADERS = ("Content-Type", "Retry-After", "Content-Disposition", "X-RateLimit-Limit-Requests")
 EVENT_STREAM = "text/event-stream"
@@ -21,17 +23,16 @@ def relay(stream: PeerStream) -> Response:
             return Response(stream.read().data, stream.status, headers)
     headers["X-Accel-Buffering"] = "no"
     headers["Cache-Control"] = "no-cache"
-    response = Response(_chunks(stream, client_left(request.environ)), stream.status, headers)
+    response = Response(_chunks(stream), stream.status, headers)
     response.call_on_close(stream.close)
     return response
 
 
-def _chunks(stream: PeerStream, left: Callable[[], bool]) -> Iterator[bytes]:
-    """The chunks, until the peer ends or the client leaves; then the peer's connection is dropped, so it stops."""
+def _chunks(stream: PeerStream) -> Iterator[bytes]:
+    """The chunks until the peer ends; when the client leaves, the peer's connection is dropped, so that it stops."""
     try:
-        for chunk in stream:
-            if left():
-                return
-            yield chunk
+        yield from stream
+    except ApiError as error:  # the answer has begun: its end can only be told in the stream
+        yield encode(("error", error.body(context.language.get())))
     finally:
         stream.close()

@@ -7,6 +7,7 @@ from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from chat.access import key_required
+from chat.leaving import stop_if_client_leaves
 from chat.llm import model_address
 from chat.openai.relay import relay
 from chat.settings import ChatSettings
@@ -57,6 +58,7 @@ def _generate(gpt: Peer, path: str) -> Response:
     if not request.is_json:
         raise invalid_json()
     body = request.get_data(cache=False)
+    stop_if_client_leaves()
     return relay(gpt.stream("POST", path, body=body, headers={"Content-Type": "application/json"}))
 
 

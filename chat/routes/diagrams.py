@@ -12,6 +12,7 @@ from chat.diagrams.generate import KIND, Diagram, DiagramMaker, unsupported_kind
 from chat.diagrams.graph import Direction
 from chat.diagrams.parser import MAX_CHARS, MermaidParser
 from chat.language import Language
+from chat.leaving import stop_if_client_leaves
 from chat.settings import ChatSettings
 from common.errors import ApiError
 from common.messages import _
@@ -47,6 +48,7 @@ def diagrams_blueprint(settings: ChatSettings, maker: DiagramMaker, parser: Merm
 
     @bp.post("", summary="Dessiner un texte, ou modifier un diagramme par une consigne")
     def draw(body: DiagramBody) -> dict[str, Any]:
+        stop_if_client_leaves()
         if body.kind.lower() != KIND:
             raise unsupported_kind(body.kind, "kind")
         direction: Direction | None = "TD" if body.direction == "TB" else body.direction

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chat.access import service_or_key
 from chat.language import Language
+from chat.leaving import stop_if_client_leaves
 from chat.minutes.write import MinutesWriter, Segment, as_transcript
 from chat.settings import ChatSettings
 from common.web import context
@@ -34,6 +35,7 @@ def minutes_blueprint(settings: ChatSettings, writer: MinutesWriter) -> APIBluep
 
     @bp.post("", summary="Résumé, décisions, actions et points ouverts d'une transcription")
     def write(body: MinutesBody) -> dict[str, Any]:
+        stop_if_client_leaves()
         transcript = body.transcript if body.transcript is not None else as_transcript(body.segments or [])
         written = writer.write(transcript, language=body.language, model=body.model)
         return {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import select
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -80,6 +82,8 @@ class FakeGpt:
             self.requests.append(body)
             if body.get("stream"):
                 return self._stream(body)
+            if self.permits is not None:
+                self._wait_for_leave_or_permit()
             answer = self._answers.pop(0) if self._answers else body["messages"][-1]["content"][::-1]
             if isinstance(answer, tuple) and isinstance(answer[0], int):
                 return jsonify(answer[1]), answer[0]
@@ -91,14 +95,28 @@ class FakeGpt:
 
         return app
 
+    def _wait_for_leave_or_permit(self) -> None:
+        """An answer in one piece that takes its time; notices, as gpt does, that its reader has left."""
+        connection = request.environ["werkzeug.socket"]
+        for _ in range(200):
+            if self.permits is None or self.permits.acquire(timeout=0.05):
+                return
+            readable, _w, _x = select.select([connection], [], [], 0)
+            if readable and connection.recv(1, socket.MSG_PEEK) == b"":
+                self.stream_closed.set()
+                return
+
     def _stream(self, body: dict[str, Any]) -> Response:
         count = int(body.get("max_tokens") or 5)
+        connection = request.environ["werkzeug.socket"] if "breaks_after" in body else None
 
         def chunks() -> Iterator[bytes]:
             try:
                 for number in range(count):
                     if self.permits is not None:
                         self.permits.acquire(timeout=10)
+                    if number == body.get("breaks_after"):
+                        connection.shutdown(socket.SHUT_RDWR)
                     self.chunks_sent += 1
                     delta = {"choices": [{"index": 0, "delta": {"content": f"é{number} "}}]}
                     yield f"data: {json.dumps(delta, ensure_ascii=False)}\n\n".encode()

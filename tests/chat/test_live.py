@@ -110,6 +110,49 @@ def test_a_client_that_leaves_stops_gpt_within_a_token(live: Live, gpt: FakeGpt)
     assert gpt.chunks_sent - left_at <= 3  # one seen by chat, one or two more in the sockets of the fake itself
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {**BODY, "stream": False}),
+        ("/api/diagrams", {"text": "Il range la caisse, puis il repart."}),
+        ("/api/minutes", {"transcript": "Zoé: Bonjour."}),
+    ],
+)
+def test_a_client_that_leaves_before_an_answer_in_one_piece_stops_gpt(
+    live: Live, gpt: FakeGpt, path: str, body: dict[str, Any]
+) -> None:
+    gpt.permits = threading.Semaphore(0)
+    connection = http.client.HTTPConnection("127.0.0.1", live.port, timeout=30)
+    connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    deadline = time.monotonic() + 10
+    while not gpt.requests and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not gpt.stream_closed.wait(0.3)
+    connection.close()
+    assert gpt.stream_closed.wait(5)
+    assert live.request("GET", "/health").status == 200
+
+
+def test_a_connection_serves_several_requests(live: Live, gpt: FakeGpt) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", live.port, timeout=30)
+    for turn in range(3):
+        sent = json.dumps({**BODY, "stream": bool(turn % 2), "max_tokens": 2}).encode()
+        connection.request("POST", "/v1/chat/completions", sent, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert answer.status == 200
+        assert answer.read()
+    assert len(gpt.requests) == 3
+
+
+def test_a_stream_that_breaks_ends_with_an_error_event(live: Live, gpt: FakeGpt) -> None:
+    answer = live.request("POST", "/v1/chat/completions", {**BODY, "breaks_after": 2})
+    assert answer.status == 200
+    events = answer.read().decode().split("\n\n")
+    assert "é1" in events[1]
+    assert events[2].startswith("event: error\ndata: ")
+    assert json.loads(events[2].partition("data: ")[2])["error"]["code"] == "peer_broken"
+
+
 def test_the_parser_works_under_greenlets_beside_a_stream(
     live: Live, gpt: FakeGpt, mermaid_parser: MermaidParser
 ) -> None:
