@@ -139,6 +139,7 @@ export interface SystemInfo {
 export interface AdminStatus {
   services: AdminService[];
   system: SystemInfo;
+  huggingface_token?: boolean;
   endpoints?: { method: string; path: string; description: string }[];
 }
 

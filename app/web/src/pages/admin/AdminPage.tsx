@@ -8,6 +8,7 @@ import { usePolling, useTitle } from "../../lib/hooks";
 import { readText, session, writeText } from "../../lib/storage";
 import type { AdminStatus, ServiceStatus } from "../../lib/types";
 import { Endpoints } from "./Endpoints";
+import { HubToken } from "./HubToken";
 import { Machine } from "./Machine";
 import { ServiceModels } from "./ServiceModels";
 import { Services } from "./Services";
@@ -104,11 +105,11 @@ function Inside({ token, onRefused }: { token: string; onRefused: () => void }) 
     [token],
   );
 
-  const act = async (key: string, action: ModelAction): Promise<void> => {
+  const act = async (service: string, key: string, action: ModelAction): Promise<void> => {
     setProblem("");
-    setPending(key);
+    setPending(`${service}/${key}`);
     try {
-      await request(`/api/admin/models/${encodeURIComponent(key)}/${action}`, { method: "POST", headers });
+      await request(`/api/admin/models/${encodeURIComponent(key)}/${action}?service=${encodeURIComponent(service)}`, { method: "POST", headers });
       refresh();
     } catch (reason) {
       setProblem(messageOf(reason));
@@ -141,6 +142,7 @@ function Inside({ token, onRefused }: { token: string; onRefused: () => void }) 
         .map((service) => (
           <ServiceModels key={service.name} service={service} pending={pending} onAct={act} />
         ))}
+      {typeof data.huggingface_token === "boolean" && <HubToken known={data.huggingface_token} headers={headers} onChange={refresh} />}
       {data.endpoints && data.endpoints.length > 0 && <Endpoints endpoints={data.endpoints} />}
     </Box>
   );

@@ -11,7 +11,7 @@ import { actionsFor, MOVING, type ModelAction } from "./states";
 interface Props {
   service: AdminService;
   pending: string | null;
-  onAct: (key: string, action: ModelAction) => Promise<void>;
+  onAct: (service: string, key: string, action: ModelAction) => Promise<void>;
 }
 
 const RANK: Record<string, number> = { ready: 0, loading: 1, unloading: 1, downloading: 2, downloaded: 3 };
@@ -34,7 +34,12 @@ export function ServiceModels({ service, pending, onAct }: Props) {
       )}
       <Box component="ul" sx={{ listStyle: "none", m: 0, p: 0 }}>
         {models.map((model) => (
-          <ModelRow key={model.key} model={model} pending={pending === model.key} onAct={onAct} />
+          <ModelRow
+            key={model.key}
+            model={model}
+            pending={pending === `${service.name}/${model.key}`}
+            onAct={(action) => onAct(service.name, model.key, action)}
+          />
         ))}
       </Box>
     </Card>
@@ -43,7 +48,7 @@ export function ServiceModels({ service, pending, onAct }: Props) {
 
 const rank = (model: ModelInfo): number => RANK[model.state] ?? (model.fits === false ? 6 : model.fits ? 4 : 5);
 
-function ModelRow({ model, pending, onAct }: { model: ModelInfo; pending: boolean; onAct: Props["onAct"] }) {
+function ModelRow({ model, pending, onAct }: { model: ModelInfo; pending: boolean; onAct: (action: ModelAction) => Promise<void> }) {
   const { t, lang } = useI18n();
   const facts = [
     formatParameters(model.parameters, lang),
@@ -103,7 +108,7 @@ function ModelRow({ model, pending, onAct }: { model: ModelInfo; pending: boolea
               loadingPosition="start"
               disabled={action !== "unload" && model.fits === false}
               aria-label={t("admin.actionOn", { action: label, model: model.key })}
-              onClick={() => void onAct(model.key, action)}
+              onClick={() => void onAct(action)}
             >
               {label}
             </Button>
