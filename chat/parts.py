@@ -33,8 +33,8 @@ def _cut(text: str, start: int, limit: int) -> int:
 def chars_for(context: int, *, embedded: bool, instructions: int) -> int:
     """How many characters of text a model of `context` tokens can be given and still have room to answer.
 
-    The embedded model answers with words of the text, so about as much as it was given, and more for the JSON around
-    them; the others get `instructions` characters of prompt and a third of their context to answer.
+    The embedded model answers in less than it was given; the others get `instructions` characters of prompt and a
+    third of their context to answer.
     """
-    tokens = context * 0.4 if embedded else context * 0.66 - instructions / CHARS_PER_TOKEN
+    tokens = context * 0.6 if embedded else context * 0.66 - instructions / CHARS_PER_TOKEN
     return max(LEAST_CHARS, int(tokens * CHARS_PER_TOKEN))

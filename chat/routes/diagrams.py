@@ -18,13 +18,15 @@ from common.errors import ApiError
 from common.messages import _
 from common.web import context
 
+MAX_TEXT = 500_000  # a meeting of eight hours
+
 
 class DiagramBody(BaseModel):
     """A text to draw, or a diagram and the instruction that changes it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str | None = Field(default=None, max_length=MAX_CHARS, description="Le texte à dessiner")
+    text: str | None = Field(default=None, max_length=MAX_TEXT, description="Le texte à dessiner")
     mermaid: str | None = Field(default=None, max_length=50_000, description="Le diagramme à modifier")
     instruction: str | None = Field(default=None, max_length=4000, description="« ajoute une validation »")
     kind: str = Field(default=KIND, max_length=40, description="flowchart")

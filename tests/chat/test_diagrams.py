@@ -48,7 +48,7 @@ def test_a_text_is_drawn(client: FlaskClient, gpt: FakeGpt) -> None:
         ({"text": "x", "kind": "sequence"}, "kind"),
         ({"text": "x", "direction": "UP"}, "direction"),
         ({"text": "x", "language": "de"}, "language"),
-        ({"text": "x" * 200_001}, "text"),
+        ({"text": "x" * 500_001}, "text"),
         ({"text": "x", "pvb": {}}, "pvb"),
     ],
 )

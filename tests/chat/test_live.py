@@ -172,13 +172,12 @@ def test_health_answers_while_the_parser_starts(live: Live, mermaid_parser: Merm
         process.kill()
     with ThreadPoolExecutor(1) as pool:
         verdict = pool.submit(live.validate, "flowchart TD\n A-->B")
-        slowest = 0.0
+        answered = 0
         while not verdict.done():
-            began = time.monotonic()
             assert live.request("GET", "/health").status == 200
-            slowest = max(slowest, time.monotonic() - began)
+            answered += 1
         assert verdict.result() is True
-    assert slowest < 1
+    assert answered >= 5  # a worker that waited for Node would have answered once
 
 
 def test_a_killed_parser_comes_back(live: Live, mermaid_parser: MermaidParser) -> None:
