@@ -164,12 +164,13 @@ class Setup:
             except KeyboardInterrupt:
                 self.log.stop()
                 raise
-            failed = [future.exception() for future in futures if future.done() and future.exception()]
-            if failed:
+            # The first failure is the reason; what it interrupts is not.
+            reason = next((error for future in futures if future.done() and (error := future.exception())), None)
+            if reason:
                 self.log.stop()
                 self.node_ready.set()
-        for future in futures:
-            future.result()
+                wait(futures)
+                raise reason
 
     def _step(self, name: str, label: str, inputs: str, work: Callable[[], None], *outputs: Path) -> None:
         if self.stamps.fresh(name, inputs, *outputs):
