@@ -15,6 +15,7 @@ from huey.consumer import Consumer
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import Database, migrate
+from app.meetings import uploads
 from app.meetings.jobs import MeetingWorker, make_huey
 from app.peers import connect
 from app.settings import AppSettings
@@ -54,6 +55,7 @@ def main() -> int:
     migrate(settings.database, settings.data_dir)
     database = Database(settings.database)
     worker = MeetingWorker(database, connect(settings), settings, make_huey(settings))
+    uploads.sweep(settings.uploads_dir, worker.leases.recordings())
     worker.rescue()
     threading.Thread(target=beat, args=(worker,), name="beat", daemon=True).start()
     _log.info("worker ready", extra={"workers": settings.meeting_workers})

@@ -84,6 +84,11 @@ class Leases:
             rows = session.execute(query.order_by(Meeting.created_at)).all()
         return [meeting_id for meeting_id, owner, lease in rows if _free(owner, lease)]
 
+    def recordings(self) -> set[str]:
+        """Names of the recordings that belong to a meeting."""
+        with self.database.read() as session:
+            return set(session.scalars(select(Meeting.stored_name)))
+
     def take(self, meeting_id: str) -> Job | None:
         """Lease the meeting, or None when there is nothing to do or another worker is on it."""
         owner = f"{self.process}/{uuid.uuid4().hex[:8]}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from flask import Request
 from werkzeug.formparser import FormDataParser
 
 from app.offload import in_thread
-from common.audio.decode import AudioReader
+from common.audio.decode import AudioInfo, AudioReader
 from common.errors import ApiError
 from common.messages import _
 
@@ -60,10 +61,10 @@ def new_path(folder: Path, file_name: str) -> Path:
 
 
 @contextmanager
-def receive(request: Request, folder: Path) -> Iterator[Upload]:
+def receive(request: Request, folder: Path, *, max_hours: float) -> Iterator[Upload]:
     """Read a multipart body to disk and check that its ``file`` is a recording; it stays only if the block succeeds.
 
-    Raises ApiError 400 (missing_file, empty_file, invalid_audio…), 413 and 507.
+    Raises ApiError 400 (missing_file, empty_file, invalid_audio…), 413 (upload_too_large, audio_too_long) and 507.
     """
     written: list[Path] = []
 
@@ -76,7 +77,7 @@ def receive(request: Request, folder: Path) -> Iterator[Upload]:
     try:
         upload = _parsed(request, open_part)
         in_thread(_sync, upload.path)
-        in_thread(AudioReader(upload.path).probe)
+        _check_length(in_thread(AudioReader(upload.path).probe), max_hours)
         yield upload
         kept = upload.path
     except OSError as error:
@@ -118,6 +119,21 @@ def _parsed(request: Request, open_part: Any) -> Upload:
         storage.close()
     name = os.path.basename((recording.filename or "").replace("\\", "/")) or path.name  # noqa: PTH119  any system's path
     return Upload(path, name, size, {key: value.strip() for key, value in form.items()})
+
+
+def sweep(folder: Path, known: Collection[str], *, older_than: float = 24 * 3600) -> list[str]:
+    """Remove recordings that belong to no meeting (app was killed while it received them). Returns their names."""
+    limit = time.time() - older_than
+    lost = [path for path in folder.glob("*") if path.name not in known and path.stat().st_mtime < limit]
+    for path in lost:
+        path.unlink(missing_ok=True)
+    return [path.name for path in lost]
+
+
+def _check_length(info: AudioInfo, max_hours: float) -> None:
+    if info.seconds is not None and info.seconds > max_hours * 3600:
+        message = _("L'enregistrement dure plus de %(hours)s heures (MEETING_MAX_HOURS).", hours=f"{max_hours:g}")
+        raise ApiError(413, "audio_too_long", message, "file")
 
 
 def _sync(path: Path) -> None:

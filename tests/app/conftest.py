@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.serving import make_server
 
 from app.database import Database, migrate
 from app.factory import create_app
@@ -16,7 +19,8 @@ from app.meetings.store import MeetingStore
 from app.peers import connect
 from app.settings import AppSettings
 from common.settings import load
-from tests.app.fakes import ADMIN, SERVICE, FakeServices, tone
+from tests.app.fakes import ADMIN, SERVICE, FakeServices, Upstream, tone
+from tests.app.processes import environment, start_web
 
 
 @pytest.fixture
@@ -83,3 +87,33 @@ def client(web: Any) -> Any:
 @pytest.fixture
 def wav() -> bytes:
     return tone(2.1)
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[tuple[Upstream, str]]:
+    state = Upstream()
+    server = make_server("127.0.0.1", 0, state.app(), threaded=True)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield state, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def gateway_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gateway")
+
+
+@pytest.fixture(scope="session")
+def gateway(upstream: tuple[Upstream, str], gateway_data: Path) -> Iterator[str]:
+    """app under gunicorn, in front of `upstream` (asr is down there)."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    url = upstream[1]
+    env = environment(
+        data_dir=gateway_data, chat_api_url=url, gpt_api_url=url, asr_api_url="http://127.0.0.1:9", diarize_api_url=url,
+        service_token=SERVICE, max_upload_mb=8, admin_token="x",
+    )  # fmt: skip
+    process = start_web(env, port, gateway_data / "log")
+    yield f"http://127.0.0.1:{port}"
+    process.kill()  # its kept-alive connections would make it wait

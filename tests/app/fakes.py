@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
 import time
 import wave
@@ -116,6 +117,43 @@ class FakeServices:
             return {"status": "ok"}
 
         return app
+
+
+@dataclass
+class Upstream:
+    """A server that tells what it received and answers as it is told."""
+
+    seen: list[dict[str, Any]] = field(default_factory=list)
+    left: threading.Event = field(default_factory=threading.Event)
+    tokens: queue.Queue[bytes | None] = field(default_factory=queue.Queue)
+    received: int = 0
+
+    def app(self) -> Flask:
+        app = Flask("upstream")
+        app.config["MAX_CONTENT_LENGTH"] = None
+
+        @app.route("/<path:path>", methods=["GET", "POST", "PUT", "DELETE"])
+        def anything(path: str) -> Any:
+            headers = {name.lower(): value for name, value in request.headers}
+            query = request.query_string.decode()
+            self.seen.append({"path": path, "headers": headers, "method": request.method, "query": query})
+            if path.endswith("/slow"):
+                return Response(self.stream(), content_type="text/event-stream")
+            if path.endswith("/teapot"):
+                return Response("{}", 418, {"X-Upstream": "yes", "Set-Cookie": "a=b", "Connection": "close"})
+            self.received = 0
+            while block := request.stream.read(65536):
+                self.received += len(block)
+            return {"received": self.received}
+
+        return app
+
+    def stream(self) -> Iterator[bytes]:
+        try:
+            while (token := self.tokens.get(timeout=30)) is not None:
+                yield token
+        finally:
+            self.left.set()
 
 
 def tone(seconds: float, rate: int = 16_000) -> bytes:

@@ -3,84 +3,15 @@
 from __future__ import annotations
 
 import json
-import queue
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import urllib3
-from flask import Flask, Response, request
-from werkzeug.serving import make_server
 
-from tests.app.fakes import SERVICE, until
-from tests.app.processes import environment, start_web
-
-
-@dataclass
-class Upstream:
-    """A server that tells what it received and answers as it is told."""
-
-    seen: list[dict[str, Any]] = field(default_factory=list)
-    left: threading.Event = field(default_factory=threading.Event)
-    tokens: queue.Queue[bytes | None] = field(default_factory=queue.Queue)
-    received: int = 0
-
-    def app(self) -> Flask:
-        app = Flask("upstream")
-        app.config["MAX_CONTENT_LENGTH"] = None
-
-        @app.route("/<path:path>", methods=["GET", "POST", "PUT", "DELETE"])
-        def anything(path: str) -> Any:
-            headers = {name.lower(): value for name, value in request.headers}
-            query = request.query_string.decode()
-            self.seen.append({"path": path, "headers": headers, "method": request.method, "query": query})
-            if path.endswith("/slow"):
-                return Response(self.stream(), content_type="text/event-stream")
-            if path.endswith("/teapot"):
-                return Response("{}", 418, {"X-Upstream": "yes", "Set-Cookie": "a=b", "Connection": "close"})
-            self.received = 0
-            while block := request.stream.read(65536):
-                self.received += len(block)
-            return {"received": self.received}
-
-        return app
-
-    def stream(self) -> Iterator[bytes]:
-        try:
-            while (token := self.tokens.get(timeout=30)) is not None:
-                yield token
-        finally:
-            self.left.set()
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[tuple[Upstream, str]]:
-    state = Upstream()
-    server = make_server("127.0.0.1", 0, state.app(), threaded=True)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield state, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def gateway(upstream: tuple[Upstream, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    folder: Path = tmp_path_factory.mktemp("gateway")
-    url = upstream[1]
-    env = environment(
-        data_dir=folder, chat_api_url=url, gpt_api_url=url, asr_api_url="http://127.0.0.1:9", diarize_api_url=url,
-        service_token=SERVICE, max_upload_mb=8, admin_token="x",
-    )  # fmt: skip
-    process = start_web(env, port, folder / "log")
-    yield f"http://127.0.0.1:{port}"
-    process.kill()  # its kept-alive connections would make it wait
+from tests.app.fakes import SERVICE, Upstream, until
 
 
 @pytest.fixture

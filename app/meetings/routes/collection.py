@@ -68,6 +68,7 @@ _BODY = {
 
 
 def collection(desk: Desk) -> APIBlueprint:
+    settings = desk.settings
     routes = APIBlueprint("meetings", __name__, url_prefix="/api/meetings", abp_tags=[TAG])
 
     def accepted(new: NewMeeting) -> tuple[Response, int]:
@@ -80,7 +81,7 @@ def collection(desk: Desk) -> APIBlueprint:
     @routes.post("", summary="Envoyer un enregistrement", request_body=_BODY)
     def create() -> tuple[Response, int]:
         """The recording is on disk, whole and readable, before the 202."""
-        with uploads.receive(request, desk.settings.uploads_dir) as upload:
+        with uploads.receive(request, settings.uploads_dir, max_hours=settings.meeting_max_hours) as upload:
             form = _form(upload.fields)
             return accepted(
                 NewMeeting(
@@ -100,7 +101,7 @@ def collection(desk: Desk) -> APIBlueprint:
         source = next(found, None)
         if source is None:
             raise ApiError(404, "sample_missing", _("L'enregistrement d'exemple n'est pas installé (make sample)."))
-        upload = uploads.copy_in(source, desk.settings.uploads_dir)
+        upload = uploads.copy_in(source, settings.uploads_dir)
         title = _("Réunion d'exemple (voix de synthèse)").render(context.language.get())
         return accepted(
             NewMeeting(
