@@ -101,10 +101,15 @@ class _Turns:
         return before.speaker
 
 
-def join(words: Sequence[Word], turns: Sequence[Turn]) -> list[Segment]:
-    """The segments of the meeting, in order. Without turns everything was said by one speaker."""
+def speakers_of(words: Sequence[Word], turns: Sequence[Turn]) -> list[Spoken]:
+    """The words in order, each with who said it. Without turns everything was said by one speaker."""
     ordered = sorted((w for w in words if w.word.strip()), key=lambda w: (w.start, w.end))
-    return group(smooth(attribute(ordered, turns)))
+    return smooth(attribute(ordered, turns))
+
+
+def join(words: Sequence[Word], turns: Sequence[Turn]) -> list[Segment]:
+    """The segments of the meeting, in order."""
+    return group(speakers_of(words, turns))
 
 
 def attribute(words: Sequence[Word], turns: Sequence[Turn]) -> list[Spoken]:

@@ -16,9 +16,10 @@ from typing import Any
 
 from app.meetings import calls, view
 from app.meetings.calls import Call
-from app.meetings.join import Segment, Turn, Word, join, spread
+from app.meetings.join import Segment, Turn, Word, group, speakers_of, spread
 from app.meetings.leases import Job
 from app.meetings.record import LostError, Record
+from app.meetings.sentences import punctuate
 from app.meetings.transcript import Transcript, transcript
 from app.peers import Peers
 from common.errors import ApiError
@@ -113,7 +114,8 @@ class Work:
     def _join(self, _call: Call) -> Outcome:
         heard = calls.Transcription.model_validate(self._results["asr"])
         turns = calls.Diarization.model_validate(self._results["diarize"]).segments
-        segments = join(_words(heard), [Turn(turn.speaker, turn.start, turn.end) for turn in turns])
+        said = speakers_of(_words(heard), [Turn(turn.speaker, turn.start, turn.end) for turn in turns])
+        segments = group(punctuate(said, heard.language))
         warnings: list[Text | str] = []
         if not segments:
             warnings.append(_("Aucune parole n'a été reconnue dans cet enregistrement."))

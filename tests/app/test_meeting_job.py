@@ -48,10 +48,10 @@ def test_a_meeting_goes_from_a_file_to_its_diagram(
     assert meeting["state"] == "done"
     assert set(states(meeting).values()) == {"done"}
     assert [(s["speaker"], s["text"]) for s in meeting["segments"]] == [
-        ("SPEAKER_00", "hello there"),
-        ("SPEAKER_01", "hi Anna"),
+        ("SPEAKER_00", "Hello there."),
+        ("SPEAKER_01", "Hi Anna."),
     ]
-    assert meeting["segments"][0]["words"][1] == {"word": "there", "start": 0.5, "end": 0.9}
+    assert meeting["segments"][0]["words"][1] == {"word": "there.", "start": 0.5, "end": 0.9}
     assert meeting["speakers"] == {"SPEAKER_00": "Intervenant 1", "SPEAKER_01": "Intervenant 2"}
     assert (meeting["duration"], meeting["language"], meeting["title"]) == (2.1, "en", "Point hebdo")
     assert meeting["minutes"]["actions"][0]["who"] == "Intervenant 1"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.meetings.join import Turn, Word, join, spread
+from app.meetings.join import Turn, Word, group, join, speakers_of, spread
+from app.meetings.sentences import punctuate
 from app.meetings.transcript import transcript
 
 A, B = "SPEAKER_00", "SPEAKER_01"
@@ -117,3 +118,23 @@ def test_characters_of_the_transcript_lead_back_to_seconds() -> None:
 def test_the_transcript_may_carry_names() -> None:
     segments = join(said(("oui", 0, 1)), [Turn(A, 0, 1)])
     assert transcript(segments, {A: "Léa"}).text == "Léa: oui\n"
+
+
+def sentences(words: list[Word], turns: list[Turn], language: str | None = None) -> list[str]:
+    return [segment.text for segment in group(punctuate(speakers_of(words, turns), language))]
+
+
+def test_bare_words_become_sentences_at_pauses_and_changes_of_speaker() -> None:
+    words = said(("first", 0.0, 0.4), ("we", 0.4, 0.6), ("pack", 0.6, 1.0), ("then", 1.8, 2.0), ("i", 2.0, 2.1),
+                 ("ship", 2.1, 2.5), ("good", 2.6, 3.0))  # fmt: skip
+    turns = [Turn(A, 0, 2.55), Turn(B, 2.55, 3.0)]
+    assert sentences(words, turns, "en") == ["First we pack. Then I ship.", "Good."]
+
+
+def test_an_engine_that_punctuates_is_left_alone() -> None:
+    words = said(("d'abord", 0.0, 0.4), ("ça.", 0.5, 0.9), ("puis", 3.0, 3.4))
+    assert sentences(words, [Turn(A, 0, 4)]) == ["d'abord ça.", "puis"]
+
+
+def test_no_words_no_sentences() -> None:
+    assert punctuate([]) == []
