@@ -38,7 +38,7 @@ def serve() -> Iterator[Callable[..., str]]:
 
     def start(app: Any, port: int = 0) -> str:
         server = make_server("127.0.0.1", port, app, threaded=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         servers.append((server, thread))
         return f"http://127.0.0.1:{server.server_port}"
