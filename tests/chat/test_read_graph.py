@@ -77,16 +77,18 @@ def test_more_nodes_than_can_be_read_are_refused() -> None:
         _read({"nodes": [{"id": str(i), "label": "x"} for i in range(201)]})
 
 
-@pytest.mark.parametrize("length", range(20, len(json.dumps(GOOD))))
-def test_an_answer_cut_anywhere_gives_what_is_whole_or_an_error(length: int) -> None:
-    written = json.dumps(GOOD, ensure_ascii=False)[:length]
-    try:
-        graph = read_graph(written, cut=True)
-    except GraphError:
-        return
+def test_an_answer_cut_anywhere_gives_what_is_whole_or_an_error() -> None:
+    whole = json.dumps(GOOD, ensure_ascii=False)
     labels = [node["label"] for node in GOOD["nodes"]]
-    assert [node.label for node in graph.nodes] == labels[: len(graph.nodes)]
-    assert graph.nodes
+    read = set()
+    for length in range(len(whole)):
+        try:
+            graph = read_graph(whole[:length], cut=True)
+        except GraphError:
+            continue
+        assert [node.label for node in graph.nodes] == labels[: len(graph.nodes)]
+        read.add(len(graph.nodes))
+    assert read == {1, 2}
 
 
 def test_the_schema_accepts_what_is_read_and_nothing_else() -> None:
