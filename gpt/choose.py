@@ -13,6 +13,7 @@ from gpt.folders import describe
 from gpt.settings import GptSettings
 
 EMBEDDED = "frigo-mini"
+ENGINE = "transformers"  # the only one so far; it opens every family of the catalogue
 CATALOGUE = Path(__file__).with_name("models.toml")
 _ROOT = Path(__file__).resolve().parent.parent
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
@@ -27,7 +28,7 @@ def load_models() -> Catalogue:
             known = describe(folder)
             facts = {"parameters": known.parameters, "context": known.context, "family": known.family} if known else {}
             entry = entry.model_copy(update={"path": folder, **facts})
-        entries.append(entry)
+        entries.append(entry.model_copy(update={"engine": ENGINE}))
     return Catalogue(entries)
 
 
@@ -66,8 +67,9 @@ def _outside(name: str, catalogue: Catalogue) -> ModelEntry | None:
             parameters=known.parameters,
             context=known.context,
             licence="",
+            engine=ENGINE,
             path=folder.resolve(),
         )
     if _HUB_ID.fullmatch(name):
-        return ModelEntry(key=name, hub_id=name, family="", parameters=0, licence="")
+        return ModelEntry(key=name, hub_id=name, family="", parameters=0, licence="", engine=ENGINE)
     return None

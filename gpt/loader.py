@@ -12,11 +12,11 @@ from common.messages import Text, _
 from common.models.catalogue import ModelEntry
 from common.models.hub import Hub
 from gpt.engines.base import LanguageEngine
+from gpt.engines.cpu import weight_bytes
 from gpt.folders import FolderFacts, describe, whole
 
-RUNTIME_BYTES = 400 * 2**20  # torch and transformers once imported (measured: 380 MB)
+RUNTIME_BYTES = 430 * 2**20  # the process with torch and transformers and nothing loaded (measured)
 _KV_TOKENS = 4096  # tokens of cache counted in the estimate, or the context when it is shorter
-_SMALL_PARAMETERS = 100_000_000  # loaded in float32, as gpt.engines.transformers.weights does
 
 
 class GptLoader:
@@ -61,7 +61,7 @@ class GptLoader:
         parameters = facts.parameters if facts else entry.parameters
         if not parameters:
             return None
-        width = 4 if parameters <= _SMALL_PARAMETERS else 2
+        width = weight_bytes(parameters)
         return parameters * width + _cache_bytes(facts, parameters, width) + RUNTIME_BYTES
 
     def unfit(self, entry: ModelEntry) -> Text | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
+
+_SMALL_PARAMETERS = 100_000_000  # below, float32 costs little memory and spares conversions
 
 
 def usable_cpus(root: Path = Path("/")) -> int:
@@ -13,6 +16,12 @@ def usable_cpus(root: Path = Path("/")) -> int:
     return max(1, min(cores, int(quota) if quota else cores))
 
 
+def weight_bytes(parameters: int) -> int:
+    """Bytes per weight that a model of this size is loaded with on a CPU: 2 (bfloat16) or 4 (float32)."""
+    return 4 if parameters <= _SMALL_PARAMETERS or not has_fast_bf16() else 2
+
+
+@lru_cache(maxsize=1)
 def has_fast_bf16() -> bool:
     """True when the CPU multiplies bfloat16 in hardware; elsewhere float32 is faster."""
     try:

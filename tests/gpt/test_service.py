@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import openai
@@ -72,6 +74,29 @@ def test_it_answers_before_its_model_is_there_and_then_with_it(service: str) -> 
     assert chunks[0].choices[0].delta.role == "assistant"
     assert chunks[-1].choices[0].finish_reason in ("stop", "length")
     assert b"frigo" in http.request("GET", f"{service}/metrics").data
+
+
+def test_it_stays_in_reach_while_many_stream(service: str) -> None:
+    http = urllib3.PoolManager(retries=False, timeout=30, maxsize=40)
+    deadline = time.monotonic() + 60
+    while http.request("GET", f"{service}/ready").status != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    body = {"prompt": "Le", "max_tokens": 120, "stream": True, "logit_bias": {"0": -100, "2": -100}}
+    begun = threading.Event()
+
+    def stream(_number: int) -> bytes:
+        answer = http.request("POST", f"{service}/v1/completions", json=body, preload_content=False)
+        first = answer.read(10)
+        begun.set()
+        return first + answer.read()
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = [pool.submit(stream, number) for number in range(20)]
+        assert begun.wait(30)
+        assert http.request("GET", f"{service}/health").status == 200
+        assert not any(answer.done() for answer in answers)  # it did not wait for one of them to end
+    assert all(answer.result().endswith(b"data: [DONE]\n\n") for answer in answers)
 
 
 def test_torch_is_imported_by_the_engine_alone() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import inspect
 from collections.abc import Mapping
 from collections.abc import Sequence as Seq
@@ -109,8 +112,11 @@ class TransformersEngine:
         return self._scheduler.load
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model, and give its memory back to the machine."""
         self._scheduler.close()
+        gc.collect()
+        with contextlib.suppress(OSError, AttributeError):  # glibc only
+            ctypes.CDLL(None).malloc_trim(0)
 
     def _mask(self, request: GenerationRequest) -> TokenMask | None:
         if request.constraint is None:

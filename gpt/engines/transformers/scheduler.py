@@ -71,6 +71,9 @@ class Scheduler:
             while self._admit():
                 for sequence in self._running:
                     self._step(sequence)
+                for sequence in self._running:
+                    if sequence.finished or sequence.cancelled:
+                        sequence.cache = None
                 self._running = [s for s in self._running if not s.finished and not s.cancelled]
         for sequence in (*self._running, *self._waiting):
             sequence.fail(
@@ -84,6 +87,8 @@ class Scheduler:
         with self._change:
             while not self._closed and not self._waiting and not self._running:
                 self._change.wait()
+            for left in [s for s in self._waiting if s.cancelled]:
+                self._waiting.remove(left)
             while not self._closed and self._waiting and len(self._running) < MAX_RUNNING:
                 self._running.append(self._waiting.popleft())
             return not self._closed
@@ -91,7 +96,6 @@ class Scheduler:
     def _step(self, sequence: Sequence) -> None:
         """Advance one sequence by one prompt slice or one token."""
         if sequence.cancelled:
-            sequence.cache = None
             return
         try:
             if sequence.cache is None:
@@ -107,8 +111,6 @@ class Scheduler:
             if not isinstance(error, ApiError):
                 _log.error("generation failed", exc_info=error)
             sequence.fail(error)
-        if sequence.finished:
-            sequence.cache = None
 
     def _forward(self, ids: list[int], cache: Any) -> torch.Tensor:
         """Logits after the last of `ids`, whose keys and values join `cache`."""

@@ -18,9 +18,9 @@ from transformers.models.auto import modeling_auto
 
 from common.errors import ApiError
 from common.messages import _
-from gpt.engines.cpu import has_fast_bf16, usable_cpus
+from gpt.engines.cpu import usable_cpus, weight_bytes
+from gpt.folders import describe
 
-_SMALL_PARAMETERS = 100_000_000  # below, float32 costs little memory and spares conversions
 _ONE_THREAD_PARAMETERS = 30_000_000  # below, waking a second thread costs more than it computes
 transformers.utils.logging.disable_progress_bar()
 
@@ -52,7 +52,7 @@ def load_weights(folder: Path, *, use_gpu: bool) -> Weights:
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
         model, loading = _kind(config).from_pretrained(
             folder,
-            dtype=_dtype(folder, config, device),
+            dtype=_dtype(folder, device),
             use_safetensors=True,
             output_loading_info=True,
             **options,
@@ -87,14 +87,12 @@ def _kind(config: dict[str, Any]) -> Any:
     return AutoModelForImageTextToText if sees and not reads else AutoModelForCausalLM
 
 
-def _dtype(folder: Path, config: dict[str, Any], device: torch.device) -> torch.dtype:
-    """The loading precision: what is stored on a GPU; on a CPU float32 when small or when bfloat16 is not native."""
-    stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    declared = config.get("dtype") or config.get("torch_dtype") or "float32"
+def _dtype(folder: Path, device: torch.device) -> torch.dtype:
+    """The loading precision: 16 bits on a GPU; on a CPU what `weight_bytes` says, as the memory estimate does."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    small = stored <= _SMALL_PARAMETERS * (4 if declared == "float32" else 2)
-    return torch.float32 if small or not has_fast_bf16() else torch.bfloat16
+    facts = describe(folder)
+    return torch.float32 if weight_bytes(facts.parameters if facts else 0) == 4 else torch.bfloat16
 
 
 def _eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:
