@@ -108,6 +108,7 @@ export const en: Record<Key, string> = {
   "meeting.models.chat": "writing",
   "meeting.warnings": "Good to know",
   "meeting.failed": "The analysis stopped",
+  "meeting.partial": "A step did not succeed",
   "meeting.failedHelp": "What is done is kept. Resuming starts again at the step that failed.",
   "meeting.cancelled": "The analysis was cancelled. What is done is kept; you can resume it.",
   "meeting.queued": "The analysis begins as soon as there is room.",

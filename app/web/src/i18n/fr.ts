@@ -107,6 +107,7 @@ export const fr = {
   "meeting.models.chat": "rédaction",
   "meeting.warnings": "À savoir",
   "meeting.failed": "L'analyse s'est arrêtée",
+  "meeting.partial": "Une étape n'a pas abouti",
   "meeting.failedHelp": "Ce qui est déjà fait est gardé. Reprendre l'analyse repart de l'étape qui a échoué.",
   "meeting.cancelled": "L'analyse a été annulée. Ce qui est déjà fait est gardé ; vous pouvez la reprendre.",
   "meeting.queued": "L'analyse commence dès qu'une place se libère.",

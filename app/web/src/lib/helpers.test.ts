@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { shorten, titleFrom, turnsOf, type Message } from "./chats";
 import { nodeIdOf } from "./mermaid";
-import { overallProgress } from "./steps";
+import { overallProgress, resumable } from "./steps";
 import { indexAt } from "./timeline";
 
 it("finds the span at a time, and none in a gap", () => {
@@ -19,6 +19,14 @@ it("measures the whole work by its steps", () => {
   expect(overallProgress([])).toBe(0);
   expect(overallProgress([step("asr", "done", 1), step("diagram", "done", 1)])).toBe(1);
   expect(overallProgress([step("asr", "running", 0.5), step("diarize", "pending", 0)])).toBeCloseTo(2.5 / 7);
+});
+
+it("can be resumed when anything is missing", () => {
+  const step = (state: "done" | "failed") => ({ name: "diagram", state, progress: 0, seconds: null });
+  expect(resumable({ state: "done", steps: [step("done")] })).toBe(false);
+  expect(resumable({ state: "done", steps: [step("failed")] })).toBe(true);
+  expect(resumable({ state: "running", steps: [step("failed")] })).toBe(false);
+  expect(resumable({ state: "cancelled" })).toBe(true);
 });
 
 it("knows the graph's node behind a drawn one", () => {

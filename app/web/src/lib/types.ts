@@ -95,6 +95,7 @@ export interface ModelInfo {
   gated?: boolean;
   languages?: string[];
   embedded?: boolean;
+  demo?: boolean;
   state: string;
   progress?: number | null;
   bytes_done?: number | null;

@@ -75,6 +75,7 @@ function ModelRow({ model, pending, onAct }: { model: ModelInfo; pending: boolea
         <Typography variant="body2" color="textSecondary">
           {facts.join(" · ")}
         </Typography>
+        {model.note && <Typography variant="body2">{model.note}</Typography>}
         {model.hub_id && model.hub_id !== model.key && (
           <Typography variant="body2" color="textSecondary" sx={{ overflowWrap: "anywhere" }}>
             {model.hub_id}

@@ -50,13 +50,15 @@ export function useChat(): Chat {
     const timer = setTimeout(() => setFull(!saveConversations(conversations)), SAVE_MS);
     return () => clearTimeout(timer);
   }, [conversations]);
-  useEffect(
-    () => () => {
+  useEffect(() => {
+    const save = (): void => void saveConversations(state.current.conversations);
+    window.addEventListener("pagehide", save);
+    return () => {
+      window.removeEventListener("pagehide", save);
       abort.current?.abort();
-      saveConversations(state.current.conversations);
-    },
-    [],
-  );
+      save();
+    };
+  }, []);
 
   const change = useCallback((id: string, edit: (messages: Message[]) => Message[]) => {
     setConversations((all) => all.map((c) => (c.id === id ? { ...c, messages: edit(c.messages) } : c)));

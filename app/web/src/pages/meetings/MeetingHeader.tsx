@@ -5,6 +5,7 @@ import { StateChip, SyntheticChip } from "../../components/Chips";
 import { useI18n } from "../../i18n";
 import { formatDate, formatDuration } from "../../lib/format";
 import { saveDiagram } from "../../lib/mermaid";
+import { resumable } from "../../lib/steps";
 import { TERMINAL, type Meeting } from "../../lib/types";
 import { exportUrl } from "./useMeeting";
 
@@ -92,7 +93,7 @@ export function MeetingHeader({ meeting, onRename, onAct }: Props) {
             {t("meeting.cancel")}
           </Button>
         )}
-        {(meeting.state === "failed" || meeting.state === "cancelled") && (
+        {resumable(meeting) && (
           <Button variant="contained" startIcon={<RotateCcw size={16} aria-hidden="true" />} loading={pending} loadingPosition="start" onClick={() => void act("retry")}>
             {t("meeting.retry")}
           </Button>

@@ -3,6 +3,7 @@ import { Check, Hourglass, TriangleAlert } from "lucide-react";
 import { useI18n } from "../../i18n";
 import type { Key } from "../../i18n/fr";
 import { formatDuration, formatPercent } from "../../lib/format";
+import { resumable } from "../../lib/steps";
 import { TERMINAL, type Meeting, type Step } from "../../lib/types";
 
 const NAMES = new Set(["asr", "diarize", "join", "minutes", "diagram"]);
@@ -16,7 +17,7 @@ export function Steps({ meeting }: { meeting: Meeting }) {
   const announce = current.map((step) => t("steps.announce", { step: label(step), state: t(`steps.state.${step.state}`) }));
   const over = TERMINAL.has(meeting.state);
 
-  if (meeting.state === "done") {
+  if (meeting.state === "done" && !resumable(meeting)) {
     return (
       <Box component="section" aria-label={t("steps.title")} sx={{ mt: 1.5 }}>
         <span className="visually-hidden" role="status">
