@@ -88,7 +88,7 @@ function ModelRow({ model, pending, onAct }: { model: ModelInfo; pending: boolea
         {moving ? (
           <Progress model={model} />
         ) : (
-          <Typography variant="body2" color={model.fits === false ? "error" : "textSecondary"}>
+          <Typography variant="body2" color={model.fits === false && model.need_bytes ? "error" : "textSecondary"}>
             {need(model)}
           </Typography>
         )}
@@ -126,7 +126,7 @@ function ModelRow({ model, pending, onAct }: { model: ModelInfo; pending: boolea
   );
 
   function need(item: ModelInfo): string {
-    if (item.need_bytes === null || item.need_bytes === undefined) return t("admin.fitsUnknown");
+    if (!item.need_bytes) return item.fits === false ? "" : t("admin.fitsUnknown");
     const size = formatBytes(item.need_bytes, lang);
     if (item.state === "ready") return size;
     return t(item.fits === false ? "admin.fitsNot" : "admin.fits", { need: size });

@@ -8,9 +8,10 @@ const KNOWN = new Set(["app", "chat", "gpt", "asr", "diarize"]);
 
 export const serviceTitle = (name: string): Key | null => (KNOWN.has(name) ? (`admin.service.${name}` as Key) : null);
 
-/** The five compartments, each with its light. */
-export function Services({ services }: { services: AdminService[] }) {
+/** The five compartments, each with its light. app may leave itself out: it answered, so it is up. */
+export function Services({ services: others }: { services: AdminService[] }) {
   const { t, lang } = useI18n();
+  const services = others.some(({ name }) => name === "app") ? others : [{ name: "app", state: "up" }, ...others];
   return (
     <Box
       component="ul"

@@ -29,7 +29,7 @@ export function Steps({ meeting }: { meeting: Meeting }) {
               <Box sx={{ color: "success.main", display: "flex" }}>
                 <Check size={15} aria-hidden="true" />
               </Box>
-              {label(step)} {step.seconds !== null && formatDuration(step.seconds, lang)}
+              {label(step)} {step.seconds !== null && step.seconds >= 0.1 && formatDuration(step.seconds, lang)}
             </Box>
           ))}
         </Typography>
