@@ -102,7 +102,7 @@ def _parsed(request: Request, open_part: Any) -> Upload:
     if request.mimetype != "multipart/form-data" or not request.mimetype_params.get("boundary"):
         message = _("L'enregistrement doit être envoyé en « multipart/form-data », dans le champ « file ».")
         raise ApiError(400, "missing_file", message, "file")
-    parser = FormDataParser(stream_factory=open_part, max_form_memory_size=64 * 1024, max_form_parts=20, silent=False)
+    parser = FormDataParser(stream_factory=open_part, max_form_memory_size=2**20, max_form_parts=20, silent=False)
     try:
         options = request.mimetype_params
         _stream, form, files = parser.parse(request.stream, request.mimetype, request.content_length, options)

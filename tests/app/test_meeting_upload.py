@@ -75,6 +75,15 @@ def test_a_recording_of_a_real_length_is_accepted_by_gunicorn(gateway: str) -> N
     assert answer.status == 202
 
 
+def test_bytes_that_look_like_a_boundary_are_kept(client: Any, settings: AppSettings) -> None:
+    noise = (b"\r\n--\r\r\n-\r" + bytes(range(251))) * 4000
+    whole = tone(2.0)[:44] + noise
+    data = {"title": "t", "file": (io.BytesIO(whole), "a.wav"), "language": "fr"}
+    assert client.post("/api/meetings", data=data).status_code == 202
+    (stored,) = settings.uploads_dir.iterdir()
+    assert stored.read_bytes() == whole
+
+
 def test_a_truncated_mp3_is_accepted(client: Any) -> None:
     whole = encoded(samples(3.0), "mp3", "libmp3lame")
     data = {"file": (io.BytesIO(whole[: len(whole) // 2]), "a.mp3")}
