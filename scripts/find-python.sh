@@ -4,14 +4,23 @@
 found=
 for candidate in ${PYTHON:-python3.11 python3 python3.12 python3.13}; do
     path=$(command -v "$candidate") || continue
-    found="$found $("$path" -c 'import sys; print(".".join(str(part) for part in sys.version_info[:2]))' 2>/dev/null)"
-    "$path" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
-    if ! "$path" -c 'import ensurepip, venv' 2>/dev/null; then
+    said=$("$path" -c '
+import sys
+print(".".join(str(part) for part in sys.version_info[:2]))
+if sys.version_info >= (3, 11):
+    import ensurepip, venv
+    print("ok")' 2>/dev/null)
+    case $said in
+    *ok)
+        echo "$path"
+        exit 0
+        ;;
+    3.1[1-9] | 3.[2-9][0-9])
         echo "Le module venv de $path manque : installez-le (sous Debian ou Ubuntu : apt-get install python3-venv)." >&2
         exit 1
-    fi
-    echo "$path"
-    exit 0
+        ;;
+    esac
+    found="$found $said"
 done
 if [ -n "$found" ]; then
     echo "Frigo demande Python 3.11 ou plus récent ; trouvé :$found. Installez-en un, ou désignez-le par PYTHON=/chemin/vers/python3." >&2

@@ -17,6 +17,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import cached_property
 from pathlib import Path
 
 from scripts import checks
@@ -119,8 +120,11 @@ class Setup:
         self.log = Log(log_dir(env) / "installation.log")
         self.node_ready = threading.Event()
         self.nvidia = has_nvidia()
-        self.needs_node_wheel = not system_node()
         self.progress = Progress()
+
+    @cached_property
+    def needs_node_wheel(self) -> bool:
+        return not system_node()
 
     # Each step: its name, the digest of its inputs, its outputs.
     def _python_inputs(self) -> str:
@@ -187,7 +191,17 @@ class Setup:
         self._step("python", "Python : environnement virtuel", self._python_inputs(), create, PYTHON)
 
     def _pip(self, *words: str | Path) -> None:
-        self.log.run([PYTHON, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *words])
+        # Modules are compiled when they are first imported: compiling all of torch's doubles the time.
+        pip: list[str | Path] = [
+            PYTHON,
+            "-m",
+            "pip",
+            "install",
+            "--no-input",
+            "--no-compile",
+            "--disable-pip-version-check",
+        ]
+        self.log.run([*pip, *words])
 
     # -- Python
 
