@@ -127,6 +127,7 @@ def _start(
     constraint = body.constraint()
     _check_capabilities(engine, body, constraint, alternatives)
     choices = body.n or 1
+    usual = engine.defaults
     try:
         for prompt, echo in prompts:
             job.prompt_tokens += len(prompt.ids)
@@ -134,8 +135,9 @@ def _start(
                 request = GenerationRequest(
                     prompt=prompt,
                     max_tokens=room,
-                    temperature=1.0 if body.temperature is None else body.temperature,
-                    top_p=1.0 if body.top_p is None else body.top_p,
+                    temperature=usual.temperature if body.temperature is None else body.temperature,
+                    top_p=usual.top_p if body.top_p is None else body.top_p,
+                    top_k=usual.top_k if body.top_k is None else max(0, body.top_k),
                     stop=body.stops(),
                     seed=None if body.seed is None else body.seed + choice,
                     constraint=constraint,

@@ -61,13 +61,24 @@ class Prompt:
 
 
 @dataclass(frozen=True)
+class SamplingDefaults:
+    """How a model is sampled when a request does not say: its authors' own settings (generation_config.json)."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+
+
+@dataclass(frozen=True)
 class GenerationRequest:
-    """One generation. `temperature` 0 is greedy; `seed` None draws one; `max_tokens` counts sampled tokens."""
+    """One generation. `temperature` 0 is greedy; `top_k` 0 is all; `seed` None draws one; `max_tokens` counts
+    sampled tokens."""
 
     prompt: Prompt
     max_tokens: int
     temperature: float = 1.0
     top_p: float = 1.0
+    top_k: int = 0
     stop: tuple[str, ...] = ()
     seed: int | None = None
     constraint: Constraint | None = None
@@ -129,6 +140,8 @@ class LanguageEngine(Protocol):
     def capabilities(self) -> Capabilities: ...
     @property
     def context(self) -> int: ...  # tokens, prompt and answer together
+    @property
+    def defaults(self) -> SamplingDefaults: ...
     @property
     def load(self) -> tuple[int, int]: ...  # generations running, and waiting
 

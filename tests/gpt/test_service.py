@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,11 +20,15 @@ import urllib3
 from tests.conftest import ROOT
 
 
-@pytest.fixture
-def environment(tiny_llama: Path, tmp_path: Path, free_port: int) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def environment(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    tmp_path = tmp_path_factory.mktemp("service")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     return {
         **os.environ,
-        "PORT": str(free_port),
+        "PORT": str(port),
         "IA_MODEL": str(tiny_llama),
         "IA_USE_GPU": "false",
         "MODEL_CACHE_DIR": str(tmp_path / "models"),
@@ -32,7 +37,7 @@ def environment(tiny_llama: Path, tmp_path: Path, free_port: int) -> dict[str, s
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def service(environment: dict[str, str]) -> Iterator[str]:
     """gpt as it runs in production; gives its URL once it listens."""
     command = [sys.executable, "-m", "gunicorn", "-c", "python:common.web.gunicorn_conf", "gpt.wsgi:app"]

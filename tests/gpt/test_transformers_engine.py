@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import ApiError
-from gpt.engines.base import Delta, GenerationRequest, LanguageEngine, Prompt
+from gpt.engines.base import Delta, GenerationRequest, LanguageEngine, Prompt, SamplingDefaults
 from gpt.engines.transformers.engine import TransformersEngine
+from gpt.engines.transformers.weights import _defaults
 from tests.gpt.conftest import wait_until
 
 
@@ -76,6 +77,27 @@ def test_the_same_seed_gives_the_same_text(llama: LanguageEngine) -> None:
 
 def test_a_tiny_top_p_is_greedy(llama: LanguageEngine) -> None:
     assert run(llama, "Le", 15, top_p=1e-6, seed=1)[0] == run(llama, "Le", 15, temperature=0)[0]
+
+
+def test_top_k_one_is_greedy(llama: LanguageEngine) -> None:
+    assert run(llama, "Le", 15, top_k=1, seed=1)[0] == run(llama, "Le", 15, temperature=0)[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ('{"do_sample": false}', SamplingDefaults(temperature=0)),
+        ('{"do_sample": true, "temperature": 0.7, "top_p": 0.8, "top_k": 20}', SamplingDefaults(0.7, 0.8, 20)),
+        ("{}", SamplingDefaults()),
+        ("nonsense", SamplingDefaults()),
+    ],
+)
+def test_a_model_is_sampled_as_its_authors_say(
+    tiny_llama: Path, tmp_path: Path, said: str, expected: SamplingDefaults
+) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "m")
+    (folder / "generation_config.json").write_text(said, encoding="utf-8")
+    assert _defaults(folder) == expected
 
 
 def test_no_token_allowed_gives_empty_text_and_true_usage(llama: LanguageEngine) -> None:

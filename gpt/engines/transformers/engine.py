@@ -33,7 +33,7 @@ class TransformersEngine:
         self._tokenizer: Any = weights.tokenizer
         # an option of the template may not pass for one of transformers' own (chat_template, tokenizer_kwargs…)
         self._reserved = frozenset(inspect.signature(self._tokenizer.apply_chat_template).parameters)
-        self._vocabulary_size = int(weights.model.get_output_embeddings().weight.shape[0])
+        self._vocabulary_size = weights.vocabulary
         self._vocabulary = Vocabulary(
             eos_ids=weights.eos_ids,
             special_ids=frozenset(weights.tokenizer.all_special_ids) | _special_added(weights.tokenizer),
@@ -41,6 +41,7 @@ class TransformersEngine:
             token_bytes=self._token_bytes,
         )
         self.context = weights.context
+        self.defaults = weights.defaults
         self._longest = max(len(token) for token in weights.tokenizer.get_vocab())
         self.parameters = weights.parameters
         self.device = weights.device.type

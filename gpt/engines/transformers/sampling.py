@@ -48,7 +48,10 @@ class Sampler:
         """The next token from shaped `logits`."""
         if self._request.temperature < 1e-5:
             return int(logits.argmax())
-        probabilities = torch.softmax(logits / self._request.temperature, dim=-1)
+        logits = logits / self._request.temperature
+        if 0 < self._request.top_k < logits.shape[0]:
+            logits = logits.masked_fill(logits < torch.topk(logits, self._request.top_k).values[-1], float("-inf"))
+        probabilities = torch.softmax(logits, dim=-1)
         if self._request.top_p < 1.0:
             ordered, order = probabilities.sort(descending=True, stable=True)
             # keep the smallest set whose mass reaches top_p: drop a token when those before it already do

@@ -70,7 +70,7 @@ class Sequence:
         """Before the first step: nothing to sample at all, or a beginning that the constraint forces."""
         if self.request.max_tokens <= 0:
             self._end("", (), (), "length")
-        elif self._mask is not None:
+        elif self._mask is not None and self.request.logprobs is None:  # a forced token has no logits to report
             forced = self._mask.forced()
             if forced:
                 self._take(forced, ())
@@ -87,7 +87,7 @@ class Sequence:
         ids = [token]
         if self._mask is not None:
             self._mask.accept(ids)
-            if self.request.logprobs is None:  # a forced token has no logits to report
+            if self.request.logprobs is None:
                 ids += self._mask.forced()
                 self._mask.accept(ids[1:])
             self._take(ids, logprobs, accepted=True)

@@ -18,6 +18,7 @@ from transformers.models.auto import modeling_auto
 
 from common.errors import ApiError
 from common.messages import _
+from gpt.engines.base import SamplingDefaults
 from gpt.engines.cpu import usable_cpus, weight_bytes
 from gpt.folders import describe
 
@@ -35,6 +36,8 @@ class Weights:
     eos_ids: frozenset[int]
     context: int
     parameters: int
+    vocabulary: int  # numbers in one step's output, at least the tokenizer's
+    defaults: SamplingDefaults
     threads: int  # CPU threads that are worth using for one step
 
 
@@ -75,6 +78,8 @@ def load_weights(folder: Path, *, use_gpu: bool) -> Weights:
         eos_ids=_eos_ids(model, tokenizer),
         context=_context(model.config, tokenizer),
         parameters=parameters,
+        vocabulary=int(model.config.get_text_config().vocab_size),
+        defaults=_defaults(folder),
         threads=1 if parameters < _ONE_THREAD_PARAMETERS else usable_cpus(),
     )
 
@@ -109,6 +114,21 @@ def _eos_ids(model: Any, tokenizer: Any) -> frozenset[int]:
         elif isinstance(value, list):
             found.update(value)
     return frozenset(found)
+
+
+def _defaults(folder: Path) -> SamplingDefaults:
+    """The sampling its authors recommend, from generation_config.json; plain sampling when they say nothing."""
+    try:
+        said = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+        if said.get("do_sample") is False:
+            return SamplingDefaults(temperature=0.0)
+        return SamplingDefaults(
+            temperature=min(2.0, max(0.0, float(said.get("temperature") or 1.0))),
+            top_p=min(1.0, float(said.get("top_p") or 1.0)),
+            top_k=int(said.get("top_k") or 0),
+        )
+    except (OSError, ValueError, TypeError, AttributeError):
+        return SamplingDefaults()
 
 
 def _context(config: Any, tokenizer: Any) -> int:
