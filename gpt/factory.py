@@ -18,10 +18,8 @@ from gpt.routes.models import openai_models_blueprint
 from gpt.settings import GptSettings
 
 
-def create_registry(settings: GptSettings) -> Registry[LanguageEngine]:
-    """The models gpt knows, nothing loaded yet. Raises `SettingsError` when IA_MODEL names nothing."""
-    catalogue = load_models()
-    selection = choose(settings, catalogue)
+def create_loader(settings: GptSettings) -> GptLoader:
+    """What fetches and opens models, with the hub that the settings describe."""
     token = settings.huggingface_token
     hub = Hub(
         cache_dir=settings.cache_dir,
@@ -29,7 +27,14 @@ def create_registry(settings: GptSettings) -> Registry[LanguageEngine]:
         token=token.get_secret_value() if token else None,
         offline=settings.hf_hub_offline,
     )
-    return Registry(catalogue, GptLoader(hub, use_gpu=settings.ia_use_gpu), selection)
+    return GptLoader(hub, use_gpu=settings.ia_use_gpu)
+
+
+def create_registry(settings: GptSettings) -> Registry[LanguageEngine]:
+    """The models gpt knows, nothing loaded yet. Raises `SettingsError` when IA_MODEL names nothing."""
+    catalogue = load_models()
+    selection = choose(settings, catalogue)
+    return Registry(catalogue, create_loader(settings), selection)
 
 
 def create_app(settings: GptSettings, registry: Registry[LanguageEngine] | None = None) -> OpenAPI:
@@ -40,6 +45,6 @@ def create_app(settings: GptSettings, registry: Registry[LanguageEngine] | None 
     app = create_service("gpt", settings, ready=registry.ready)
     app.before_request(service_only(settings))
     app.register_api(completions_blueprint(IaService(registry)))
-    app.register_api(openai_models_blueprint(registry))
+    app.register_api(openai_models_blueprint(registry, create_loader(settings).context))
     app.register_api(models_blueprint(registry))
     return app

@@ -33,6 +33,12 @@ class GptLoader:
         found = self._hub.find(entry.hub_id, entry.revision) if entry.hub_id else None
         return found if found is not None and whole(found) else None
 
+    def context(self, entry: ModelEntry) -> int:
+        """Tokens the model holds: what its own files say once they are here, else the catalogue; 0 when unknown."""
+        folder = self.folder(entry)
+        facts = describe(folder) if folder is not None else None
+        return facts.context if facts and facts.context else entry.context
+
     def downloaded(self, entry: ModelEntry) -> bool:
         """True when the files are here, whole."""
         return self.folder(entry) is not None

@@ -181,4 +181,7 @@ def test_a_hub_model_is_fetched_loaded_and_answers(hub: HubServer, tmp_path: Pat
     assert answer.status_code == 200
     assert answer.json is not None
     assert answer.json["model"] == REPO
+    shown = app.get(f"/v1/models/{REPO}").json
+    assert shown is not None
+    assert (shown["state"], shown["context"]) == ("ready", 256)  # told by its own files
     assert create_registry(settings).state(REPO) == "downloaded"  # kept for the next start

@@ -134,6 +134,11 @@ def _dialogue(rng: random.Random, language: Language, sentences: list[str], asr:
                 speaker = rng.choice(others)
     if buffer:
         turns.append((speaker, " ".join(buffer)))
+    if rng.random() < 0.3:
+        from gpt.embedded.training.minutes import meeting_talk
+
+        people = names if not names[0].startswith("SPEAKER") else language.first_names
+        turns += [(rng.choice(names), meeting_talk(rng, language, people)) for _ in range(rng.randint(1, 5))]
     if rng.random() < 0.35:
         turns.append((rng.choice(names), rng.choice(table["ask"])))
     lines = []

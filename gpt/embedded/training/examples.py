@@ -18,7 +18,7 @@ Messages = list[dict[str, str]]
 
 
 class Mixture:
-    """An endless source of conversations; `ease` from 0 (short texts) to 1 (everything)."""
+    """An endless source of conversations; `progress` from 0 (short texts) to 1 (everything)."""
 
     def __init__(self, seed: int, dictionaries: Path, corpus: Path | None) -> None:
         self.rng = random.Random(seed)
@@ -28,10 +28,12 @@ class Mixture:
     def one(self, progress: float) -> Messages:
         rng = self.rng
         task = rng.random()
+        if progress < 0.15 and rng.random() < 0.1:
+            return self.copy()
         if task < 0.75:
-            longest = 3 + int(9 * min(1.0, progress))
+            longest = 3 + int(9 * min(1.0, progress * 2.5))
             form = rng.choices(list(FORM_WEIGHTS), list(FORM_WEIGHTS.values()))[0]
-            if progress < 0.3 and rng.random() < 0.5:
+            if progress < 0.15 and rng.random() < 0.5:
                 form = "prose"
             english = rng.random() < (0.75 if form.startswith("asr") else 0.36)
             size = rng.randint(1, longest) if rng.random() < 0.9 else rng.randint(longest, longest + 6)
@@ -40,10 +42,16 @@ class Mixture:
         language = self.english if rng.random() < 0.5 else self.french
         language.breadth = rng.choice([0.0, 0.2, 0.5, 0.8])
         if task < 0.92:
-            longest = 3 + int(8 * min(1.0, progress))
+            longest = 3 + int(8 * min(1.0, progress * 2.5))
             text, answer = minutes(rng, language, rng.randint(1, longest), rng.random() < (0.6 if language is self.english else 0.25))
             return _task("frigo:minutes", text, answer)
         return chat(rng, language)
+
+    def copy(self) -> Messages:
+        """Plain repetition: early in training it teaches to copy much sooner than labels alone do."""
+        language = self.english if self.rng.random() < 0.45 else self.french
+        text, _ = diagram(self.rng, language, self.rng.randint(1, 3), self.rng.choice(["prose", "asr", "lines"]))
+        return _task("frigo:copy", text, text)
 
     def stream(self, progress: float = 1.0) -> Iterator[Messages]:
         while True:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import random
 import time
 from pathlib import Path
@@ -90,6 +91,44 @@ class LeanRotary(torch.nn.Module):
         return cosine.bfloat16(), sine.bfloat16()
 
 
+@torch.no_grad()
+def start_copying(model: LlamaForCausalLM, seed: int) -> None:
+    """Begin with the circuit that copies, instead of waiting millions of tokens for it to appear.
+
+    Dimension 0 is a constant and dimensions 1 to 127 a random ±1 code of the token. Head 0 of layer 0 looks at the previous
+    token (its rotary phases agree at distance 1) and writes its code to 128-191; head 0 of layer 1 looks for a place whose
+    previous token is the present one (on rotary pairs too slow to matter) and writes the code found there to 192-255, which the
+    output layer reads. Everything stays trainable.
+    """
+    embed, head = model.model.embed_tokens.weight, model.lm_head.weight
+    size, width, half = embed.shape[0], 64, 32
+    code = torch.randint(0, 2, (size, 127), generator=torch.Generator().manual_seed(seed)).float() * 2 - 1
+    embed.normal_(0, 0.02)
+    embed[:, 0] = 2.0
+    embed[:, 1:128] += 0.5 * code
+    head.normal_(0, 0.02)
+    head[:, 192:256] += 0.094 * code[:, :width]
+    theta = model.config.rope_parameters["rope_theta"]
+    first, second = (layer.self_attn for layer in model.model.layers[:2])
+    for name in ("q_proj", "k_proj", "v_proj"):
+        for attention in (first, second):
+            getattr(attention, name).weight[:width] = 0
+    for pair in range(12):
+        angle = theta ** (-pair / half)
+        first.k_proj.weight[pair, 0] = 1.44
+        first.q_proj.weight[pair, 0] = 1.44 * math.cos(angle)
+        first.q_proj.weight[pair + half, 0] = -1.44 * math.sin(angle)
+    for pair in range(16, half):
+        for row, place in ((pair, pair - 16), (pair + half, pair)):
+            second.q_proj.weight[row, 1 + place] = 1.7
+            second.k_proj.weight[row, 128 + place] = 1.7
+    for row in range(width):
+        first.v_proj.weight[row, 1 + row] = 1.0
+        first.o_proj.weight[128 + row, row] = 0.37
+        second.v_proj.weight[row, 1 + row] = 1.0
+        second.o_proj.weight[192 + row, row] = 0.72
+
+
 def lighten(model: LlamaForCausalLM) -> None:
     """Swap in the lean modules; parameter names do not change."""
     epsilon = model.config.rms_norm_eps
@@ -107,7 +146,7 @@ def export(model: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["dtype"] = "float32"
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    state = {name: value.half().contiguous() for name, value in model.state_dict().items() if name != "lm_head.weight"}
+    state = {name: value.half().contiguous() for name, value in model.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     generation = {"eos_token_id": 1, "pad_token_id": 0, "do_sample": False, "max_new_tokens": 1024}
     ids = {name: tokenizer.token_to_id(name) for name in ("<|end|>", "<|pad|>")}
@@ -131,7 +170,7 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=8192)
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--batch", type=int, default=3072, help="padded tokens per step")
+    parser.add_argument("--batch", type=int, default=2048, help="padded tokens per step")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=float, default=5, help="minutes")
@@ -153,13 +192,14 @@ def main() -> None:
         tokenizer.save(str(args.out / "tokenizer.json"))
     config = LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(), hidden_size=args.hidden, intermediate_size=args.hidden * 11 // 4, num_hidden_layers=args.layers,
-        num_attention_heads=args.hidden // 64, num_key_value_heads=args.hidden // 64, max_position_embeddings=2048, tie_word_embeddings=True,
+        num_attention_heads=args.hidden // 64, num_key_value_heads=args.hidden // 64, max_position_embeddings=2048, tie_word_embeddings=False, rope_theta=1_000_000.0,
         bos_token_id=None, eos_token_id=tokenizer.token_to_id("<|end|>"), pad_token_id=tokenizer.token_to_id("<|pad|>"), attn_implementation="sdpa",
     )
     model = LlamaForCausalLM(config)
+    start_copying(model, args.seed)
     lighten(model)
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    matrices = [p for name, p in model.named_parameters() if "proj" in name]
+    others = [p for name, p in model.named_parameters() if "proj" not in name]
     muon = torch.optim.Muon(matrices, lr=args.lr, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
     adam = torch.optim.AdamW(others, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.0)
     step, seen, before = 0, 0, 0.0
@@ -168,6 +208,7 @@ def main() -> None:
         muon.load_state_dict(state["muon"])
         adam.load_state_dict(state["adam"])
         step, seen, before = state["step"], state["seen"], state["elapsed"]
+    export(model, tokenizer, args.out / "start")
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {tokenizer.get_vocab_size()} pieces", flush=True)
 
     start = saved = logged = time.monotonic()
@@ -176,7 +217,7 @@ def main() -> None:
     rng = random.Random(args.seed + step)
     while True:
         progress = (before + time.monotonic() - start) / 60 / args.minutes
-        examples = [encode(tokenizer, mixture.one(progress * 4)) for _ in range(384)]
+        examples = [encode(tokenizer, mixture.one(progress)) for _ in range(384)]
         examples = [example for example in examples if len(example[0]) <= 1400]
         for batch in batches(examples, args.batch, rng):
             progress = (before + time.monotonic() - start) / 60 / args.minutes

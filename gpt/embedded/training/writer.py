@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from gpt.embedded.training.clause import Graph, Node, capital, mark
+from gpt.embedded.training.clause import Graph, Node, capital, mark, plain
 from gpt.embedded.training.connectives import TABLES
 from gpt.embedded.training.english import English
 from gpt.embedded.training.french import French, that
@@ -198,7 +198,8 @@ class Writer:
         if isinstance(step, Parallel):
             parts = [self._declarative(branch[0].node) for branch in step.branches if isinstance(branch[0], Act)]
             self.previous = None
-            return self.fill(self.pick("parallel3" if len(parts) == 3 else "parallel"), *parts).split(". ")
+            said = self.fill(self.pick("parallel3" if len(parts) == 3 else "parallel"), *parts)
+            return [sentence.replace("\x06", " ") for sentence in said.replace("M. ", "M.\x06").split(". ")]
         if isinstance(step, Before):
             return [self._before(step)]
         return [self._branch([step])]
@@ -226,6 +227,8 @@ class Writer:
             self.previous = previous
             return [self.fill(self.pick(step.form), self._branch(step.yes), self.lang.condition(node))]
         if step.form in ("check", "question") and step.no is not None:
+            if step.form == "check" and self.rng.random() < 0.4:
+                return self._announced(step)
             if step.form == "question":
                 head = self.lang.question(node)
             else:
@@ -255,6 +258,15 @@ class Writer:
         if roll < 0.5:
             return [head + self.pick("else_inline") + branch]
         return [head, self.fill(self.pick("else"), branch)]
+
+    def _announced(self, step: Decision) -> list[str]:
+        """« Le système vérifie si le produit est disponible. Si le produit est disponible, … »: the first sentence is said in passing."""
+        agent, actor = self.lang.agent()
+        condition = self.lang.condition(step.node)
+        step.node.actor = actor
+        head = self.fill(self.pick("check").replace("{A}", agent), plain(condition))
+        yes = self.fill(self.rng.choice(["si {}, {}", "si {} alors {}", "si {} {}"] if self.lang.language == "fr" else ["if {}, {}", "if {} then {}", "if {} {}"]), condition, self._branch(step.yes))
+        return [head, yes, self.fill(self.pick("else"), self._branch(step.no or []))]
 
     def opening(self, node: Node, second: Node | None) -> str:
         """The triggering event, alone or with the first action."""
