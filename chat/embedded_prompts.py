@@ -12,10 +12,12 @@ import re
 from typing import Any
 
 MAX_NODES = 32
+MAX_GROUPS = 24  # of sentences, in the grammar of a diagram
 MAX_CHARACTERS = 5_000  # about 1,300 pieces; beyond, the end of the text is not read
 LABEL_SHAPE = r"[^,;.:!?].{0,158}[^\s,;.:!?(«]"  # no sign at either end
 WHEN_SHAPE = r"[^,;.:!?].{0,38}[^\s,;.:!?(«]"
 MAX_TOKENS = 640
+NAME_SHAPE = " [^ ]{2,30}( [^ ]{2,30})?"
 SENTENCE_END = re.compile(r"(?<=[^\s.]{2}[.!?;:…]) +(?=\S)|(?<= [!?;:]) +")
 LINE_HEAD = re.compile(r"^ (?:[-*•–—] |\d{1,3}(?:[.)]| -) |[^\s:.,;?!]{1,30}(?: [^\s:.,;?!]{1,30})? ?: )")
 CHUNK = re.compile(r" ?[^\W\d_]+['’]?| ?\d+| ?\\(?:u[0-9a-f]{4}|.)| ?[^\s]")
@@ -52,27 +54,35 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _terminals(shaped: str, name: str, shape: str) -> str:
-    """One terminal that matches contiguous chunks of any one sentence, and `shape`."""
-    parts = [chunks for chunks in sentences(shaped)] or [[" "]]
-    lines = [
-        f"{name}_{index}: %regex {json.dumps({'substring_chunks': chunks}, ensure_ascii=False)}"
-        for index, chunks in enumerate(parts)
-    ]
+def _terminal(name: str, parts: list[list[str]], shape: str) -> list[str]:
+    """One terminal that matches contiguous chunks of any one of these sentences, and `shape`."""
+    lines = [f"{name}_{index}: %regex {json.dumps({'substring_chunks': chunks}, ensure_ascii=False)}" for index, chunks in enumerate(parts)]
     union = " | ".join(f"{name}_{index}" for index in range(len(parts)))
-    return "\n".join([*lines, f"{name}: ({union}) & /{shape}/"])
+    return [*lines, f"{name}: ({union}) & /{shape}/"]
 
 
-def diagram_grammar(shaped: str, max_nodes: int = MAX_NODES) -> str:
-    """Lark grammar of the compact graph; node k may be the last, and edges join nodes 1 to k only."""
-    rules = ["start: " + _quoted('{"nodes":[') + " node1"]
-    for number in range(1, max_nodes + 1):
-        head = _quoted(f'{{"id":"n{number}","label":"')
+def _groups(parts: list[list[str]], count: int) -> list[list[list[str]]]:
+    """Neighbouring sentences together, at most `count` groups."""
+    size = -(-len(parts) // count)
+    return [parts[start : start + size] for start in range(0, len(parts), size)]
+
+
+def diagram_grammar(shaped: str) -> str:
+    """Lark grammar of the compact graph.
+
+    Node k may be the last; its label stands in the sentence of node k - 1 or in a later one (nodes come in reading order);
+    edges join nodes 1 to k only.
+    """
+    parts = sentences(shaped)
+    groups = _groups(parts, MAX_GROUPS)
+    most = min(MAX_NODES, 1 + sum(len(chunks) for chunks in parts) // 2)
+    rules = ["start: " + _quoted('{"nodes":[{"id":"n1","label":"') + " pick1_0"]
+    for number in range(1, most + 1):
         last = f"{_quoted('],' + chr(34) + 'edges' + chr(34) + ':[')} edges{number} {_quoted(']}')}"
-        after = last if number == max_nodes else f'("," node{number + 1} | {last})'
-        rules.append(
-            f"node{number}: {head} LABEL {_quoted(QUOTE_KIND)} KIND {_quoted(QUOTE_ACTOR)} ACTOR {_quoted(QUOTE_END)} {after}"
-        )
+        for place in range(len(groups)):
+            later = f" | pick{number}_{place + 1}" if place + 1 < len(groups) else ""
+            again = f"{_quoted(f',{{{NODE_ID}{number + 1}{NODE_LABEL}')} pick{number + 1}_{place} | " if number < most else ""
+            rules.append(f"pick{number}_{place}: LABEL{place} kind ({again}{last}){later}")
         if number == 1:
             rules.append('edges1: ""')
             continue
@@ -81,13 +91,17 @@ def diagram_grammar(shaped: str, max_nodes: int = MAX_NODES) -> str:
             f"edge{number}: {_quoted(EDGE_FROM)} ID{number} {_quoted(EDGE_TO)} ID{number} ({_quoted(EDGE_LABEL)} ANSWER)? {_quoted(QUOTE_END)}"
         )
         rules.append(f"ID{number}: " + " | ".join(f'"n{one}"' for one in range(1, number + 1)))
+    rules.append(f"kind: {_quoted(QUOTE_KIND)} KIND {_quoted(QUOTE_ACTOR)} ACTOR {_quoted(QUOTE_END)}")
     rules.append('KIND: "start" | "action" | "decision" | "end"')
     rules.append('ACTOR: "human" | "system" | "ai" | "goal"')
     rules.append('ANSWER: "oui" | "non" | "yes" | "no"')
-    rules.append(_terminals(shaped, "LABEL", LABEL_SHAPE))
+    for place, group in enumerate(groups):
+        rules += _terminal(f"LABEL{place}", group, LABEL_SHAPE)
     return "\n".join(rules) + "\n"
 
 
+NODE_ID = '"id":"n'
+NODE_LABEL = '","label":"'
 QUOTE_KIND = '","kind":"'
 QUOTE_ACTOR = '","actor":"'
 QUOTE_END = '"}'
@@ -104,6 +118,7 @@ def minutes_grammar(shaped: str, max_items: int = 12) -> str:
     who = " | ".join(['""', *(_quoted(name) for name in speakers), "NAME"])
     string = f'"\\"" LABEL "\\""'
     many = max_items - 1
+    parts = sentences(shaped)
     rules = [
         f"start: {_quoted('{' + chr(34) + 'summary' + chr(34) + ':' + chr(34))} LABEL {_quoted(chr(34) + ',' + chr(34) + 'decisions' + chr(34) + ':[')} strings "
         f"{_quoted('],' + chr(34) + 'actions' + chr(34) + ':[')} actions {_quoted('],' + chr(34) + 'open_points' + chr(34) + ':[')} strings {_quoted(']}')}",
@@ -114,9 +129,9 @@ def minutes_grammar(shaped: str, max_items: int = 12) -> str:
         f"{_quoted(chr(34) + ',' + chr(34) + 'when' + chr(34) + ':' + chr(34))} when {_quoted(QUOTE_END)}",
         f"who: {who}",
         'when: "" | WHEN',
-        _terminals(shaped, "LABEL", LABEL_SHAPE),
-        _terminals(shaped, "NAME", " [^ ]{2,30}( [^ ]{2,30})?"),
-        _terminals(shaped, "WHEN", WHEN_SHAPE),
+        *_terminal("LABEL", parts, LABEL_SHAPE),
+        *_terminal("NAME", parts, NAME_SHAPE),
+        *_terminal("WHEN", parts, WHEN_SHAPE),
     ]
     return "\n".join(rules) + "\n"
 
