@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from common.errors import ApiError
 from common.messages import _
-from common.web.client import Peer, PeerStream
+from common.web.client import Cancellation, Peer, PeerStream
 from common.web.multipart import Part
 
 _TEMPORARY_CODES = {"peer_unavailable", "peer_broken", "peer_error", "model_not_ready", "overloaded"}
@@ -72,7 +72,7 @@ class Call:
     """One call under way, which another thread may cancel."""
 
     def __init__(self) -> None:
-        self._stream: PeerStream | None = None
+        self._cancellation = Cancellation()
         self._cancelled = threading.Event()
 
     @property
@@ -80,10 +80,9 @@ class Call:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Close the connection, so that the service stops too."""
+        """Cut the connection, so that the service stops too."""
         self._cancelled.set()
-        if (stream := self._stream) is not None:
-            stream.close()
+        self._cancellation.cancel()
 
     def sleep(self, seconds: float) -> None:
         """Wait; raises CancelledError as soon as the call is cancelled."""
@@ -91,14 +90,11 @@ class Call:
             raise CancelledError
 
     @contextmanager
-    def reading(self, stream: PeerStream) -> Any:
-        self._stream = stream
-        try:
-            with stream:
-                self.sleep(0)
-                yield stream
-        finally:
-            self._stream = None
+    def to(self, peer: Peer, path: str, **given: Any) -> Iterator[PeerStream]:
+        """POST to `peer`, and read its answer, until cancelled."""
+        self.sleep(0)
+        with self._cancellation.covers(), peer.stream("POST", path, **given) as stream:
+            yield stream
 
 
 def is_temporary(error: ApiError) -> bool:
@@ -145,7 +141,7 @@ def _bad_answer(peer: Peer) -> ApiError:
 
 
 def _ask(peer: Peer, call: Call, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    with call.reading(peer.stream("POST", path, json=body, timeout=CHAT_SECONDS)) as stream:
+    with call.to(peer, path, json=body, timeout=CHAT_SECONDS) as stream:
         answer = stream.read().raise_for_status().json()
     if not isinstance(answer, dict):
         raise _bad_answer(peer)
@@ -159,8 +155,7 @@ def _upload(
     with recording.open("rb") as file:
         parts: dict[str, Part] = {**fields, "file": (recording.name, file, "application/octet-stream")}
         headers = {"Accept": "text/event-stream, application/json"}
-        opened = peer.stream("POST", path, fields=parts, query={"stream": "true"}, headers=headers)
-        with call.reading(opened) as stream:
+        with call.to(peer, path, fields=parts, query={"stream": "true"}, headers=headers) as stream:
             if stream.status >= 400 or "text/event-stream" not in stream.headers.get("Content-Type", ""):
                 return dict(stream.read().raise_for_status().json())
             return _followed(peer, stream, progress)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json as jsonlib
+import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from types import TracebackType
 from typing import IO, Any
 from urllib.parse import urlencode
@@ -139,6 +141,69 @@ def _broken(service: str) -> ApiError:
     return ApiError(502, "peer_broken", message, extra={"service": service})
 
 
+class Cancellation:
+    """A way to end, from another thread, the call that is being made under it: ``with cancellation.covers(): …``."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: Any = None
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """End the call, at once, even while its answer has not begun; the peer sees its caller leave."""
+        with self._lock:
+            self.cancelled = True
+            self._shut_down()
+
+    def hold(self, sock: Any) -> None:
+        """The call now waits on `sock` (None: on nothing)."""
+        with self._lock:
+            self._socket = sock
+            if self.cancelled:
+                self._shut_down()
+
+    @contextlib.contextmanager
+    def covers(self) -> Iterator[None]:
+        token = _covering.set(self)
+        try:
+            yield
+        finally:
+            _covering.reset(token)
+            self.hold(None)  # the connection may now serve another call
+
+    def _shut_down(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+_covering: ContextVar[Cancellation | None] = ContextVar("cancellation", default=None)
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    """Tells the `Cancellation` that covers the call on which socket it waits."""
+
+    def getresponse(self) -> Any:
+        if (cancellation := _covering.get()) is not None:
+            cancellation.hold(self.sock)
+        return super().getresponse()
+
+
+class _SecureConnection(urllib3.connection.HTTPSConnection):
+    def getresponse(self) -> Any:
+        if (cancellation := _covering.get()) is not None:
+            cancellation.hold(self.sock)
+        return super().getresponse()
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
 class Peer:
     """Another service, at one or several addresses (comma-separated replicas, tried in turn)."""
 
@@ -157,6 +222,7 @@ class Peer:
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._pool = urllib3.PoolManager(num_pools=8, maxsize=64, block=False, retries=False)
+        self._pool.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
         self._dead_until: dict[str, float] = {}
         self._next = 0
         self._lock = threading.Lock()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -13,7 +15,7 @@ from pydantic import SecretStr
 from common.errors import ApiError
 from common.web import client as client_module
 from common.web import context
-from common.web.client import Peer
+from common.web.client import Cancellation, Peer
 
 Serve = Callable[..., str]
 
@@ -121,3 +123,37 @@ def test_a_dead_peer_is_named_then_left_alone_then_found_again(
 def test_another_replica_answers_when_one_refuses(serve: Serve, peer_app: Flask, free_port: int) -> None:
     peer = Peer("gpt", f"http://127.0.0.1:{free_port}, {serve(peer_app)}")
     assert [peer.request("POST", "/refuse", body=b"x").status for _ in range(4)] == [405] * 4
+
+
+def test_a_call_can_be_cancelled_before_its_answer_begins() -> None:
+    """The peer reads the request and stays silent; its caller gives up and the peer sees it leave."""
+    cancellation = Cancellation()
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        peer = Peer("mute", f"http://127.0.0.1:{server.getsockname()[1]}")
+
+        def serve_nobody() -> None:
+            connection = server.accept()[0]
+            connection.settimeout(10)
+            with connection:
+                seen.append(connection.recv(65536))
+                cancellation.cancel()
+                while block := connection.recv(65536):
+                    seen.append(block)
+            seen.append(b"left")
+
+        thread = threading.Thread(target=serve_nobody, daemon=True)
+        thread.start()
+        with pytest.raises(ApiError) as caught, cancellation.covers():
+            peer.request("POST", "/", json={})
+        thread.join(10)
+    assert caught.value.code == "peer_broken"
+    assert seen[-1] == b"left"
+
+
+def test_a_cancelled_call_leaves_the_next_one_alone(serve: Serve, peer_app: Flask) -> None:
+    peer, cancellation = Peer("peer", serve(peer_app)), Cancellation()
+    with cancellation.covers():
+        peer.request("GET", "/echo")
+    cancellation.cancel()
+    assert peer.request("GET", "/echo").status == 200
