@@ -162,7 +162,7 @@ class Runner:
 
     def _is_up(self, name: str) -> None:
         self.ready.add(name)
-        again = " de nouveau" if self.announced else ""
+        again = "de nouveau " if self.announced else ""
         say(f"  {name:<8} {again}prêt" + ("" if self.announced else f" ({time.monotonic() - self.started:.0f} s)"))
 
     def _react(self, happening: Happening) -> bool:
