@@ -25,7 +25,7 @@ export function Preferences() {
             type="button"
             lang={code}
             aria-pressed={lang === code}
-            aria-label={code === "fr" ? "Français" : "English"}
+            aria-label={code === "fr" ? "fr, Français" : "en, English"}
             onClick={() => setLang(code)}
             sx={{
               all: "unset",

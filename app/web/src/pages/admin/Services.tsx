@@ -32,7 +32,9 @@ export function Services({ services: others }: { services: AdminService[] }) {
                 aria-hidden="true"
                 sx={{ width: 11, height: 11, flex: "none", borderRadius: up ? "50%" : "2px", bgcolor: up ? "success.main" : "error.main", boxShadow: (theme) => (up ? `0 0 0 4px color-mix(in srgb, ${theme.vars?.palette.success.main ?? "green"} 20%, transparent)` : "none") }}
               />
-              <Typography variant="h3">{service.name}</Typography>
+              <Typography variant="h3" component="h2">
+                {service.name}
+              </Typography>
               <Typography variant="body2" sx={{ ml: "auto", color: up ? "success.main" : "error.main", fontWeight: 650 }}>
                 {up ? t("admin.up") : t("admin.down")}
               </Typography>

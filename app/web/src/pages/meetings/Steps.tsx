@@ -71,7 +71,7 @@ function StepItem({ step, label, detail }: { step: Step; label: string; detail: 
   const colour = { done: "success.main", failed: "error.main", waiting: "warning.main", running: "primary.main", pending: "text.secondary" }[step.state];
   const known = step.state === "done" || (step.state === "running" && (step.progress ?? 0) > 0);
   return (
-    <Box component="li" aria-current={moving ? "step" : undefined} sx={{ minWidth: 0, opacity: step.state === "pending" ? 0.8 : 1 }}>
+    <Box component="li" aria-current={moving ? "step" : undefined} sx={{ minWidth: 0 }}>
       <LinearProgress
         aria-label={label}
         variant={moving && !known ? "indeterminate" : "determinate"}
@@ -85,7 +85,7 @@ function StepItem({ step, label, detail }: { step: Step; label: string; detail: 
           {step.state === "failed" && <TriangleAlert size={16} aria-hidden="true" />}
           {step.state === "waiting" && <Hourglass size={16} aria-hidden="true" />}
         </Box>
-        <Typography variant="body2" sx={{ fontWeight: moving ? 700 : 550 }}>
+        <Typography variant="body2" color={step.state === "pending" ? "textSecondary" : "textPrimary"} sx={{ fontWeight: moving ? 700 : 550 }}>
           {label}
         </Typography>
         <Typography variant="body2" color="textSecondary" sx={{ ml: "auto", textAlign: "right" }}>

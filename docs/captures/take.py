@@ -1,0 +1,97 @@
+"""Take the screenshots of this folder from a stack that runs (`make run`).
+
+    .venv/bin/python docs/captures/take.py [http://127.0.0.1:5000] --token "$(cat data/admin_token)"
+
+The meeting shown is the newest one that is done; the sample is analysed first when there is none.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+HERE = Path(__file__).parent
+DESK = {"width": 1280, "height": 800}
+PHONE = {"width": 360, "height": 740}
+MEETING_MS = 300_000
+ANSWER_MS = 120_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Prend les captures d'écran de la documentation.")
+    parser.add_argument("url", nargs="?", default="http://127.0.0.1:5000", help="adresse de la page")
+    parser.add_argument("--token", required=True, help="jeton de la supervision")
+    options = parser.parse_args()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
+        )
+        meeting = done_meeting(browser, options.url)
+        for suffix, viewport, scheme in (
+            ("", DESK, "light"),
+            ("-sombre", DESK, "dark"),
+            ("-telephone", PHONE, "light"),
+        ):
+            page = visit(browser, viewport, scheme)
+            page.goto(f"{options.url}/reunions/{meeting}")
+            expect(page.get_by_test_id("diagram").locator("svg")).to_be_visible(timeout=30_000)
+            shoot(page, f"reunion{suffix}")
+            page.goto(f"{options.url}/reunions")
+            expect(page.get_by_role("listitem").first).to_be_visible()
+            shoot(page, f"reunions{suffix}")
+            page.goto(f"{options.url}/discussion")
+            page.get_by_role("button", name="Que sait faire Frigo").click()
+            expect(page.get_by_text(re.compile(r"\d jetons"))).to_be_visible(timeout=ANSWER_MS)
+            page.get_by_role("button", name="Dessiner un processus").click()
+            page.get_by_role("textbox").fill(
+                "Le client envoie une demande. Le système vérifie le stock. Si le produit est disponible, le magasinier "
+                "prépare la commande. Sinon, le service achats commande la pièce."
+            )
+            page.keyboard.press("Enter")
+            expect(page.get_by_test_id("diagram").locator("svg")).to_be_visible(timeout=ANSWER_MS)
+            shoot(page, f"discussion{suffix}")
+            page.goto(f"{options.url}/supervision")
+            page.get_by_label("Jeton", exact=True).fill(options.token)
+            page.get_by_role("button", name="Ouvrir").click()
+            expect(page.get_by_text("Mémoire", exact=True)).to_be_visible()
+            shoot(page, f"supervision{suffix}")
+            page.context.close()
+        browser.close()
+
+
+def visit(browser: Browser, viewport: Any, scheme: Any) -> Page:
+    return browser.new_context(
+        viewport=viewport, color_scheme=scheme, locale="fr-FR", reduced_motion="reduce"
+    ).new_page()
+
+
+def done_meeting(browser: Browser, url: str) -> str:
+    """Id of the newest meeting that is done with a diagram."""
+    with urllib.request.urlopen(f"{url}/api/meetings") as answer:
+        meetings = json.load(answer)["data"]
+    for meeting in meetings:
+        if all(step["state"] == "done" for step in meeting["steps"]):
+            return str(meeting["id"])
+    page = visit(browser, DESK, "light")
+    page.goto(url)
+    page.get_by_role("button", name="Essayer avec l'exemple").click()
+    expect(page.get_by_text("Terminée").first).to_be_visible(timeout=MEETING_MS)
+    meeting_id = page.url.rsplit("/", 1)[1]
+    page.context.close()
+    return meeting_id
+
+
+def shoot(page: Page, name: str) -> None:
+    page.wait_for_timeout(700)  # fonts, the last frame of a transition
+    page.mouse.move(0, 0)
+    page.screenshot(path=HERE / f"{name}.png")
+    print(HERE / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()
