@@ -19,6 +19,7 @@ from common.messages import Text, _, best_language
 from common.settings import ServiceSettings
 from common.web import context, logs, metrics
 from common.web.refusal import close_refused_uploads
+from common.web.strict_json import StrictJSON
 from common.web.validation import on_validation_error
 
 VERSION = "0.1.0"
@@ -85,8 +86,7 @@ def create_service(name: str, settings: ServiceSettings, *, ready: Readiness | N
         doc_prefix="/docs",
         static_folder=None,
     )
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]  # Flask's DefaultJSONProvider
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json = StrictJSON(app)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = 1024 * 1024
     app.config["MAX_FORM_PARTS"] = 100
