@@ -22,8 +22,9 @@ _NO_FREE_SPACE = {"whitespace_flexible": False}  # small models wander in free w
 class TokenMask:
     """The state of one constrained answer."""
 
-    def __init__(self, matcher: LLMatcher, vocabulary: int) -> None:
+    def __init__(self, matcher: LLMatcher, vocabulary: int, param: str) -> None:
         self._matcher = matcher
+        self._param = param
         self._vocabulary = vocabulary
         self._bits = allocate_token_bitmask(1, vocabulary)
 
@@ -50,10 +51,7 @@ class TokenMask:
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            reason = _short(self._matcher.get_error())
-            raise ApiError(
-                500, "constraint_failed", _("La forme imposée n'a pas pu être suivie : %(reason)s", reason=reason)
-            )
+            raise _refused(self._param, self._matcher.get_error())
 
 
 class Constrainer:
@@ -71,11 +69,14 @@ class Constrainer:
         try:
             grammar = _grammar(constraint)
         except (ValueError, TypeError) as error:
-            raise _refused(constraint, str(error)) from error
+            raise _refused(constraint.param, str(error)) from error
         matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
         if matcher.is_error():
-            raise _refused(constraint, matcher.get_error())
-        return TokenMask(matcher, self._tokenizer.vocab_size)
+            raise _refused(constraint.param, matcher.get_error())
+        mask = TokenMask(matcher, self._tokenizer.vocab_size, constraint.param)
+        if not mask.finished:
+            mask.allowed()  # what is too complex, or allows nothing at all, shows at the first token
+        return mask
 
 
 def _grammar(constraint: Constraint) -> Any:
@@ -102,11 +103,11 @@ def _grammar(constraint: Constraint) -> Any:
             )
 
 
-def _refused(constraint: Constraint, reason: str) -> ApiError:
+def _refused(param: str, reason: str) -> ApiError:
     message = _("La forme demandée n'est pas utilisable : %(reason)s", reason=_short(reason))
-    return ApiError(400, "invalid_constraint", message, constraint.param)
+    return ApiError(400, "invalid_constraint", message, param)
 
 
 def _short(reason: str) -> str:
-    line = " ".join(reason.split())
+    line = " ".join(reason.partition("<state>")[0].split())  # llguidance adds its inner state
     return line if len(line) <= _MAX_REASON else line[: _MAX_REASON - 1] + "…"

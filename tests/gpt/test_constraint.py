@@ -104,6 +104,8 @@ def test_a_form_wholly_forced_needs_no_token_of_the_model(llama: LanguageEngine)
         ("grammar", "start: nothing", "nothing"),
         ("grammar", "", ""),
         ("regex", "a(b", "unclosed"),
+        ("regex", "(a{1000}){1000}", "too many"),
+        ("grammar", "start: start", ""),
         ("choice", [], "choice"),
         ("choice", ["a", ""], "choice"),
     ],

@@ -32,7 +32,7 @@ class TransformersEngine:
         weights = load_weights(folder, use_gpu=use_gpu)
         self._tokenizer: Any = weights.tokenizer
         # an option of the template may not pass for one of transformers' own (chat_template, tokenizer_kwargs…)
-        self._reserved = frozenset(inspect.signature(self._tokenizer.apply_chat_template).parameters)
+        self._reserved = frozenset(inspect.signature(self._tokenizer.apply_chat_template).parameters) | {"messages"}
         self._vocabulary_size = weights.vocabulary
         self._vocabulary = Vocabulary(
             eos_ids=weights.eos_ids,
@@ -42,6 +42,11 @@ class TransformersEngine:
         )
         self.context = weights.context
         self.defaults = weights.defaults
+        self._marks = [
+            token.content
+            for index, token in self._tokenizer.added_tokens_decoder.items()
+            if index in self._vocabulary.special_ids and len(token.content) > 2
+        ]
         self._longest = max(len(token) for token in weights.tokenizer.get_vocab())
         self.parameters = weights.parameters
         self.device = weights.device.type
@@ -80,12 +85,11 @@ class TransformersEngine:
         if not self.capabilities.chat_template:
             prompt = self.encode(plain_chat(messages))
             return Prompt(prompt.ids, stops=PLAIN_STOPS)
+        messages = [{**message, "content": self._without_marks(message["content"])} for message in messages]
         try:
             own = {name: value for name, value in options.items() if name not in self._reserved}
-            text = self._tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=True, **own
-            )
-        except TemplateError as error:
+            text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **own)
+        except (TemplateError, TypeError, ValueError) as error:
             reason = str(error)[:300]
             message = _("Le gabarit de conversation de ce modèle refuse ces messages : %(reason)s", reason=reason)
             raise ApiError(400, "invalid_messages", message, "messages") from error
@@ -126,6 +130,13 @@ class TransformersEngine:
             message = _("Le tokenizer de ce modèle ne permet pas d'imposer une forme à la réponse.")
             raise ApiError(400, "unsupported_parameter", message, request.constraint.param)
         return self._constrainer.start(request.constraint)
+
+    def _without_marks(self, content: str) -> str:
+        """`content` with the model's own marks (end of turn, roles…) broken by a space: a text may not fake a turn."""
+        for mark in self._marks:
+            if mark in content:
+                content = content.replace(mark, f"{mark[0]} {mark[1:]}")
+        return content
 
     def _refuse_endless(self, text: str, param: str) -> None:
         """Spare the tokenizer a text that cannot fit: a token stands for `_longest` characters at most."""
