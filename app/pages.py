@@ -38,7 +38,7 @@ def pages(dist: Path = DIST) -> Blueprint:
 
     @routes.route("/<path:path>", methods=_METHODS)
     def anything(path: str) -> Response:
-        if request.method != "GET" or f"{path}/".startswith(_SERVER_ONLY):
+        if request.method not in ("GET", "HEAD") or f"{path}/".startswith(_SERVER_ONLY):
             _no_such_route()
         if not path.endswith("/") and (dist / path).is_file():
             return send_from_directory(dist, path, max_age=0)  # refuses what leads out of dist

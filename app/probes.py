@@ -15,7 +15,7 @@ from common.messages import _
 from common.web import context
 from common.web.client import Peer
 
-PROBE_SECONDS = 2.0
+PROBE_SECONDS = 4.0  # a service that computes on all cores may be slow to say that it is there
 KEPT_SECONDS = 2.0
 T = TypeVar("T")
 

@@ -12,6 +12,8 @@ import psutil
 _SMI_FIELDS = "name,memory.used,memory.total,utilization.gpu,temperature.gpu"
 _SMI_SECONDS = 5
 
+psutil.cpu_percent()  # the first call only begins to measure
+
 
 def load(data_dir: Path) -> dict[str, Any]:
     """`memory` and `disk` in bytes; `disk` is the one that holds DATA_DIR."""

@@ -38,6 +38,11 @@ def test_every_address_of_the_application_is_the_page(path: str, browser: Any) -
     assert answer.headers["Cache-Control"] == "no-cache"
 
 
+def test_head_is_answered_as_get(browser: Any) -> None:
+    assert browser.head("/", headers=HTML).status_code == 200
+    assert browser.head("/reunions", headers=HTML).status_code == 200
+
+
 def test_hashed_files_are_kept_forever_and_others_are_not(browser: Any) -> None:
     hashed = browser.get("/assets/index-a1b2c3.js")
     assert "immutable" in hashed.headers["Cache-Control"]
