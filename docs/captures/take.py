@@ -6,18 +6,22 @@ The meeting shown is the newest one that is done; the sample is analysed first w
 """
 
 import argparse
-import json
 import re
 import shutil
-import urllib.request
 from pathlib import Path
 from typing import Any
 
+import urllib3
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 HERE = Path(__file__).parent
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
+LOOKS = (("", DESK, "light"), ("-sombre", DESK, "dark"), ("-telephone", PHONE, "light"))
+PROCESS = (
+    "Le client envoie une demande. Le système vérifie le stock. Si le produit est disponible, "
+    "le magasinier prépare la commande. Sinon, le service achats commande la pièce."
+)
 MEETING_MS = 300_000
 ANSWER_MS = 120_000
 
@@ -48,10 +52,7 @@ def main() -> None:
             page.get_by_role("button", name="Que sait faire Frigo").click()
             expect(page.get_by_text(re.compile(r"\d jetons"))).to_be_visible(timeout=ANSWER_MS)
             page.get_by_role("button", name="Dessiner un processus").click()
-            page.get_by_role("textbox").fill(
-                "Le client envoie une demande. Le système vérifie le stock. Si le produit est disponible, le magasinier "
-                "prépare la commande. Sinon, le service achats commande la pièce."
-            )
+            page.get_by_role("textbox").fill(PROCESS)
             page.keyboard.press("Enter")
             expect(page.get_by_test_id("diagram").locator("svg")).to_be_visible(timeout=ANSWER_MS)
             shoot(page, f"discussion{suffix}")
@@ -65,15 +66,13 @@ def main() -> None:
 
 
 def visit(browser: Browser, viewport: Any, scheme: Any) -> Page:
-    return browser.new_context(
-        viewport=viewport, color_scheme=scheme, locale="fr-FR", reduced_motion="reduce"
-    ).new_page()
+    context = browser.new_context(viewport=viewport, color_scheme=scheme, locale="fr-FR", reduced_motion="reduce")
+    return context.new_page()
 
 
 def done_meeting(browser: Browser, url: str) -> str:
     """Id of the newest meeting that is done with a diagram."""
-    with urllib.request.urlopen(f"{url}/api/meetings") as answer:
-        meetings = json.load(answer)["data"]
+    meetings = urllib3.request("GET", f"{url}/api/meetings").json()["data"]
     for meeting in meetings:
         if all(step["state"] == "done" for step in meeting["steps"]):
             return str(meeting["id"])
@@ -90,7 +89,6 @@ def shoot(page: Page, name: str) -> None:
     page.wait_for_timeout(700)  # fonts, the last frame of a transition
     page.mouse.move(0, 0)
     page.screenshot(path=HERE / f"{name}.png")
-    print(HERE / f"{name}.png")
 
 
 if __name__ == "__main__":
