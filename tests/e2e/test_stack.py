@@ -163,10 +163,13 @@ def test_a_french_recording_goes_through_with_a_warning(stack: Stack) -> None:
 @pytest.mark.parametrize("name", ["app", "chat", "gpt", "asr", "diarize"])
 def test_every_service_shows_its_state(stack: Stack, name: str) -> None:
     url = stack.urls[name]
-    begun = time.monotonic()
-    assert http.request("GET", f"{url}/health").json()["service"] == name
-    assert time.monotonic() - begun < 1
-    assert http.request("GET", f"{url}/ready").status == 200
+    spent = []
+    for _ in range(10):
+        begun = time.monotonic()
+        assert http.request("GET", f"{url}/health").json()["service"] == name
+        spent.append(time.monotonic() - begun)
+    assert min(spent) < 0.05, "/health touches no engine"
+    stack.wait_ready(name)
     assert b"frigo_http_requests_total" in http.request("GET", f"{url}/metrics").data
     assert http.request("GET", f"{url}/openapi.json").json()["info"]["title"].startswith("Frigo")
 
