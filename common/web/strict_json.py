@@ -1,4 +1,4 @@
-"""JSON in and out: French letters as they are; bodies that Python would choke on later are refused as not being JSON."""
+"""JSON in and out: French letters as they are; bodies that Python would choke on later are refused as no JSON."""
 
 from __future__ import annotations
 
