@@ -162,6 +162,7 @@ def test_chat_streams_and_stops(page: Page) -> None:
 
 
 def test_chat_draws_a_process(page: Page) -> None:
+    page.emulate_media(reduced_motion="reduce")
     page.get_by_role("link", name="Discussion").click()
     page.get_by_role("main").get_by_role("button", name="Dessiner un processus").first.click()
     page.keyboard.press("Enter")
@@ -169,6 +170,14 @@ def test_chat_draws_a_process(page: Page) -> None:
     drawing = page.get_by_test_id("diagram").locator("svg")
     expect(drawing).to_be_visible(timeout=30_000)
     assert drawing.locator("g.node").count() >= 2
+    assert drawing.evaluate(
+        """svg => {
+            const { x, y, width, height } = svg.getBBox();
+            const frame = svg.viewBox.baseVal;
+            return x >= frame.x - 1 && y >= frame.y - 1
+                && x + width <= frame.x + frame.width + 1 && y + height <= frame.y + frame.height + 1;
+        }"""
+    ), "the drawing is cut at its edges"
     page.get_by_text("Texte Mermaid").click()
     expect(page.get_by_text(re.compile("^flowchart ")).first).to_be_visible()
 

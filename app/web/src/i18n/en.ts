@@ -269,7 +269,7 @@ export const en: Record<Key, string> = {
   "admin.unload": "Unload",
   "admin.actionOn": "{action} {model}",
   "admin.chosen": "Chosen: {model}",
-  "admin.chosenWhy": "Chosen: {model}. {why}",
+  "admin.chosenWhy": "{model}: {why}",
   "admin.hub": "Hugging Face token",
   "admin.hubHelp": "It opens models whose access must be asked for. It stays on this machine and is never shown again.",
   "admin.hubKnown": "A token is kept on this machine. You can replace it or forget it.",

@@ -268,7 +268,7 @@ export const fr = {
   "admin.unload": "Décharger",
   "admin.actionOn": "{action} {model}",
   "admin.chosen": "Choisi : {model}",
-  "admin.chosenWhy": "Choisi : {model}. {why}",
+  "admin.chosenWhy": "{model} : {why}",
   "admin.hub": "Jeton Hugging Face",
   "admin.hubHelp": "Il ouvre les modèles à accès demandé. Il reste sur cette machine et n'est plus jamais affiché.",
   "admin.hubKnown": "Un jeton est gardé sur cette machine. Vous pouvez le remplacer ou l'oublier.",

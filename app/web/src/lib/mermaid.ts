@@ -54,6 +54,8 @@ async function draw(code: string, dark: boolean): Promise<string> {
     htmlLabels: false,
     flowchart: { useMaxWidth: false, htmlLabels: false, curve: "basis", nodeSpacing: 28, rankSpacing: 32, padding: 10, wrappingWidth: 190 },
   });
+  // Boxes are measured with the font they will be shown in.
+  await document.fonts.load('15px "Inter Variable"').catch(() => []);
   count += 1;
   const id = `frigo-diagram-${count}`;
   try {

@@ -69,6 +69,23 @@ export function DropZone() {
   };
 
   const uploading = progress !== null;
+  // A recording let go beside the zone is meant for it; the browser would leave the page to play it.
+  const drop = useRef(choose);
+  drop.current = uploading ? () => undefined : choose;
+  useEffect(() => {
+    const over = (event: globalThis.DragEvent): void => event.preventDefault();
+    const letGo = (event: globalThis.DragEvent): void => {
+      if (event.defaultPrevented) return;
+      event.preventDefault();
+      drop.current(event.dataTransfer?.files ?? null);
+    };
+    window.addEventListener("dragover", over);
+    window.addEventListener("drop", letGo);
+    return () => {
+      window.removeEventListener("dragover", over);
+      window.removeEventListener("drop", letGo);
+    };
+  }, []);
   return (
     <Box>
       <input
@@ -92,7 +109,12 @@ export function DropZone() {
           drag(event, false);
           if (!uploading) choose(event.dataTransfer.files);
         }}
+        onClick={(event) => {
+          // The mouse may click anywhere in it; the keyboard has the button.
+          if (!file && !(event.target as HTMLElement).closest("button")) input.current?.click();
+        }}
         sx={{
+          cursor: file ? "auto" : "pointer",
           bgcolor: over ? "frost.tint" : "background.paper",
           border: "2px dashed",
           borderColor: over ? "primary.main" : "frost.shelf",
