@@ -96,6 +96,7 @@ FR: dict[str, list[str]] = {
         "mais si {}, {}",
         "à condition que {}, {}",
     ],
+    "if_noun": ["en cas de {}, {}", "en cas de {}, {}", "en cas de {} : {}", "en l'absence de {}, {}", "faute de {}, {}", "à défaut de {}, {}", "sans {}, {}"],
     "if_after": ["{} si {}", "{}, si {}", "{} seulement si {}", "{} uniquement si {}", "{} lorsque {}"],
     "unless": ["{} sauf si {}", "{}, sauf si {}", "{} à moins que {}"],
     "else": [
@@ -356,6 +357,7 @@ EN: dict[str, list[str]] = {
         "when it turns out that {}, {}",
         "if {} {}",
     ],
+    "if_noun": ["in case of {}, {}", "in the event of {}, {}", "in the absence of {}, {}", "without {}, {}", "in case of {} {}", "with {}, {}"],
     "if_after": ["{} if {}", "{}, if {}", "{} only if {}", "{} in case {}", "{} provided that {}"],
     "unless": ["{} unless {}", "{}, unless {}", "{} except if {}"],
     "else": [

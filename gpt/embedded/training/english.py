@@ -265,6 +265,12 @@ class English:
             ),
         )
 
+    def case(self, node: Node) -> str:
+        """A noun phrase after "in case of"."""
+        node.kind, node.actor, node.subject = "decision", "human", ""
+        noun = self.noun()
+        return mark(node, self.rng.choice([noun, plural(noun), a(noun), self.thing()[0]]))
+
     def question(self, node: Node) -> str:
         node.kind, node.actor, node.subject = "decision", "human", ""
         thing, many = self.thing()

@@ -249,7 +249,9 @@ class French:
     def _clitic(self, verb: FrenchVerb, form: str) -> str:
         if self.rng.random() < 0.12:
             head = getattr(verb, form)
-            pronoun = self.rng.choice(["le", "la", "les", "lui"])
+            pronoun = self.rng.choice(["le", "la", "les", "lui", "leur", "en"])
+            if pronoun in ("leur", "en"):
+                return f"{pronoun} {head} {self.thing()[0]}{self.complement(0.2)}"
             if head[0] in "aeiouéèêàâîôù" and pronoun in ("le", "la"):
                 return f"l'{head}{self.complement(0.7)}"
             return f"{pronoun} {head}" + (f" {self.thing()[0]}" if pronoun == "lui" else self.complement(0.7))
@@ -363,6 +365,14 @@ class French:
                 ]
             ),
         )
+
+    def case(self, node: Node) -> str:
+        """A bare noun phrase after « en cas de »."""
+        node.kind, node.actor, node.subject = "decision", "human", ""
+        phrase = self.noun()[0]
+        if self.rng.random() < 0.4:
+            phrase += " " + (self._rare(self.wide.adjectives, words.ADJECTIVES) if self.rng.random() < 0.5 else of(self.thing()[0]))
+        return mark(node, phrase)
 
     def question(self, node: Node) -> str:
         node.kind, node.actor, node.subject = "decision", "human", ""

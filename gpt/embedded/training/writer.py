@@ -32,13 +32,13 @@ class Writer:
         for index, piece in enumerate(pattern.split("{}")):
             if index:
                 part = parts[index - 1]
-                word = out.rsplit(" ", 1)[-1].strip().rstrip(" ") if out.endswith(" ") and out.strip() else ""
                 head = out[:-1].rsplit(" ", 1)[-1] if out.endswith(" ") else ""
-                if self.lang.language == "fr" and (head.endswith("que") or head in ("si", "Si")):
+                if self.lang.language == "fr" and head == "de" and part.lstrip("\x01\x02\x030123456789")[:1].lower() in tuple("aeiouéèêàâîôù"):
+                    out = out[:-2] + "'" + part
+                elif self.lang.language == "fr" and (head.endswith("que") or head in ("si", "Si")):
                     out = out[: len(out) - 1 - len(head)] + that(head, part)
                 else:
                     out += part
-                del word
             out += piece
         return out
 
@@ -177,7 +177,7 @@ class Writer:
         return text.replace(" avant que ", " puis ").replace(" avant qu'", " puis ") if len(steps) > 1 else text
 
     def _decision_inline(self, step: Decision) -> str:
-        text = self.fill(self.pick("if"), self.lang.condition(step.node), self._branch(step.yes))
+        text = self._if(step.node, step.yes)
         if step.no is not None:
             text += self.pick("else_inline") + self._branch(step.no)
         return text
@@ -220,6 +220,12 @@ class Writer:
         self.previous = None
         return text
 
+    def _if(self, node: Node, branch: list[Step]) -> str:
+        """« si C, A », sometimes « en cas de N, A »."""
+        if self.rng.random() < 0.1:
+            return self.fill(self.pick("if_noun"), self.lang.case(node), self._branch(branch))
+        return self.fill(self.pick("if"), self.lang.condition(node), self._branch(branch))
+
     def _decision(self, step: Decision) -> list[str]:
         previous, self.previous = self.previous, None
         node = step.node
@@ -245,7 +251,7 @@ class Writer:
                 if self.rng.random() < 0.7
                 else [head, f"{yes} ; {no}" if self.lang.language == "fr" else f"{yes}; {no}"]
             )
-        head = self.fill(self.pick("if"), self.lang.condition(node), self._branch(step.yes))
+        head = self._if(node, step.yes)
         if step.no is None:
             return [head]
         if len(step.no) == 1 and isinstance(step.no[0], Decision):
