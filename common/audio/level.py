@@ -15,7 +15,7 @@ _TAPS = 401
 _CUTOFF_HZ = 80.0
 _FRAME = SPEECH_RATE // 10
 _SILENCE_DB = -90.0
-SPEECH_DB = -30.0  # where speech is brought, in dBFS RMS of its loud frames
+SPEECH_DB = -20.0  # where speech is brought, in dBFS RMS of its loud frames
 _MAX_GAIN_DB = 50.0
 
 

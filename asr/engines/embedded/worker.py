@@ -14,7 +14,13 @@ import sys
 from typing import Any, BinaryIO
 
 FRAMES_PER_SECOND = 100
-SETTINGS: dict[str, Any] = {"loglevel": "FATAL"}
+SETTINGS: dict[str, Any] = {
+    "loglevel": "FATAL",
+    "cmn": "batch",  # the same sound gives the same words, whatever came before
+    "lw": 5.5,
+    "fwdflatlw": 7.0,
+    "bestpathlw": 8.0,
+}
 _VARIANT = re.compile(r"\(\d+\)$")  # "read(2)" is another way to say "read"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from common.audio.level import LevelledAudio
 from common.audio.vad import speech_spans
 from diarize.engines.base import Progress, SpeakerRange, Turn
-from diarize.engines.embedded.cluster import centres_of, cluster
+from diarize.engines.embedded.cluster import centres_of, cluster, smoothed
 from diarize.engines.embedded.encoder import RATE, SpeakerEncoder
 from diarize.engines.embedded.turns import turns
 from diarize.engines.embedded.windows import SpeechLevel, embeddings, listen, window_centres
@@ -44,7 +44,7 @@ class EmbeddedEngine:
                 release=_RELEASE,
                 min_silence=0.25,
                 min_speech=0.15,
-                pad=0.1,
+                pad=0.08,
                 duration=audio.seconds,
             )
         ]
@@ -58,7 +58,7 @@ class EmbeddedEngine:
             done += len(batch)
             yield Progress(_LISTENING_SHARE + (1.0 - _LISTENING_SHARE) * done / len(times))
         voices = np.concatenate(batches)
-        labels = cluster(voices, speakers.least, speakers.most)
+        labels = cluster(smoothed(voices, times), speakers.least, speakers.most)
         yield turns(spans, times, voices, centres_of(voices, labels))
 
     def close(self) -> None:

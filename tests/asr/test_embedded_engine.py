@@ -1,0 +1,128 @@
+"""The demonstration engine's processes: shared fairly, replaced when they die, never in the way of /health."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr.engines.base import Chunk
+from asr.engines.embedded.engine import EmbeddedEngine
+from common.audio.decode import AudioReader
+from common.errors import ApiError
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[EmbeddedEngine]:
+    engine = EmbeddedEngine(workers=1)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def speech(shared_data: Path) -> Chunk:
+    return Chunk(2.0, AudioReader(shared_data / "speech" / "jfk" / "jfk.flac").read()[8_000 : 8_000 + 24_000])
+
+
+def children() -> set[int]:
+    """Decoder processes of this test process."""
+    path = Path(f"/proc/{os.getpid()}/task")
+    return {int(pid) for task in path.iterdir() for pid in (task / "children").read_text().split()}
+
+
+def text(engine: EmbeddedEngine, chunk: Chunk) -> str:
+    return " ".join(word.word for _chunk, words in engine.transcribe([chunk], "en") for word in words)
+
+
+def test_words_carry_the_chunks_own_time(engine: EmbeddedEngine, speech: Chunk) -> None:
+    ((chunk, words),) = engine.transcribe([speech], "en")
+    assert chunk is speech
+    assert len(words) >= 2
+    assert all(2.0 <= word.start < word.end <= 3.5 for word in words)
+
+
+def test_the_same_sound_gives_the_same_words(engine: EmbeddedEngine, speech: Chunk) -> None:
+    assert text(engine, speech) == text(engine, speech)
+
+
+def test_a_dead_decoder_is_replaced_without_a_trace(speech: Chunk) -> None:
+    before = children()
+    engine = EmbeddedEngine(workers=1)
+    try:
+        expected = text(engine, speech)
+        (worker,) = children() - before
+        os.kill(worker, signal.SIGKILL)
+        assert text(engine, speech) == expected
+        assert children() - before != {worker}
+    finally:
+        engine.close()
+    assert children() - before == set()
+
+
+def test_a_decoder_that_dies_every_time_is_an_error_not_a_hang(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asr.engines.embedded.engine.pcm16", lambda samples: b"\0")  # half a sample
+    monkeypatch.setattr(
+        "asr.engines.embedded.engine._Worker.decode",
+        lambda *_: (_ for _ in ()).throw(__import__("asr.engines.embedded.engine", fromlist=["x"]).WorkerDiedError()),
+    )
+    with pytest.raises(ApiError) as caught:
+        text(engine, Chunk(0.0, np.zeros(16_000, np.float32)))
+    assert caught.value.code == "engine_failed"
+
+
+def test_a_long_recording_lets_a_short_one_through(engine: EmbeddedEngine, speech: Chunk) -> None:
+    finished: list[str] = []
+
+    def run(name: str, count: int) -> None:
+        list(engine.transcribe((speech for _number in range(count)), "en"))
+        finished.append(name)
+
+    long = threading.Thread(target=run, args=("long", 4))
+    long.start()
+    short = threading.Thread(target=run, args=("short", 1))
+    short.start()
+    long.join(200)
+    short.join(200)
+    assert finished == ["short", "long"]
+
+
+def test_closing_the_iterator_stops_the_work(engine: EmbeddedEngine, speech: Chunk) -> None:
+    asked: list[int] = []
+
+    def chunks() -> Iterator[Chunk]:
+        for number in range(50):
+            asked.append(number)
+            yield speech
+
+    steps = engine.transcribe(chunks(), "en")
+    next(steps)
+    steps.close()  # type: ignore[attr-defined]
+    assert len(asked) < 5
+
+
+def test_health_answers_while_a_decoder_works(asr_app: object, english: bytes) -> None:
+    client = asr_app.test_client()  # type: ignore[attr-defined]
+    done = threading.Event()
+
+    def work() -> None:
+        asr_app.test_client().post("/api/audio/transcribe", data={"file": (io.BytesIO(english), "e.wav")})  # type: ignore[attr-defined]
+        done.set()
+
+    threading.Thread(target=work).start()
+    slowest, asked = 0.0, 0
+    while not done.is_set():
+        started = time.perf_counter()
+        assert client.get("/health").status_code == 200
+        slowest, asked = max(slowest, time.perf_counter() - started), asked + 1
+        time.sleep(0.02)
+    assert asked > 5
+    assert slowest < 2.0

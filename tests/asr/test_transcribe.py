@@ -1,0 +1,179 @@
+"""POST /api/audio/transcribe."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from common.audio.decode import AudioReader
+from tests.common.audio_files import encoded, silent_film, tone, wav_bytes
+
+JFK = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
+
+
+def post(
+    client: FlaskClient, data: bytes | None, query: str = "", name: str = "reunion.wav", **fields: Any
+) -> TestResponse:
+    headers = fields.pop("headers", {})
+    form = {**fields, **({"file": (io.BytesIO(data), name)} if data is not None else {})}
+    return client.post(f"/api/audio/transcribe{query}", data=form, headers=headers)
+
+
+def test_english_is_transcribed_with_word_times(client: FlaskClient, jfk: bytes) -> None:
+    answer = post(client, jfk, name="jfk.flac", language="en")
+    assert answer.status_code == 200
+    body = answer.json
+    assert set(body) == {"text", "language", "duration", "segments", "words", "engine", "model", "warnings"}
+    assert jiwer.wer(JFK, body["text"].lower()) <= 0.5
+    assert (body["language"], body["engine"], body["model"]) == ("en", "pocketsphinx", "pocketsphinx")
+    assert body["duration"] == pytest.approx(11.0, abs=0.1)
+    assert " ".join(word["word"] for word in body["words"]) == body["text"]
+    assert " ".join(segment["text"] for segment in body["segments"]) == body["text"]
+    times = [time for word in body["words"] for time in (word["start"], word["end"])]
+    assert times == sorted(times)
+    assert 0 <= times[0] < 1.5
+    assert 9.0 < times[-1] <= 11.0
+    country = body["words"][-1]
+    assert country["word"] == "country"
+    assert country["start"] == pytest.approx(9.95, abs=0.4)
+    assert all(0.0 <= word["confidence"] <= 1.0 for word in body["words"])
+
+
+def test_the_demonstration_engine_says_that_it_is_one(client: FlaskClient) -> None:
+    quiet = wav_bytes(np.zeros(16_000, np.float32))
+    french = post(client, quiet).json["warnings"]
+    english = post(client, quiet, headers={"Accept-Language": "en"}).json["warnings"]
+    assert len(french) == len(english) == 1
+    assert "démonstration" in french[0]
+    assert "canary-1b-v2" in french[0]
+    assert "canary-1b-v2" in english[0]
+
+
+@pytest.mark.parametrize("language", ["fr", "fr-FR", "FR"])
+def test_another_language_goes_through_with_a_warning_that_names_better_models(
+    client: FlaskClient, language: str
+) -> None:
+    body = post(client, wav_bytes(tone(1.0)), language=language).json
+    assert body["language"] == "en"
+    warning = body["warnings"][0]
+    assert "« fr »" in warning
+    for model in ("canary-1b-v2", "canary-180m-flash", "parakeet-tdt-0.6b-v3"):
+        assert model in warning
+
+
+def test_a_language_no_model_knows_says_so(client: FlaskClient) -> None:
+    assert "Aucun modèle" in post(client, wav_bytes(tone(1.0)), language="zu").json["warnings"][0]
+
+
+def test_french_speech_is_transcribed_all_the_same(client: FlaskClient, shared_data: Path) -> None:
+    samples = AudioReader(shared_data / "speech" / "fr-two-speakers" / "fr_two_speakers.wav").read()
+    body = post(client, wav_bytes(samples[: 16_000 * 4]), language="fr").json
+    assert len(body["words"]) > 3
+    assert len(body["warnings"]) == 2
+
+
+@pytest.mark.parametrize(
+    "samples", [np.zeros(48_000, np.float32), np.full(48_000, 0.5, np.float32), tone(0.1), tone(3.0)]
+)
+def test_silence_an_offset_and_a_whistle_give_an_empty_text(client: FlaskClient, samples: np.ndarray) -> None:
+    body = post(client, wav_bytes(samples)).json
+    assert (body["text"], body["words"], body["segments"]) == ("", [], [])
+    assert body["duration"] == pytest.approx(samples.size / 16_000, abs=0.01)
+
+
+def test_full_scale_noise_called_silence_gives_an_empty_text(client: FlaskClient, shared_data: Path) -> None:
+    assert post(client, (shared_data / "speech" / "ami" / "empty.wav").read_bytes()).json["text"] == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        (None, 400, "missing_file"),
+        (b"", 400, "empty_file"),
+        (b"%PDF-1.7 ceci est une facture " * 300, 400, "invalid_audio"),
+        (wav_bytes(np.zeros(0, np.float32)), 400, "empty_audio"),
+        (silent_film(), 400, "no_audio_track"),
+    ],
+)
+@pytest.mark.parametrize("query", ["", "?stream=true"])
+def test_what_is_not_a_recording_is_refused_by_name(
+    client: FlaskClient, data: bytes | None, status: int, code: str, query: str
+) -> None:
+    answer = post(client, data, query)
+    assert answer.status_code == status
+    error = answer.json["error"]
+    assert (error["code"], error["param"], error["type"]) == (code, "file", "invalid_request_error")
+    assert "Traceback" not in answer.text
+
+
+def test_a_truncated_mp3_is_used_as_far_as_it_goes(client: FlaskClient, english: bytes) -> None:
+    whole = encoded(AudioReader(io.BytesIO(english), rate=44_100).read(), "mp3", "libmp3lame", rate=44_100)
+    body = post(client, whole[: len(whole) // 2], name="coupe.mp3").json
+    assert 1.0 < body["duration"] < 2.0
+    assert body["text"]
+    assert any("tronqué" in warning for warning in body["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "param", "status"),
+    [
+        ({"language": "klingon"}, "invalid_language", "language", 400),
+        ({"language": "xx"}, "invalid_language", "language", 400),
+        ({"model": "gpt-9"}, "model_not_found", "model", 404),
+        ({"model": "canary-1b-v2"}, "engine_not_installed", "model", 501),
+    ],
+)
+def test_wrong_fields_are_refused_by_name(
+    client: FlaskClient, fields: dict[str, str], code: str, param: str, status: int
+) -> None:
+    answer = post(client, wav_bytes(tone(0.5)), **fields)
+    assert answer.status_code == status
+    assert (answer.json["error"]["code"], answer.json["error"]["param"]) == (code, param)
+
+
+def test_an_upload_over_the_limit_is_refused(client: FlaskClient) -> None:
+    answer = post(client, bytes(9 * 1024 * 1024))
+    assert answer.status_code == 413
+    assert answer.json["error"]["code"] == "upload_too_large"
+    assert "MAX_UPLOAD_MB" in answer.json["error"]["message"]
+
+
+def events_of(answer: TestResponse) -> list[tuple[str, dict[str, Any]]]:
+    blocks = [block.split("\n") for block in answer.text.strip().split("\n\n") if not block.startswith(":")]
+    return [(block[0].removeprefix("event: "), json.loads(block[1].removeprefix("data: "))) for block in blocks]
+
+
+@pytest.mark.parametrize("how", ["query", "header"])
+def test_progress_is_streamed_then_the_result(client: FlaskClient, english: bytes, how: str) -> None:
+    if how == "query":
+        answer = post(client, english, "?stream=true")
+    else:
+        answer = post(client, english, headers={"Accept": "text/event-stream"})
+    assert answer.mimetype == "text/event-stream"
+    assert answer.headers["X-Accel-Buffering"] == "no"
+    events = events_of(answer)
+    assert [name for name, _data in events] == ["progress"] * (len(events) - 1) + ["result"]
+    shares = [data["progress"] for _name, data in events[:-1]]
+    assert shares == sorted(shares)
+    assert shares[0] == 0.0
+    assert len(shares) >= 2
+    result = events[-1][1]
+    assert result["text"].endswith("country")
+    assert result["duration"] == pytest.approx(3.0)
+
+
+def test_a_recording_over_the_length_bound_is_stopped_while_decoding(client: FlaskClient) -> None:
+    long = encoded(np.zeros(8_000 * 200, np.float32), "flac", "flac", rate=8_000)
+    assert len(long) < 100_000
+    answer = post(client, long)
+    assert (answer.status_code, answer.json["error"]["code"]) == (413, "audio_too_long")
+    name, data = events_of(post(client, long, "?stream=true"))[-1]
+    assert (name, data["error"]["code"]) == ("error", "audio_too_long")

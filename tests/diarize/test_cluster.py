@@ -1,0 +1,68 @@
+"""Grouping made-up voices: vectors around a few directions, as the encoder's are."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from diarize.engines.base import Turn
+from diarize.engines.embedded.cluster import cluster
+from diarize.engines.embedded.turns import joined
+from diarize.engines.embedded.windows import window_centres
+
+
+def voices(sizes: list[int], noise: float = 0.03, seed: int = 0) -> np.ndarray:
+    """`sizes[i]` unit, non-negative vectors around voice i."""
+    random = np.random.default_rng(seed)
+    centres = np.maximum(random.normal(0, 0.06, (len(sizes), 256)), 0) + 0.02
+    rows = np.concatenate(
+        [np.maximum(centres[i] + random.normal(0, noise, (size, 256)), 0) for i, size in enumerate(sizes)]
+    )
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def grouping(labels: np.ndarray, sizes: list[int]) -> list[set[int]]:
+    edges = np.cumsum([0, *sizes])
+    return [set(labels[a:b].tolist()) for a, b in itertools.pairwise(edges)]
+
+
+@pytest.mark.parametrize("sizes", [[60], [40, 30], [50, 20, 35], [40, 40, 40, 40, 40]])
+def test_the_number_of_voices_is_found(sizes: list[int]) -> None:
+    groups = grouping(cluster(voices(sizes)), sizes)
+    assert all(len(group) == 1 for group in groups)
+    assert len(set.union(*groups)) == len(sizes)
+
+
+@pytest.mark.parametrize(("least", "most", "expected"), [(1, 1, 1), (1, 2, 2), (4, 4, 4), (5, None, 5)])
+def test_bounds_are_kept(least: int, most: int | None, expected: int) -> None:
+    assert len(set(cluster(voices([30, 30, 30]), least, most).tolist())) == expected
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_very_few_windows(count: int) -> None:
+    labels = cluster(voices([count])) if count else cluster(np.zeros((0, 256), np.float32))
+    assert labels.shape == (count,)
+    assert len(set(labels.tolist())) <= 1
+    assert len(set(cluster(voices([3]), least=8).tolist())) <= 3
+
+
+def test_hours_are_clustered_without_a_huge_matrix() -> None:
+    sizes = [6_000, 5_000]
+    groups = grouping(cluster(voices(sizes)), sizes)
+    assert [len(group) for group in groups] == [1, 1]
+    assert groups[0] != groups[1]
+
+
+def test_windows_stay_in_their_span() -> None:
+    centres = window_centres([(1.0, 1.5), (3.0, 6.0)])
+    assert centres[0] == pytest.approx(1.25)
+    assert centres[1] == pytest.approx(3.8)
+    assert centres[-1] == pytest.approx(5.2)
+    assert np.diff(centres[1:]).max() <= 0.2 + 1e-9
+
+
+def test_a_speakers_short_pauses_do_not_end_a_turn() -> None:
+    turns = [Turn(0, 0.0, 1.0), Turn(0, 1.4, 2.0), Turn(1, 2.1, 3.0), Turn(0, 3.1, 4.0), Turn(0, 9.0, 9.5)]
+    assert joined(turns) == [Turn(0, 0.0, 2.0), Turn(1, 2.1, 3.0), Turn(0, 3.1, 4.0), Turn(0, 9.0, 9.5)]
