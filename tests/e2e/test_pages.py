@@ -126,7 +126,7 @@ def test_what_is_not_a_recording_is_said(page: Page) -> None:
     page.get_by_test_id("recording").set_input_files(
         {"name": "notes.wav", "mimeType": "audio/wav", "buffer": b"ceci n'est pas un enregistrement " * 40}
     )
-    page.get_by_label("Titre").fill("Pas un enregistrement")
+    page.get_by_label("Titre", exact=True).fill("Pas un enregistrement")
     page.get_by_role("button", name="Analyser").click()
     expect(page.get_by_role("alert").first).to_be_visible(timeout=MEETING_MS)
     expect(page.get_by_role("alert").first).not_to_contain_text("Traceback")
