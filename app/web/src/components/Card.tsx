@@ -12,8 +12,24 @@ interface Props {
 export function Card({ title, icon, tools, children }: Props) {
   const id = useId();
   return (
-    <Box component="section" aria-labelledby={id} sx={{ bgcolor: "background.paper", borderRadius: "14px", border: 1, borderColor: "divider", minWidth: 0 }}>
-      <Box sx={{ display: "flex", alignItems: "center", flexWrap: "wrap", gap: 1, minHeight: 52, px: 2.5, py: 0.75, borderBottom: "3px solid", borderColor: "frost.shelf" }}>
+    <Box
+      component="section"
+      aria-labelledby={id}
+      sx={{ bgcolor: "background.paper", borderRadius: "14px", border: 1, borderColor: "divider", minWidth: 0 }}
+    >
+      <Box
+        sx={{
+          display: "flex",
+          alignItems: "center",
+          flexWrap: "wrap",
+          gap: 1,
+          minHeight: 52,
+          px: 2.5,
+          py: 0.75,
+          borderBottom: "3px solid",
+          borderColor: "frost.shelf",
+        }}
+      >
         {icon && <Box sx={{ display: "flex", color: "primary.main" }}>{icon}</Box>}
         <Typography variant="h2" id={id} sx={{ flex: 1 }}>
           {title}

@@ -16,7 +16,13 @@ export function StateChip({ state }: { state: MeetingState }) {
   const look = LOOK[state] ?? LOOK.queued;
   const Icon = look.icon;
   return (
-    <Chip size="small" variant="outlined" color={look.colour} label={t(`state.${state}`)} icon={<Icon size={14} aria-hidden="true" style={{ marginLeft: 7 }} />} />
+    <Chip
+      size="small"
+      variant="outlined"
+      color={look.colour}
+      label={t(`state.${state}`)}
+      icon={<Icon size={14} aria-hidden="true" style={{ marginLeft: 7 }} />}
+    />
   );
 }
 

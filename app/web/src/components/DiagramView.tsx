@@ -91,7 +91,12 @@ export function DiagramView({ code, graph = null, moments, onPlay, name = "diagr
       <CopyButton text={code} label={t("diagram.copy")} small />
       <Box sx={{ display: "flex", flexWrap: "wrap", columnGap: 1.5, ml: "auto" }}>
         {actors.map(([actor, colour]) => (
-          <Typography key={actor} variant="caption" color="textSecondary" sx={{ display: "flex", alignItems: "center", gap: 0.6 }}>
+          <Typography
+            key={actor}
+            variant="caption"
+            color="textSecondary"
+            sx={{ display: "flex", alignItems: "center", gap: 0.6 }}
+          >
             <Box component="span" sx={{ width: 11, height: 11, borderRadius: "3px", bgcolor: colour }} />
             {t(`diagram.actor.${actor}`)}
           </Typography>
@@ -254,12 +259,49 @@ function Stage({ svg, alt, zoom, onZoom, moments, onPlay, tall }: StageProps) {
 function Source({ code, open = false }: { code: string; open?: boolean }) {
   const { t } = useI18n();
   return (
-    <Box component="details" open={open} sx={{ mt: 1, "& summary::-webkit-details-marker": { display: "none" }, "&[open] .chevron": { transform: "rotate(180deg)" } }}>
-      <Box component="summary" sx={{ cursor: "pointer", display: "inline-flex", alignItems: "center", gap: 0.5, listStyle: "none", fontSize: "0.88rem", fontWeight: 600, color: "primary.main" }}>
+    <Box
+      component="details"
+      open={open}
+      sx={{
+        mt: 1,
+        "& summary::-webkit-details-marker": { display: "none" },
+        "&[open] .chevron": { transform: "rotate(180deg)" },
+      }}
+    >
+      <Box
+        component="summary"
+        sx={{
+          cursor: "pointer",
+          display: "inline-flex",
+          alignItems: "center",
+          gap: 0.5,
+          listStyle: "none",
+          fontSize: "0.88rem",
+          fontWeight: 600,
+          color: "primary.main",
+        }}
+      >
         <ChevronDown size={16} aria-hidden="true" className="chevron" />
         {t("diagram.source")}
       </Box>
-      <Box component="pre" tabIndex={0} sx={{ m: 0, mt: 1, p: 1.5, borderRadius: "8px", bgcolor: "frost.sunken", border: 1, borderColor: "divider", overflow: "auto", maxHeight: 320, fontFamily: MONO, fontSize: "0.8rem", lineHeight: 1.5 }}>
+      <Box
+        component="pre"
+        tabIndex={0}
+        sx={{
+          m: 0,
+          mt: 1,
+          p: 1.5,
+          borderRadius: "8px",
+          bgcolor: "frost.sunken",
+          border: 1,
+          borderColor: "divider",
+          overflow: "auto",
+          maxHeight: 320,
+          fontFamily: MONO,
+          fontSize: "0.8rem",
+          lineHeight: 1.5,
+        }}
+      >
         {code}
       </Box>
     </Box>

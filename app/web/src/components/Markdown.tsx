@@ -57,7 +57,20 @@ function CodeBlock({ children, growing }: { children: ReactNode; growing: boolea
       <Box sx={{ position: "absolute", top: 4, right: 4 }}>
         <CopyButton text={code} small />
       </Box>
-      <Box component="pre" tabIndex={0} sx={{ m: 0, p: 1.5, pr: 5, borderRadius: "8px", bgcolor: "frost.sunken", border: 1, borderColor: "divider", overflow: "auto" }}>
+      <Box
+        component="pre"
+        tabIndex={0}
+        sx={{
+          m: 0,
+          p: 1.5,
+          pr: 5,
+          borderRadius: "8px",
+          bgcolor: "frost.sunken",
+          border: 1,
+          borderColor: "divider",
+          overflow: "auto",
+        }}
+      >
         {children}
       </Box>
     </Box>
@@ -65,7 +78,8 @@ function CodeBlock({ children, growing }: { children: ReactNode; growing: boolea
 }
 
 function contentOf(children: ReactNode): { language: string; code: string } {
-  if (!isValidElement<{ className?: string; children?: ReactNode }>(children)) return { language: "", code: String(children) };
+  if (!isValidElement<{ className?: string; children?: ReactNode }>(children))
+    return { language: "", code: String(children) };
   const { className = "", children: inner } = children.props;
   return { language: /language-(\S+)/.exec(className)?.[1] ?? "", code: String(inner ?? "").replace(/\n$/, "") };
 }

@@ -17,7 +17,11 @@ export function Preferences() {
 
   return (
     <Box sx={{ display: "flex", alignItems: "center", gap: 1 }}>
-      <Box role="group" aria-label={t("app.language")} sx={{ display: "flex", borderRadius: "8px", border: 1, borderColor: "divider", overflow: "hidden" }}>
+      <Box
+        role="group"
+        aria-label={t("app.language")}
+        sx={{ display: "flex", borderRadius: "8px", border: 1, borderColor: "divider", overflow: "hidden" }}
+      >
         {(["fr", "en"] as Lang[]).map((code) => (
           <Box
             key={code}

@@ -45,7 +45,12 @@ export function ServiceBanner() {
   return (
     <Box ref={host} aria-live="polite" role="status" sx={{ position: "sticky", top: { xs: 56, md: 0 }, zIndex: 15 }}>
       <Collapse in={trouble || back} unmountOnExit>
-        <Alert severity={trouble ? "warning" : "success"} variant="filled" square sx={{ borderRadius: 0, alignItems: "center", py: 0.25 }}>
+        <Alert
+          severity={trouble ? "warning" : "success"}
+          variant="filled"
+          square
+          sx={{ borderRadius: 0, alignItems: "center", py: 0.25 }}
+        >
           {text}
         </Alert>
       </Collapse>

@@ -69,9 +69,21 @@ export function Shell({ children }: { children: ReactNode }) {
           },
         })}
       >
-        <Box sx={{ display: "flex", alignItems: "center", gap: 1.25, px: { md: 1 }, mb: { md: 3 }, flex: { xs: 1, md: "none" } }}>
+        <Box
+          sx={{
+            display: "flex",
+            alignItems: "center",
+            gap: 1.25,
+            px: { md: 1 },
+            mb: { md: 3 },
+            flex: { xs: 1, md: "none" },
+          }}
+        >
           <Logo size={36} />
-          <Typography component="span" sx={{ font: "inherit", fontFamily: "h1.fontFamily", typography: "h1", fontSize: "1.5rem" }}>
+          <Typography
+            component="span"
+            sx={{ font: "inherit", fontFamily: "h1.fontFamily", typography: "h1", fontSize: "1.5rem" }}
+          >
             Frigo
           </Typography>
         </Box>
@@ -165,9 +177,16 @@ export function Shell({ children }: { children: ReactNode }) {
         </Box>
       </Box>
 
-      <Box sx={{ flex: 1, minWidth: 0, display: "flex", flexDirection: "column", pb: { xs: `${BOTTOM_BAR}px`, md: 0 } }}>
+      <Box
+        sx={{ flex: 1, minWidth: 0, display: "flex", flexDirection: "column", pb: { xs: `${BOTTOM_BAR}px`, md: 0 } }}
+      >
         <ServiceBanner />
-        <Box component="main" id="contenu" tabIndex={-1} sx={{ flex: 1, minHeight: 0, outline: "none", display: "flex", flexDirection: "column" }}>
+        <Box
+          component="main"
+          id="contenu"
+          tabIndex={-1}
+          sx={{ flex: 1, minHeight: 0, outline: "none", display: "flex", flexDirection: "column" }}
+        >
           {children}
         </Box>
       </Box>
@@ -178,7 +197,15 @@ export function Shell({ children }: { children: ReactNode }) {
 /** The usual frame of a page's content. */
 export function Page({ children, wide = false }: { children: ReactNode; wide?: boolean }) {
   return (
-    <Box sx={{ width: "100%", maxWidth: wide ? 1480 : 1080, mx: "auto", px: { xs: 2, sm: 3, lg: 4 }, py: { xs: 2.5, md: wide ? 3 : 4 } }}>
+    <Box
+      sx={{
+        width: "100%",
+        maxWidth: wide ? 1480 : 1080,
+        mx: "auto",
+        px: { xs: 2, sm: 3, lg: 4 },
+        py: { xs: 2.5, md: wide ? 3 : 4 },
+      }}
+    >
       {children}
     </Box>
   );

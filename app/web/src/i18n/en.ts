@@ -33,7 +33,8 @@ export const en: Record<Key, string> = {
   "error.tooLarge": "This file is larger than allowed. Split the recording, or raise MAX_UPLOAD_MB.",
 
   "banner.app": "Frigo's server does not answer. The page will recover by itself.",
-  "banner.down": "The {names} service does not answer: {effect} The page will recover by itself.|The services {names} do not answer: {effect} The page will recover by itself.",
+  "banner.down":
+    "The {names} service does not answer: {effect} The page will recover by itself.|The services {names} do not answer: {effect} The page will recover by itself.",
   "banner.effect.app": "nothing works without it.",
   "banner.effect.chat": "chat, minutes and diagrams are waiting.",
   "banner.effect.gpt": "answers, minutes and diagrams are waiting.",
@@ -200,12 +201,14 @@ export const en: Record<Key, string> = {
   "chat.modelAuto": "Automatic",
   "chat.embedded": "ships with Frigo",
   "chat.emptyTitle": "What shall we cook?",
-  "chat.emptyText": "Your messages stay on your machine. The small model that ships with Frigo can introduce itself and draw; Monitoring offers more learned ones.",
+  "chat.emptyText":
+    "Your messages stay on your machine. The small model that ships with Frigo can introduce itself and draw; Monitoring offers more learned ones.",
   "chat.suggest.what": "What can Frigo do?",
   "chat.suggest.data": "Where does my data go?",
   "chat.suggest.model": "How do I change the model?",
   "chat.suggest.draw": "Draw a process",
-  "chat.drawExample": "The customer sends a request. The system checks the stock. If the product is available, the storekeeper prepares the order and the carrier delivers it. Otherwise, the buyer orders the part.",
+  "chat.drawExample":
+    "The customer sends a request. The system checks the stock. If the product is available, the storekeeper prepares the order and the carrier delivers it. Otherwise, the buyer orders the part.",
   "chat.draw": "Draw a process",
   "chat.drawHelp": "Your next message will be drawn as a diagram.",
   "chat.drawing": "Frigo is drawing…",
@@ -218,7 +221,8 @@ export const en: Record<Key, string> = {
   "chat.waitService": "The {service} service does not answer. Trying again in {seconds} s.",
   "chat.key": "API key",
   "chat.keyNeeded": "This Frigo asks for an API key.",
-  "chat.keyHelp": "It is one of the keys in OPENAI_API_KEYS, or one given by whoever keeps this Frigo. It stays in this browser.",
+  "chat.keyHelp":
+    "It is one of the keys in OPENAI_API_KEYS, or one given by whoever keeps this Frigo. It stays in this browser.",
   "chat.keySet": "Key saved",
   "chat.keyForget": "Forget the key",
   "chat.keyWrong": "This key was refused.",
@@ -228,7 +232,8 @@ export const en: Record<Key, string> = {
   "admin.title": "Monitoring",
   "admin.lead": "What runs, what fits in memory, and what you can put in the fridge.",
   "admin.tokenTitle": "Administration token",
-  "admin.tokenHelp": "It is shown only once, at first start, in the app service's log, and kept in the file {path}. Or else it is the value of ADMIN_TOKEN.",
+  "admin.tokenHelp":
+    "It is shown only once, at first start, in the app service's log, and kept in the file {path}. Or else it is the value of ADMIN_TOKEN.",
   "admin.tokenField": "Token",
   "admin.tokenOpen": "Open",
   "admin.tokenWrong": "This token was refused.",

@@ -32,7 +32,8 @@ export const fr = {
   "error.tooLarge": "Ce fichier dépasse la taille permise. Découpez l'enregistrement, ou augmentez MAX_UPLOAD_MB.",
 
   "banner.app": "Le serveur de Frigo ne répond pas. La page se remettra en route toute seule.",
-  "banner.down": "Le service {names} ne répond pas : {effect} La page se remettra en route toute seule.|Les services {names} ne répondent pas : {effect} La page se remettra en route toute seule.",
+  "banner.down":
+    "Le service {names} ne répond pas : {effect} La page se remettra en route toute seule.|Les services {names} ne répondent pas : {effect} La page se remettra en route toute seule.",
   "banner.effect.app": "rien ne fonctionne sans lui.",
   "banner.effect.chat": "la discussion, les comptes rendus et les diagrammes attendent.",
   "banner.effect.gpt": "les réponses, les comptes rendus et les diagrammes attendent.",
@@ -42,7 +43,8 @@ export const fr = {
   "banner.back": "Tous les services répondent de nouveau.",
 
   "meetings.title": "Réunions",
-  "meetings.lead": "Déposez un enregistrement : Frigo écrit qui a dit quoi, rédige le compte rendu et dessine le processus.",
+  "meetings.lead":
+    "Déposez un enregistrement : Frigo écrit qui a dit quoi, rédige le compte rendu et dessine le processus.",
   "meetings.drop": "Déposez un enregistrement ici",
   "meetings.dropActive": "Lâchez, c'est au frais",
   "meetings.browse": "Choisir un fichier",
@@ -68,12 +70,14 @@ export const fr = {
   "meetings.uploadFailed": "L'envoi a échoué",
   "meetings.list": "Au frais",
   "meetings.empty": "Le frigo est vide",
-  "meetings.emptyHelp": "Déposez un enregistrement de réunion ci-dessus. Pas d'enregistrement sous la main ? L'exemple montre tout en une minute.",
+  "meetings.emptyHelp":
+    "Déposez un enregistrement de réunion ci-dessus. Pas d'enregistrement sous la main ? L'exemple montre tout en une minute.",
   "meetings.listFailed": "La liste des réunions n'a pas pu être lue",
   "meetings.count": "{n} réunion|{n} réunions",
   "meetings.delete": "Supprimer « {title} »",
   "meetings.deleteTitle": "Supprimer cette réunion ?",
-  "meetings.deleteText": "« {title} » sera effacée avec son enregistrement, sa transcription et son compte rendu. C'est définitif.",
+  "meetings.deleteText":
+    "« {title} » sera effacée avec son enregistrement, sa transcription et son compte rendu. C'est définitif.",
   "meetings.untitled": "Réunion sans titre",
   "meetings.synthetic": "Voix de synthèse",
 
@@ -199,12 +203,14 @@ export const fr = {
   "chat.modelAuto": "Automatique",
   "chat.embedded": "livré avec Frigo",
   "chat.emptyTitle": "Qu'est-ce qu'on cuisine ?",
-  "chat.emptyText": "Vos messages restent sur votre machine. Le petit modèle livré avec Frigo sait se présenter et dessiner ; la Supervision en propose de plus savants.",
+  "chat.emptyText":
+    "Vos messages restent sur votre machine. Le petit modèle livré avec Frigo sait se présenter et dessiner ; la Supervision en propose de plus savants.",
   "chat.suggest.what": "Que sait faire Frigo ?",
   "chat.suggest.data": "Où vont mes données ?",
   "chat.suggest.model": "Comment changer de modèle ?",
   "chat.suggest.draw": "Dessiner un processus",
-  "chat.drawExample": "Le client envoie une demande. Le système vérifie le stock. Si le produit est disponible, le magasinier prépare la commande et le transporteur la livre. Sinon, le service achats commande la pièce.",
+  "chat.drawExample":
+    "Le client envoie une demande. Le système vérifie le stock. Si le produit est disponible, le magasinier prépare la commande et le transporteur la livre. Sinon, le service achats commande la pièce.",
   "chat.draw": "Dessiner un processus",
   "chat.drawHelp": "Votre prochain message sera dessiné en diagramme.",
   "chat.drawing": "Frigo dessine…",
@@ -217,7 +223,8 @@ export const fr = {
   "chat.waitService": "Le service {service} ne répond pas. Nouvel essai dans {seconds} s.",
   "chat.key": "Clé d'API",
   "chat.keyNeeded": "Ce Frigo demande une clé d'API.",
-  "chat.keyHelp": "C'est l'une des clés de OPENAI_API_KEYS, ou une clé donnée par la personne qui tient ce Frigo. Elle reste dans ce navigateur.",
+  "chat.keyHelp":
+    "C'est l'une des clés de OPENAI_API_KEYS, ou une clé donnée par la personne qui tient ce Frigo. Elle reste dans ce navigateur.",
   "chat.keySet": "Clé enregistrée",
   "chat.keyForget": "Oublier la clé",
   "chat.keyWrong": "Cette clé a été refusée.",
@@ -227,7 +234,8 @@ export const fr = {
   "admin.title": "Supervision",
   "admin.lead": "Ce qui tourne, ce qui tient en mémoire, et ce que vous pouvez mettre au frais.",
   "admin.tokenTitle": "Jeton d'administration",
-  "admin.tokenHelp": "Il est affiché une seule fois, au premier démarrage, dans le journal du service app, et gardé dans le fichier {path}. Ou bien c'est la valeur de ADMIN_TOKEN.",
+  "admin.tokenHelp":
+    "Il est affiché une seule fois, au premier démarrage, dans le journal du service app, et gardé dans le fichier {path}. Ou bien c'est la valeur de ADMIN_TOKEN.",
   "admin.tokenField": "Jeton",
   "admin.tokenOpen": "Ouvrir",
   "admin.tokenWrong": "Ce jeton a été refusé.",

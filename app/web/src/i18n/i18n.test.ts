@@ -18,8 +18,16 @@ describe("dictionaries", () => {
 
 describe("texts", () => {
   it("choose between singular and plural as each language does", () => {
-    expect([0, 1, 2].map((n) => lookup("fr", "meetings.count", { n }))).toEqual(["0 réunion", "1 réunion", "2 réunions"]);
-    expect([0, 1, 2].map((n) => lookup("en", "meetings.count", { n }))).toEqual(["0 meetings", "1 meeting", "2 meetings"]);
+    expect([0, 1, 2].map((n) => lookup("fr", "meetings.count", { n }))).toEqual([
+      "0 réunion",
+      "1 réunion",
+      "2 réunions",
+    ]);
+    expect([0, 1, 2].map((n) => lookup("en", "meetings.count", { n }))).toEqual([
+      "0 meetings",
+      "1 meeting",
+      "2 meetings",
+    ]);
   });
   it("fill the holes once, leaving what people wrote alone", () => {
     expect(lookup("en", "meetings.delete", { title: "{title} : a|b" })).toBe("Delete “{title} : a|b”");

@@ -31,7 +31,9 @@ export const newId = (): string => Math.random().toString(36).slice(2, 10) + Dat
 export function loadConversations(): Conversation[] {
   try {
     const found: unknown = JSON.parse(readText(STORE) ?? "[]");
-    return Array.isArray(found) ? (found as Conversation[]).filter((c) => typeof c?.id === "string" && Array.isArray(c.messages)) : [];
+    return Array.isArray(found)
+      ? (found as Conversation[]).filter((c) => typeof c?.id === "string" && Array.isArray(c.messages))
+      : [];
   } catch {
     return [];
   }

@@ -10,21 +10,38 @@ describe("chunks of a completion", () => {
     expect(parseChunk("[DONE]")).toBeNull();
   });
   it("throws an error that comes inside of the stream, with its message", () => {
-    expect(() => parseChunk('{"error":{"message":"Le moteur est tombé.","code":"engine_error"}}')).toThrow("Le moteur est tombé.");
+    expect(() => parseChunk('{"error":{"message":"Le moteur est tombé.","code":"engine_error"}}')).toThrow(
+      "Le moteur est tombé.",
+    );
   });
 });
 
 const notReady = (): RequestError =>
   errorFrom(
     503,
-    JSON.stringify({ error: { message: "x", code: "model_not_ready", model: { key: "qwen3-4b", state: "loading", bytes_done: 1, bytes_total: 4 } } }),
+    JSON.stringify({
+      error: {
+        message: "x",
+        code: "model_not_ready",
+        model: { key: "qwen3-4b", state: "loading", bytes_done: 1, bytes_total: 4 },
+      },
+    }),
     "2",
   );
 
 describe("patience", () => {
   it("knows what passes by itself", () => {
-    expect(waitFor(notReady())).toEqual({ reason: "model", name: "qwen3-4b", state: "loading", seconds: 2, progress: 0.25 });
-    expect(waitFor(new RequestError(503, "peer_unavailable", "x", null, { service: "gpt" }))).toMatchObject({ reason: "service", name: "gpt" });
+    expect(waitFor(notReady())).toEqual({
+      reason: "model",
+      name: "qwen3-4b",
+      state: "loading",
+      seconds: 2,
+      progress: 0.25,
+    });
+    expect(waitFor(new RequestError(503, "peer_unavailable", "x", null, { service: "gpt" }))).toMatchObject({
+      reason: "service",
+      name: "gpt",
+    });
     expect(waitFor(new RequestError(400, "bad", "x"))).toBeNull();
     expect(waitFor(new RequestError(503, "model_not_ready", "x", 3600))?.seconds).toBe(20);
   });
@@ -40,12 +57,23 @@ describe("patience", () => {
   });
   it("never makes twice an attempt that already spoke", async () => {
     const attempt = vi.fn().mockRejectedValue(notReady());
-    await expect(withPatience(attempt, () => undefined, new AbortController().signal, () => true)).rejects.toThrow();
+    await expect(
+      withPatience(
+        attempt,
+        () => undefined,
+        new AbortController().signal,
+        () => true,
+      ),
+    ).rejects.toThrow();
     expect(attempt).toHaveBeenCalledTimes(1);
   });
   it("stops waiting when it is told to", async () => {
     const controller = new AbortController();
-    const result = withPatience(() => Promise.reject(notReady()), () => controller.abort(), controller.signal);
+    const result = withPatience(
+      () => Promise.reject(notReady()),
+      () => controller.abort(),
+      controller.signal,
+    );
     await expect(result).rejects.toMatchObject({ name: "AbortError" });
   });
 });

@@ -21,7 +21,8 @@ interface Chunk {
   error?: unknown;
 }
 
-export const authorization = (key: string | null): Record<string, string> => (key ? { Authorization: `Bearer ${key}` } : {});
+export const authorization = (key: string | null): Record<string, string> =>
+  key ? { Authorization: `Bearer ${key}` } : {};
 
 /** What one `data:` of a completion stream says; an error inside of the stream is thrown. Null for [DONE]. */
 export function parseChunk(data: string): CompletionPart | null {
@@ -77,7 +78,12 @@ export function waitFor(error: unknown): Wait | null {
   if (error.code === "peer_unavailable") {
     return { reason: "service", name: String(error.details["service"] ?? ""), state: "", seconds, progress: null };
   }
-  const model = (error.details["model"] ?? {}) as { key?: string; state?: string; bytes_done?: number; bytes_total?: number };
+  const model = (error.details["model"] ?? {}) as {
+    key?: string;
+    state?: string;
+    bytes_done?: number;
+    bytes_total?: number;
+  };
   const progress = model.bytes_total ? (model.bytes_done ?? 0) / model.bytes_total : null;
   return { reason: "model", name: model.key ?? "", state: model.state ?? "", seconds, progress };
 }

@@ -15,7 +15,12 @@ it("finds the span at a time, and none in a gap", () => {
 });
 
 it("measures the whole work by its steps", () => {
-  const step = (name: string, state: "done" | "running" | "pending", progress: number) => ({ name, state, progress, seconds: null });
+  const step = (name: string, state: "done" | "running" | "pending", progress: number) => ({
+    name,
+    state,
+    progress,
+    seconds: null,
+  });
   expect(overallProgress([])).toBe(0);
   expect(overallProgress([step("asr", "done", 1), step("diagram", "done", 1)])).toBe(1);
   expect(overallProgress([step("asr", "running", 0.5), step("diarize", "pending", 0)])).toBeCloseTo(2.5 / 7);
@@ -36,7 +41,12 @@ it("knows the graph's node behind a drawn one", () => {
 });
 
 describe("conversations", () => {
-  const message = (role: "user" | "assistant", content: string, extra: Partial<Message> = {}): Message => ({ id: content, role, content, ...extra });
+  const message = (role: "user" | "assistant", content: string, extra: Partial<Message> = {}): Message => ({
+    id: content,
+    role,
+    content,
+    ...extra,
+  });
 
   it("are named after the first question, cut between words", () => {
     expect(titleFrom("  Que sait\nfaire Frigo ? ")).toBe("Que sait faire Frigo ?");
@@ -45,14 +55,25 @@ describe("conversations", () => {
     expect(long.endsWith("…")).toBe(true);
   });
   it("send neither drawings nor empty answers to the model", () => {
-    const turns = turnsOf([message("user", "a"), message("assistant", ""), message("user", "dessine", { tool: "draw" }), message("user", "b")]);
+    const turns = turnsOf([
+      message("user", "a"),
+      message("assistant", ""),
+      message("user", "dessine", { tool: "draw" }),
+      message("user", "b"),
+    ]);
     expect(turns).toEqual([
       { role: "user", content: "a" },
       { role: "user", content: "b" },
     ]);
   });
   it("get shorter from the oldest side, down to the question", () => {
-    const turns = turnsOf([message("user", "1"), message("assistant", "2"), message("user", "3"), message("assistant", "4"), message("user", "5")]);
+    const turns = turnsOf([
+      message("user", "1"),
+      message("assistant", "2"),
+      message("user", "3"),
+      message("assistant", "4"),
+      message("user", "5"),
+    ]);
     const once = shorten(turns);
     expect(once?.map(({ content }) => content)).toEqual(["5"]);
     expect(shorten(once ?? [])).toBeNull();

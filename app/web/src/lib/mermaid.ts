@@ -52,7 +52,15 @@ async function draw(code: string, dark: boolean): Promise<string> {
     themeVariables: { fontFamily: FONT, fontSize: "15px", ...(dark ? DARK : LIGHT) },
     fontFamily: FONT,
     htmlLabels: false,
-    flowchart: { useMaxWidth: false, htmlLabels: false, curve: "basis", nodeSpacing: 28, rankSpacing: 32, padding: 10, wrappingWidth: 190 },
+    flowchart: {
+      useMaxWidth: false,
+      htmlLabels: false,
+      curve: "basis",
+      nodeSpacing: 28,
+      rankSpacing: 32,
+      padding: 10,
+      wrappingWidth: 190,
+    },
   });
   // Boxes are measured with the font they will be shown in.
   await document.fonts.load('15px "Inter Variable"').catch(() => []);

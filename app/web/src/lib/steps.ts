@@ -5,7 +5,9 @@ const WEIGHTS: Record<string, number> = { asr: 5, diarize: 2, join: 0.2, minutes
 
 /** Whether something can be taken up again: a meeting may be done with a step that failed. */
 export const resumable = ({ state, steps }: { state: MeetingState; steps?: readonly Step[] }): boolean =>
-  state === "failed" || state === "cancelled" || (state === "done" && (steps ?? []).some((step) => step.state === "failed"));
+  state === "failed" ||
+  state === "cancelled" ||
+  (state === "done" && (steps ?? []).some((step) => step.state === "failed"));
 
 const clamp = (value: number): number => Math.min(1, Math.max(0, value));
 

@@ -109,7 +109,10 @@ function Inside({ token, onRefused }: { token: string; onRefused: () => void }) 
     setProblem("");
     setPending(`${service}/${key}`);
     try {
-      await request(`/api/admin/models/${encodeURIComponent(key)}/${action}?service=${encodeURIComponent(service)}`, { method: "POST", headers });
+      await request(`/api/admin/models/${encodeURIComponent(key)}/${action}?service=${encodeURIComponent(service)}`, {
+        method: "POST",
+        headers,
+      });
       refresh();
     } catch (reason) {
       setProblem(messageOf(reason));
@@ -142,7 +145,9 @@ function Inside({ token, onRefused }: { token: string; onRefused: () => void }) 
         .map((service) => (
           <ServiceModels key={service.name} service={service} pending={pending} onAct={act} />
         ))}
-      {typeof data.huggingface_token === "boolean" && <HubToken known={data.huggingface_token} headers={headers} onChange={refresh} />}
+      {typeof data.huggingface_token === "boolean" && (
+        <HubToken known={data.huggingface_token} headers={headers} onChange={refresh} />
+      )}
       {data.endpoints && data.endpoints.length > 0 && <Endpoints endpoints={data.endpoints} />}
     </Box>
   );

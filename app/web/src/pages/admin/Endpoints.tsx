@@ -18,11 +18,26 @@ export function Endpoints({ endpoints }: { endpoints: NonNullable<AdminStatus["e
           <Box
             component="li"
             key={`${method} ${path}`}
-            sx={{ display: "grid", columnGap: 1.5, gridTemplateColumns: { xs: "56px minmax(0, 1fr) auto", md: "56px minmax(0, 2fr) minmax(0, 3fr) auto" }, alignItems: "center", py: 0.5, borderTop: 1, borderColor: "divider", "&:first-of-type": { borderTop: 0 } }}
+            sx={{
+              display: "grid",
+              columnGap: 1.5,
+              gridTemplateColumns: { xs: "56px minmax(0, 1fr) auto", md: "56px minmax(0, 2fr) minmax(0, 3fr) auto" },
+              alignItems: "center",
+              py: 0.5,
+              borderTop: 1,
+              borderColor: "divider",
+              "&:first-of-type": { borderTop: 0 },
+            }}
           >
-            <Typography sx={{ fontFamily: MONO, fontSize: "0.78rem", fontWeight: 700, color: "primary.main" }}>{method}</Typography>
+            <Typography sx={{ fontFamily: MONO, fontSize: "0.78rem", fontWeight: 700, color: "primary.main" }}>
+              {method}
+            </Typography>
             <Typography sx={{ fontFamily: MONO, fontSize: "0.82rem", overflowWrap: "anywhere" }}>{path}</Typography>
-            <Typography variant="body2" color="textSecondary" sx={{ gridColumn: { xs: "2 / 3", md: "auto" }, gridRow: { xs: 2, md: "auto" } }}>
+            <Typography
+              variant="body2"
+              color="textSecondary"
+              sx={{ gridColumn: { xs: "2 / 3", md: "auto" }, gridRow: { xs: 2, md: "auto" } }}
+            >
               {description}
             </Typography>
             <CopyButton text={`${location.origin}${path}`} small />

@@ -20,7 +20,9 @@ const ICONS = { download: Download, load: Play, unload: PowerOff };
 /** Models of one service: what serves first, then what fits here, then the rest. */
 export function ServiceModels({ service, pending, onAct }: Props) {
   const { t } = useI18n();
-  const models = [...(service.models ?? [])].sort((a, b) => rank(a) - rank(b) || (a.parameters ?? 0) - (b.parameters ?? 0));
+  const models = [...(service.models ?? [])].sort(
+    (a, b) => rank(a) - rank(b) || (a.parameters ?? 0) - (b.parameters ?? 0),
+  );
   const title = serviceTitle(service.name);
   const { selection } = service;
   return (
@@ -48,7 +50,15 @@ export function ServiceModels({ service, pending, onAct }: Props) {
 
 const rank = (model: ModelInfo): number => RANK[model.state] ?? (model.fits === false ? 6 : model.fits ? 4 : 5);
 
-function ModelRow({ model, pending, onAct }: { model: ModelInfo; pending: boolean; onAct: (action: ModelAction) => Promise<void> }) {
+function ModelRow({
+  model,
+  pending,
+  onAct,
+}: {
+  model: ModelInfo;
+  pending: boolean;
+  onAct: (action: ModelAction) => Promise<void>;
+}) {
   const { t, lang } = useI18n();
   const facts = [
     formatParameters(model.parameters, lang),
@@ -64,12 +74,23 @@ function ModelRow({ model, pending, onAct }: { model: ModelInfo; pending: boolea
     <Box
       component="li"
       data-model={model.key}
-      sx={{ display: "grid", gap: 1, gridTemplateColumns: { xs: "1fr", md: "minmax(0, 1fr) 190px auto" }, alignItems: "center", py: 1.5, borderTop: 1, borderColor: "divider", "&:first-of-type": { borderTop: 0 } }}
+      sx={{
+        display: "grid",
+        gap: 1,
+        gridTemplateColumns: { xs: "1fr", md: "minmax(0, 1fr) 190px auto" },
+        alignItems: "center",
+        py: 1.5,
+        borderTop: 1,
+        borderColor: "divider",
+        "&:first-of-type": { borderTop: 0 },
+      }}
     >
       <Box sx={{ minWidth: 0 }}>
         <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", gap: 0.75 }}>
           <Typography sx={{ fontWeight: 700, overflowWrap: "anywhere" }}>{model.key}</Typography>
-          {model.embedded && <Chip size="small" label={t("admin.embedded")} sx={{ bgcolor: "frost.tint", color: "frost.doorText" }} />}
+          {model.embedded && (
+            <Chip size="small" label={t("admin.embedded")} sx={{ bgcolor: "frost.tint", color: "frost.doorText" }} />
+          )}
           {model.gated && <Chip size="small" variant="outlined" label={t("admin.gated")} />}
         </Box>
         <Typography variant="body2" color="textSecondary">
@@ -94,7 +115,9 @@ function ModelRow({ model, pending, onAct }: { model: ModelInfo; pending: boolea
         )}
       </Box>
 
-      <Box sx={{ display: "flex", flexWrap: "wrap", gap: 0.75, justifyContent: { md: "flex-end" }, minWidth: { md: 220 } }}>
+      <Box
+        sx={{ display: "flex", flexWrap: "wrap", gap: 0.75, justifyContent: { md: "flex-end" }, minWidth: { md: 220 } }}
+      >
         {actions.map((action) => {
           const Icon = ICONS[action];
           const label = t(`admin.${action}`);
@@ -137,7 +160,14 @@ function State({ model }: { model: ModelInfo }) {
   const { t } = useI18n();
   const known = ["idle", "downloading", "downloaded", "loading", "ready", "unloading", "error"].includes(model.state);
   const text = known ? t(`admin.state.${model.state}` as Key) : model.state;
-  const colour = model.state === "ready" ? "success.main" : model.state === "error" ? "error.main" : MOVING.has(model.state) ? "primary.main" : "text.primary";
+  const colour =
+    model.state === "ready"
+      ? "success.main"
+      : model.state === "error"
+        ? "error.main"
+        : MOVING.has(model.state)
+          ? "primary.main"
+          : "text.primary";
   return (
     <Typography sx={{ fontWeight: 650, color: colour }} data-state={model.state}>
       {text}
@@ -151,10 +181,18 @@ function Progress({ model }: { model: ModelInfo }) {
   const known = ratio !== null && ratio > 0;
   return (
     <Box aria-live="polite">
-      <LinearProgress aria-label={model.key} variant={known ? "determinate" : "indeterminate"} value={(ratio ?? 0) * 100} sx={{ my: 0.5 }} />
+      <LinearProgress
+        aria-label={model.key}
+        variant={known ? "determinate" : "indeterminate"}
+        value={(ratio ?? 0) * 100}
+        sx={{ my: 0.5 }}
+      />
       {model.bytes_total ? (
         <Typography variant="caption" color="textSecondary">
-          {t("admin.progress", { done: formatBytes(model.bytes_done ?? 0, lang), total: formatBytes(model.bytes_total, lang) })}
+          {t("admin.progress", {
+            done: formatBytes(model.bytes_done ?? 0, lang),
+            total: formatBytes(model.bytes_total, lang),
+          })}
           {known && ` · ${formatPercent(ratio, lang)}`}
         </Typography>
       ) : null}

@@ -16,7 +16,14 @@ export function Services({ services: others }: { services: AdminService[] }) {
     <Box
       component="ul"
       aria-label={t("admin.services")}
-      sx={{ listStyle: "none", m: 0, p: 0, display: "grid", gap: 1.5, gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 150px), 1fr))" }}
+      sx={{
+        listStyle: "none",
+        m: 0,
+        p: 0,
+        display: "grid",
+        gap: 1.5,
+        gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 150px), 1fr))",
+      }}
     >
       {services.map((service) => {
         const up = service.state !== "down";
@@ -25,17 +32,37 @@ export function Services({ services: others }: { services: AdminService[] }) {
           <Box
             component="li"
             key={service.name}
-            sx={{ bgcolor: "background.paper", border: 1, borderColor: up ? "divider" : "error.main", borderRadius: "14px", p: 1.75, minWidth: 0 }}
+            sx={{
+              bgcolor: "background.paper",
+              border: 1,
+              borderColor: up ? "divider" : "error.main",
+              borderRadius: "14px",
+              p: 1.75,
+              minWidth: 0,
+            }}
           >
             <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", columnGap: 1 }}>
               <Box
                 aria-hidden="true"
-                sx={{ width: 11, height: 11, flex: "none", borderRadius: up ? "50%" : "2px", bgcolor: up ? "success.main" : "error.main", boxShadow: (theme) => (up ? `0 0 0 4px color-mix(in srgb, ${theme.vars?.palette.success.main ?? "green"} 20%, transparent)` : "none") }}
+                sx={{
+                  width: 11,
+                  height: 11,
+                  flex: "none",
+                  borderRadius: up ? "50%" : "2px",
+                  bgcolor: up ? "success.main" : "error.main",
+                  boxShadow: (theme) =>
+                    up
+                      ? `0 0 0 4px color-mix(in srgb, ${theme.vars?.palette.success.main ?? "green"} 20%, transparent)`
+                      : "none",
+                }}
               />
               <Typography variant="h3" component="h2">
                 {service.name}
               </Typography>
-              <Typography variant="body2" sx={{ ml: "auto", color: up ? "success.main" : "error.main", fontWeight: 650 }}>
+              <Typography
+                variant="body2"
+                sx={{ ml: "auto", color: up ? "success.main" : "error.main", fontWeight: 650 }}
+              >
                 {up ? t("admin.up") : t("admin.down")}
               </Typography>
             </Box>
@@ -45,7 +72,9 @@ export function Services({ services: others }: { services: AdminService[] }) {
             <Typography variant="body2" color="textSecondary" sx={{ overflowWrap: "anywhere" }}>
               {up
                 ? [
-                    typeof service.latency_ms === "number" ? t("admin.latency", { ms: formatNumber(Math.round(service.latency_ms), lang) }) : "",
+                    typeof service.latency_ms === "number"
+                      ? t("admin.latency", { ms: formatNumber(Math.round(service.latency_ms), lang) })
+                      : "",
                     service.version ? t("admin.version", { version: service.version }) : "",
                   ]
                     .filter(Boolean)

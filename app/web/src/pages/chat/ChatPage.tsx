@@ -29,12 +29,7 @@ export default function ChatPage() {
   const scroller = useFollow(messages.length, last?.content.length ?? 0, chat.current?.id ?? "");
   const Padlock = chat.apiKey ? Lock : LockOpen;
 
-  const list = (
-    <ConversationList
-      chat={chat}
-      onPick={() => setDrawer(false)}
-    />
-  );
+  const list = <ConversationList chat={chat} onPick={() => setDrawer(false)} />;
 
   return (
     <Box
@@ -47,7 +42,11 @@ export default function ChatPage() {
       }}
     >
       {wide ? (
-        <Box component="aside" aria-label={t("chat.list")} sx={{ width: 264, flex: "none", borderRight: 1, borderColor: "divider", overflowY: "auto" }}>
+        <Box
+          component="aside"
+          aria-label={t("chat.list")}
+          sx={{ width: 264, flex: "none", borderRight: 1, borderColor: "divider", overflowY: "auto" }}
+        >
           {list}
         </Box>
       ) : (
@@ -57,13 +56,28 @@ export default function ChatPage() {
       )}
 
       <Box sx={{ flex: 1, minWidth: 0, display: "flex", flexDirection: "column" }}>
-        <Box sx={{ display: "flex", alignItems: "center", gap: 1, px: { xs: 1, sm: 2.5 }, py: 1, borderBottom: 1, borderColor: "divider" }}>
+        <Box
+          sx={{
+            display: "flex",
+            alignItems: "center",
+            gap: 1,
+            px: { xs: 1, sm: 2.5 },
+            py: 1,
+            borderBottom: 1,
+            borderColor: "divider",
+          }}
+        >
           {!wide && (
             <IconButton aria-label={t("chat.list")} onClick={() => setDrawer(true)}>
               <MenuIcon size={20} aria-hidden="true" />
             </IconButton>
           )}
-          <Typography variant="h2" component="h1" noWrap sx={{ flex: { sm: 1 }, minWidth: 0, ...(wide ? {} : { width: { xs: 0, sm: "auto" } }) }}>
+          <Typography
+            variant="h2"
+            component="h1"
+            noWrap
+            sx={{ flex: { sm: 1 }, minWidth: 0, ...(wide ? {} : { width: { xs: 0, sm: "auto" } }) }}
+          >
             {chat.current?.title || t("chat.title")}
           </Typography>
           <ModelPicker apiKey={chat.apiKey} value={chat.model} onChange={chat.setModel} />
@@ -81,7 +95,13 @@ export default function ChatPage() {
           )}
         </Box>
 
-        <Box ref={scroller} tabIndex={0} role="group" aria-label={t("chat.title")} sx={{ flex: 1, overflowY: "auto", px: { xs: 2, sm: 3 }, py: 3, "&:focus-visible": { outlineOffset: -2 } }}>
+        <Box
+          ref={scroller}
+          tabIndex={0}
+          role="group"
+          aria-label={t("chat.title")}
+          sx={{ flex: 1, overflowY: "auto", px: { xs: 2, sm: 3 }, py: 3, "&:focus-visible": { outlineOffset: -2 } }}
+        >
           <Box sx={{ maxWidth: 800, mx: "auto", minHeight: "100%" }}>
             {messages.length === 0 ? (
               <EmptyChat
@@ -97,7 +117,9 @@ export default function ChatPage() {
                   key={message.id}
                   message={message}
                   growing={busyHere && message === last}
-                  onRegenerate={!chat.busy && message === last && message.role === "assistant" ? chat.regenerate : undefined}
+                  onRegenerate={
+                    !chat.busy && message === last && message.role === "assistant" ? chat.regenerate : undefined
+                  }
                 />
               ))
             )}

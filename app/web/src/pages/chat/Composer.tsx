@@ -32,7 +32,19 @@ export function Composer({ draft, onDraft, draw, onDraw, busy, onSend, onStop }:
       }}
       sx={{ px: { xs: 1.5, sm: 3 }, pb: { xs: 1.25, sm: 2.5 }, pt: 0.5 }}
     >
-      <Box sx={{ maxWidth: 800, mx: "auto", bgcolor: "background.paper", border: 1, borderColor: draw ? "primary.main" : "divider", borderRadius: "16px", p: 1, boxShadow: "0 2px 12px rgba(6,40,52,.07)", "&:focus-within": { borderColor: "primary.main" } }}>
+      <Box
+        sx={{
+          maxWidth: 800,
+          mx: "auto",
+          bgcolor: "background.paper",
+          border: 1,
+          borderColor: draw ? "primary.main" : "divider",
+          borderRadius: "16px",
+          p: 1,
+          boxShadow: "0 2px 12px rgba(6,40,52,.07)",
+          "&:focus-within": { borderColor: "primary.main" },
+        }}
+      >
         <InputBase
           inputRef={input}
           fullWidth
@@ -73,7 +85,11 @@ export function Composer({ draft, onDraft, draw, onDraw, busy, onSend, onStop }:
           <Box sx={{ ml: "auto" }}>
             {busy ? (
               <Tooltip title={t("chat.stop")}>
-                <IconButton aria-label={t("chat.stop")} onClick={onStop} sx={{ bgcolor: "error.main", color: "background.paper", "&:hover": { bgcolor: "error.dark" } }}>
+                <IconButton
+                  aria-label={t("chat.stop")}
+                  onClick={onStop}
+                  sx={{ bgcolor: "error.main", color: "background.paper", "&:hover": { bgcolor: "error.dark" } }}
+                >
                   <Square size={17} fill="currentColor" aria-hidden="true" />
                 </IconButton>
               </Tooltip>
@@ -84,7 +100,12 @@ export function Composer({ draft, onDraft, draw, onDraw, busy, onSend, onStop }:
                     type="submit"
                     aria-label={t("chat.send")}
                     disabled={!draft.trim()}
-                    sx={{ bgcolor: "primary.main", color: "primary.contrastText", "&:hover": { bgcolor: "primary.dark" }, "&.Mui-disabled": { bgcolor: "frost.tint" } }}
+                    sx={{
+                      bgcolor: "primary.main",
+                      color: "primary.contrastText",
+                      "&:hover": { bgcolor: "primary.dark" },
+                      "&.Mui-disabled": { bgcolor: "frost.tint" },
+                    }}
                   >
                     <SendHorizontal size={18} aria-hidden="true" />
                   </IconButton>

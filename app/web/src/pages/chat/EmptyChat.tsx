@@ -33,7 +33,12 @@ export function EmptyChat({ onAsk, onDraw }: { onAsk: (text: string) => void; on
             {t(key)}
           </Button>
         ))}
-        <Button variant="outlined" sx={{ ...magnet, borderColor: "primary.main", color: "primary.main" }} startIcon={<Workflow size={18} aria-hidden="true" />} onClick={() => onDraw(t("chat.drawExample"))}>
+        <Button
+          variant="outlined"
+          sx={{ ...magnet, borderColor: "primary.main", color: "primary.main" }}
+          startIcon={<Workflow size={18} aria-hidden="true" />}
+          onClick={() => onDraw(t("chat.drawExample"))}
+        >
           {t("chat.suggest.draw")}
         </Button>
       </Box>

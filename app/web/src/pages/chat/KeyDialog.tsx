@@ -1,4 +1,14 @@
-import { Alert, Box, Button, Dialog, DialogActions, DialogContent, DialogContentText, DialogTitle, TextField } from "@mui/material";
+import {
+  Alert,
+  Box,
+  Button,
+  Dialog,
+  DialogActions,
+  DialogContent,
+  DialogContentText,
+  DialogTitle,
+  TextField,
+} from "@mui/material";
 import { useEffect, useState } from "react";
 import { useI18n } from "../../i18n";
 import type { Chat } from "./useChat";
@@ -39,7 +49,15 @@ export function KeyDialog({ open, reason, current, onClose, onSave }: Props) {
             </Alert>
           )}
           <DialogContentText sx={{ mb: 2 }}>{t("chat.keyHelp")}</DialogContentText>
-          <TextField autoFocus fullWidth type="password" autoComplete="off" label={t("chat.key")} value={draft} onChange={(event) => setDraft(event.target.value)} />
+          <TextField
+            autoFocus
+            fullWidth
+            type="password"
+            autoComplete="off"
+            label={t("chat.key")}
+            value={draft}
+            onChange={(event) => setDraft(event.target.value)}
+          />
         </DialogContent>
         <DialogActions>
           {current && (

@@ -22,7 +22,18 @@ export const MessageItem = memo(function MessageItem({ message, growing, onRegen
   if (message.role === "user") {
     return (
       <Box component="article" aria-label={t("chat.you")} sx={{ display: "flex", justifyContent: "flex-end", mb: 3 }}>
-        <Box sx={{ maxWidth: "85%", bgcolor: "frost.tint", borderRadius: "16px 16px 4px 16px", px: 2, py: 1.25, whiteSpace: "pre-wrap", overflowWrap: "anywhere", lineHeight: 1.6 }}>
+        <Box
+          sx={{
+            maxWidth: "85%",
+            bgcolor: "frost.tint",
+            borderRadius: "16px 16px 4px 16px",
+            px: 2,
+            py: 1.25,
+            whiteSpace: "pre-wrap",
+            overflowWrap: "anywhere",
+            lineHeight: 1.6,
+          }}
+        >
           {message.content}
         </Box>
       </Box>
@@ -31,7 +42,12 @@ export const MessageItem = memo(function MessageItem({ message, growing, onRegen
   const empty = message.content === "" && !message.diagram;
   if (empty && growing) return null;
   return (
-    <Box component="article" aria-label={t("chat.answer", { model: message.model ?? "Frigo" })} aria-busy={growing} sx={{ display: "flex", gap: 1.5, mb: 3 }}>
+    <Box
+      component="article"
+      aria-label={t("chat.answer", { model: message.model ?? "Frigo" })}
+      aria-busy={growing}
+      sx={{ display: "flex", gap: 1.5, mb: 3 }}
+    >
       <Box sx={{ flex: "none", display: { xs: "none", sm: "block" } }}>
         <Logo size={30} />
       </Box>
@@ -112,7 +128,12 @@ export function Waiting({ message, wait }: { message: Message | undefined; wait:
         <Typography color="textSecondary" role="status" aria-live="polite">
           {text}
         </Typography>
-        <LinearProgress aria-label={text} variant={wait?.progress ? "determinate" : "indeterminate"} value={(wait?.progress ?? 0) * 100} sx={{ mt: 0.75, height: 4 }} />
+        <LinearProgress
+          aria-label={text}
+          variant={wait?.progress ? "determinate" : "indeterminate"}
+          value={(wait?.progress ?? 0) * 100}
+          sx={{ mt: 0.75, height: 4 }}
+        />
       </Box>
     </Box>
   );

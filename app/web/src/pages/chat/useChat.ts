@@ -1,7 +1,16 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { currentLang, translate } from "../../i18n";
 import { isAbort, messageOf, request, RequestError } from "../../lib/api";
-import { loadConversations, newId, saveConversations, shorten, titleFrom, turnsOf, type Conversation, type Message } from "../../lib/chats";
+import {
+  loadConversations,
+  newId,
+  saveConversations,
+  shorten,
+  titleFrom,
+  turnsOf,
+  type Conversation,
+  type Message,
+} from "../../lib/chats";
 import { authorization, streamCompletion, withPatience, type ChatTurn, type Wait } from "../../lib/completion";
 import { readText, writeText } from "../../lib/storage";
 import type { Diagram } from "../../lib/types";
@@ -83,7 +92,11 @@ export function useChat(): Chat {
       const { apiKey: key, model: chosen } = state.current;
       try {
         if (question.tool === "draw") {
-          const diagram = await withPatience(() => drawDiagram(question.content, chosen, key, controller.signal), setWait, controller.signal);
+          const diagram = await withPatience(
+            () => drawDiagram(question.content, chosen, key, controller.signal),
+            setWait,
+            controller.signal,
+          );
           const steps = diagram.graph?.nodes.length;
           patch({
             diagram,
@@ -118,7 +131,12 @@ export function useChat(): Chat {
       const found = state.current.conversations.find(({ id }) => id === currentId);
       const id = found?.id ?? newId();
       const history = [...(found?.messages ?? []), message];
-      const next: Conversation = { id, title: found?.title || titleFrom(content), updated: Date.now(), messages: history };
+      const next: Conversation = {
+        id,
+        title: found?.title || titleFrom(content),
+        updated: Date.now(),
+        messages: history,
+      };
       setConversations((all) => [next, ...all.filter((c) => c.id !== id)]);
       setCurrentId(id);
       void answer(id, history);
@@ -151,7 +169,25 @@ export function useChat(): Chat {
   const dismissKey = useCallback(() => setKeyNeeded("no"), []);
   const askKey = useCallback(() => setKeyNeeded(state.current.apiKey ? "wrong" : "missing"), []);
 
-  return { conversations, current, busy, wait, full, keyNeeded, apiKey, model, open, remove, send, regenerate, stop, setModel, setKey, dismissKey, askKey };
+  return {
+    conversations,
+    current,
+    busy,
+    wait,
+    full,
+    keyNeeded,
+    apiKey,
+    model,
+    open,
+    remove,
+    send,
+    regenerate,
+    stop,
+    setModel,
+    setKey,
+    dismissKey,
+    askKey,
+  };
 }
 
 const drawDiagram = (text: string, model: string, key: string | null, signal: AbortSignal): Promise<Diagram> =>
@@ -171,7 +207,7 @@ async function talk(
   onWait: (wait: Wait | null) => void,
   said: () => string,
 ): Promise<void> {
-  for (let messages: ChatTurn[] | null = turns; messages; ) {
+  for (let messages: ChatTurn[] | null = turns; messages;) {
     const attempt: ChatTurn[] = messages;
     try {
       await withPatience(

@@ -33,7 +33,7 @@ export function DropZone() {
     setFile(first);
     setProblem("");
     setNote(files.length > 1 ? t("meetings.oneFile", { name: first.name }) : "");
-    setTitle((old) => old || first.name.replace(/\.[^.]+$/, "").replace(/[_-]+/g, " "));
+    if (!title || (file && title === titleOf(file))) setTitle(titleOf(first));
   };
 
   const start = async (): Promise<void> => {
@@ -132,8 +132,27 @@ export function DropZone() {
             )}
           </Chosen>
         ) : (
-          <Box sx={{ display: "flex", flexDirection: { xs: "column", sm: "row" }, alignItems: "center", gap: { xs: 2, sm: 3 }, textAlign: { xs: "center", sm: "left" } }}>
-            <Box sx={{ flex: "none", width: 60, height: 60, borderRadius: "16px", display: "grid", placeItems: "center", bgcolor: "frost.tint", color: "primary.main" }}>
+          <Box
+            sx={{
+              display: "flex",
+              flexDirection: { xs: "column", sm: "row" },
+              alignItems: "center",
+              gap: { xs: 2, sm: 3 },
+              textAlign: { xs: "center", sm: "left" },
+            }}
+          >
+            <Box
+              sx={{
+                flex: "none",
+                width: 60,
+                height: 60,
+                borderRadius: "16px",
+                display: "grid",
+                placeItems: "center",
+                bgcolor: "frost.tint",
+                color: "primary.main",
+              }}
+            >
               <Upload size={26} aria-hidden="true" />
             </Box>
             <Box sx={{ flex: 1 }}>
@@ -159,8 +178,21 @@ export function DropZone() {
             }}
           >
             <Box sx={{ display: "grid", gap: 2, mt: 2.5, gridTemplateColumns: { xs: "1fr", sm: "2fr 1fr 1fr" } }}>
-              <TextField label={t("meetings.fieldTitle")} value={title} onChange={(e) => setTitle(e.target.value)} disabled={uploading} slotProps={{ htmlInput: { maxLength: 200 } }} />
-              <TextField select label={t("meetings.fieldLanguage")} value={language} onChange={(e) => setLanguage(e.target.value)} disabled={uploading} slotProps={{ inputLabel: { shrink: true }, select: { displayEmpty: true } }}>
+              <TextField
+                label={t("meetings.fieldTitle")}
+                value={title}
+                onChange={(e) => setTitle(e.target.value)}
+                disabled={uploading}
+                slotProps={{ htmlInput: { maxLength: 200 } }}
+              />
+              <TextField
+                select
+                label={t("meetings.fieldLanguage")}
+                value={language}
+                onChange={(e) => setLanguage(e.target.value)}
+                disabled={uploading}
+                slotProps={{ inputLabel: { shrink: true }, select: { displayEmpty: true } }}
+              >
                 <MenuItem value="">{t("meetings.auto")}</MenuItem>
                 {LANGUAGES.map((code) => (
                   <MenuItem key={code} value={code}>
@@ -168,7 +200,14 @@ export function DropZone() {
                   </MenuItem>
                 ))}
               </TextField>
-              <TextField select label={t("meetings.fieldSpeakers")} value={speakers} onChange={(e) => setSpeakers(e.target.value)} disabled={uploading} slotProps={{ inputLabel: { shrink: true }, select: { displayEmpty: true } }}>
+              <TextField
+                select
+                label={t("meetings.fieldSpeakers")}
+                value={speakers}
+                onChange={(e) => setSpeakers(e.target.value)}
+                disabled={uploading}
+                slotProps={{ inputLabel: { shrink: true }, select: { displayEmpty: true } }}
+              >
                 <MenuItem value="">{t("meetings.auto")}</MenuItem>
                 {Array.from({ length: MAX_SPEAKERS }, (_, n) => (
                   <MenuItem key={n} value={String(n + 1)}>
@@ -181,9 +220,15 @@ export function DropZone() {
               <Box sx={{ mt: 2.5, display: "flex", alignItems: "center", gap: 2 }}>
                 <Box sx={{ flex: 1 }} aria-live="polite">
                   <Typography variant="body2" sx={{ mb: 0.5 }}>
-                    {progress < 1 ? `${t("meetings.uploading")} · ${formatPercent(progress, lang)}` : t("meetings.uploaded")}
+                    {progress < 1
+                      ? `${t("meetings.uploading")} · ${formatPercent(progress, lang)}`
+                      : t("meetings.uploaded")}
                   </Typography>
-                  <LinearProgress aria-label={t("meetings.uploading")} variant={progress < 1 ? "determinate" : "indeterminate"} value={progress * 100} />
+                  <LinearProgress
+                    aria-label={t("meetings.uploading")}
+                    variant={progress < 1 ? "determinate" : "indeterminate"}
+                    value={progress * 100}
+                  />
                 </Box>
                 <Button onClick={() => upload.current?.abort()}>{t("common.cancel")}</Button>
               </Box>
@@ -192,7 +237,14 @@ export function DropZone() {
                 <Button type="submit" variant="contained" size="large">
                   {t("meetings.start")}
                 </Button>
-                <Button onClick={() => setFile(null)}>{t("common.cancel")}</Button>
+                <Button
+                  onClick={() => {
+                    setFile(null);
+                    setTitle("");
+                  }}
+                >
+                  {t("common.cancel")}
+                </Button>
               </Box>
             )}
           </Box>
@@ -214,7 +266,12 @@ export function DropZone() {
 
       {!file && (
         <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", columnGap: 1.5, mt: 1.5 }}>
-          <Button startIcon={<PlayCircle size={18} aria-hidden="true" />} onClick={() => void sample()} loading={starting} loadingPosition="start">
+          <Button
+            startIcon={<PlayCircle size={18} aria-hidden="true" />}
+            onClick={() => void sample()}
+            loading={starting}
+            loadingPosition="start"
+          >
             {t("meetings.sample")}
           </Button>
           <Typography variant="body2" color="textSecondary">
@@ -225,6 +282,8 @@ export function DropZone() {
     </Box>
   );
 }
+
+const titleOf = (file: File): string => file.name.replace(/\.[^.]+$/, "").replace(/[_-]+/g, " ");
 
 function Chosen({ name, size, children }: { name: string; size: string; children: React.ReactNode }) {
   return (

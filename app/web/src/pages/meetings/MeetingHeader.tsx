@@ -48,7 +48,14 @@ export function MeetingHeader({ meeting, onRename, onAct }: Props) {
             onKeyDown={(event) => event.key === "Escape" && setEditing(false)}
             sx={{ display: "flex", gap: 1, alignItems: "center", maxWidth: 640 }}
           >
-            <TextField autoFocus fullWidth label={t("meeting.renameDone")} value={draft} onChange={(e) => setDraft(e.target.value)} slotProps={{ htmlInput: { maxLength: 200 } }} />
+            <TextField
+              autoFocus
+              fullWidth
+              label={t("meeting.renameDone")}
+              value={draft}
+              onChange={(e) => setDraft(e.target.value)}
+              slotProps={{ htmlInput: { maxLength: 200 } }}
+            />
             <Button type="submit" variant="contained">
               {t("common.save")}
             </Button>
@@ -56,7 +63,10 @@ export function MeetingHeader({ meeting, onRename, onAct }: Props) {
           </Box>
         ) : (
           <Box sx={{ display: "flex", alignItems: "flex-start", gap: 0.5 }}>
-            <Typography variant="h1" sx={{ overflowWrap: "anywhere", fontSize: "clamp(1.45rem, 1.2rem + 1vw, 1.85rem)" }}>
+            <Typography
+              variant="h1"
+              sx={{ overflowWrap: "anywhere", fontSize: "clamp(1.45rem, 1.2rem + 1vw, 1.85rem)" }}
+            >
               {title}
             </Typography>
             <Tooltip title={t("meeting.rename")}>
@@ -89,12 +99,25 @@ export function MeetingHeader({ meeting, onRename, onAct }: Props) {
       </Box>
       <Box sx={{ display: "flex", flexWrap: "wrap", gap: 1 }}>
         {live && (
-          <Button variant="outlined" color="error" startIcon={<Square size={15} aria-hidden="true" />} loading={pending} loadingPosition="start" onClick={() => void act("cancel")}>
+          <Button
+            variant="outlined"
+            color="error"
+            startIcon={<Square size={15} aria-hidden="true" />}
+            loading={pending}
+            loadingPosition="start"
+            onClick={() => void act("cancel")}
+          >
             {t("meeting.cancel")}
           </Button>
         )}
         {resumable(meeting) && (
-          <Button variant="contained" startIcon={<RotateCcw size={16} aria-hidden="true" />} loading={pending} loadingPosition="start" onClick={() => void act("retry")}>
+          <Button
+            variant="contained"
+            startIcon={<RotateCcw size={16} aria-hidden="true" />}
+            loading={pending}
+            loadingPosition="start"
+            onClick={() => void act("retry")}
+          >
             {t("meeting.retry")}
           </Button>
         )}

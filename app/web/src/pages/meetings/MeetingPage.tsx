@@ -47,7 +47,13 @@ export default function MeetingPage({ id }: { id: string }) {
 export function BackLink() {
   const { t } = useI18n();
   return (
-    <Button component={Link} href="/reunions" size="small" startIcon={<ArrowLeft size={16} aria-hidden="true" />} sx={{ ml: -0.75 }}>
+    <Button
+      component={Link}
+      href="/reunions"
+      size="small"
+      startIcon={<ArrowLeft size={16} aria-hidden="true" />}
+      sx={{ ml: -0.75 }}
+    >
       {t("meeting.back")}
     </Button>
   );
@@ -109,9 +115,21 @@ function MeetingView({ meeting, interrupted, set, reload }: ViewProps) {
       <Notices meeting={meeting} interrupted={interrupted} />
       <Steps meeting={meeting} />
 
-      <Player src={audioUrl(meeting.id)} player={player} duration={meeting.duration} segments={meeting.segments} colourOf={colourOf}>
+      <Player
+        src={audioUrl(meeting.id)}
+        player={player}
+        duration={meeting.duration}
+        segments={meeting.segments}
+        colourOf={colourOf}
+      >
         {order.length > 0 && (
-          <Speakers meeting={meeting} colourOf={colourOf} nameOf={nameOf} onRename={(speakers) => change({ speakers })} onListen={seek} />
+          <Speakers
+            meeting={meeting}
+            colourOf={colourOf}
+            nameOf={nameOf}
+            onRename={(speakers) => change({ speakers })}
+            onListen={seek}
+          />
         )}
       </Player>
 
@@ -132,7 +150,14 @@ function MeetingView({ meeting, interrupted, set, reload }: ViewProps) {
         <Box sx={{ gridArea: "minutes", minWidth: 0 }}>
           <MinutesCard meeting={meeting} />
         </Box>
-        <Box sx={{ gridArea: "diagram", minWidth: 0, position: { lg: "sticky" }, top: { lg: "calc(122px + var(--banner))" } }}>
+        <Box
+          sx={{
+            gridArea: "diagram",
+            minWidth: 0,
+            position: { lg: "sticky" },
+            top: { lg: "calc(122px + var(--banner))" },
+          }}
+        >
           <DiagramCard meeting={meeting} onPlay={seek} />
         </Box>
         <Box sx={{ gridArea: "transcript", minWidth: 0 }}>

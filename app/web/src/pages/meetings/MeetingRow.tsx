@@ -72,12 +72,18 @@ export function MeetingRow({ meeting, onDelete }: { meeting: MeetingSummary; onD
           />
         )}
       </Box>
-      <Box sx={{ display: "flex", flexWrap: "wrap", gap: 0.75, gridRow: { xs: 2, sm: 1 }, gridColumn: { xs: 1, sm: 2 } }}>
+      <Box
+        sx={{ display: "flex", flexWrap: "wrap", gap: 0.75, gridRow: { xs: 2, sm: 1 }, gridColumn: { xs: 1, sm: 2 } }}
+      >
         {meeting.synthetic && <SyntheticChip />}
         <StateChip state={meeting.state} />
       </Box>
       <Tooltip title={t("common.delete")}>
-        <IconButton aria-label={t("meetings.delete", { title })} onClick={onDelete} sx={{ position: "relative", zIndex: 1, gridRow: 1, gridColumn: { xs: 2, sm: 3 } }}>
+        <IconButton
+          aria-label={t("meetings.delete", { title })}
+          onClick={onDelete}
+          sx={{ position: "relative", zIndex: 1, gridRow: 1, gridColumn: { xs: 2, sm: 3 } }}
+        >
           <Trash2 size={18} aria-hidden="true" />
         </IconButton>
       </Tooltip>

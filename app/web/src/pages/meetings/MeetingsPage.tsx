@@ -1,4 +1,14 @@
-import { Alert, Box, Button, Dialog, DialogActions, DialogContent, DialogContentText, DialogTitle, Typography } from "@mui/material";
+import {
+  Alert,
+  Box,
+  Button,
+  Dialog,
+  DialogActions,
+  DialogContent,
+  DialogContentText,
+  DialogTitle,
+  Typography,
+} from "@mui/material";
 import { useState } from "react";
 import { OpenFridge } from "../../components/Logo";
 import { Page } from "../../components/Shell";
@@ -63,7 +73,9 @@ export function MeetingsPage() {
           </Alert>
         )}
         {empty && (
-          <Box sx={{ display: "flex", flexDirection: { xs: "column", sm: "row" }, alignItems: "center", gap: 3, py: 3 }}>
+          <Box
+            sx={{ display: "flex", flexDirection: { xs: "column", sm: "row" }, alignItems: "center", gap: 3, py: 3 }}
+          >
             <OpenFridge />
             <Box>
               <Typography variant="h3">{t("meetings.empty")}</Typography>

@@ -28,7 +28,11 @@ export function MinutesCard({ meeting }: { meeting: Meeting }) {
             {t("minutes.actions")}
           </Typography>
           <TableContainer>
-            <Table size="small" aria-label={t("minutes.actions")} sx={{ "& td, & th": { px: 1, verticalAlign: "top" }, "& td": { overflowWrap: "anywhere" } }}>
+            <Table
+              size="small"
+              aria-label={t("minutes.actions")}
+              sx={{ "& td, & th": { px: 1, verticalAlign: "top" }, "& td": { overflowWrap: "anywhere" } }}
+            >
               <TableHead>
                 <TableRow>
                   <TableCell>{t("minutes.who")}</TableCell>

@@ -44,7 +44,18 @@ export function Notices({ meeting, interrupted }: { meeting: Meeting; interrupte
         </Alert>
       )}
       {(demo || meeting.synthetic) && (
-        <Alert severity="info" variant="outlined" icon={<FlaskConical size={20} aria-hidden="true" />} sx={{ bgcolor: "background.paper", borderColor: "divider", py: 0, color: "text.primary", "& .MuiAlert-icon": { color: "primary.main" } }}>
+        <Alert
+          severity="info"
+          variant="outlined"
+          icon={<FlaskConical size={20} aria-hidden="true" />}
+          sx={{
+            bgcolor: "background.paper",
+            borderColor: "divider",
+            py: 0,
+            color: "text.primary",
+            "& .MuiAlert-icon": { color: "primary.main" },
+          }}
+        >
           {meeting.synthetic && `${t("meeting.syntheticNote")} `}
           {demo && (
             <>

@@ -29,7 +29,28 @@ export function Player({ src, player, duration, segments, colourOf, children }: 
     <Box
       component="section"
       aria-label={t("player.label")}
-      sx={{ bgcolor: "background.paper", border: 1, borderColor: "divider", borderRadius: "14px", px: 1.5, py: 1, mt: 2.5, position: "sticky", top: { xs: "calc(62px + var(--banner))", md: "calc(10px + var(--banner))" }, zIndex: 10, boxShadow: "0 2px 12px rgba(6,40,52,.08)", "&::before": { content: '""', position: "absolute", left: -1, right: -1, top: -12, height: 11, bgcolor: "background.default" } }}
+      sx={{
+        bgcolor: "background.paper",
+        border: 1,
+        borderColor: "divider",
+        borderRadius: "14px",
+        px: 1.5,
+        py: 1,
+        mt: 2.5,
+        position: "sticky",
+        top: { xs: "calc(62px + var(--banner))", md: "calc(10px + var(--banner))" },
+        zIndex: 10,
+        boxShadow: "0 2px 12px rgba(6,40,52,.08)",
+        "&::before": {
+          content: '""',
+          position: "absolute",
+          left: -1,
+          right: -1,
+          top: -12,
+          height: 11,
+          bgcolor: "background.default",
+        },
+      }}
     >
       {/* The transcript is the text alternative, beside. */}
       <audio ref={player.audio} src={src} preload="metadata" />
@@ -42,16 +63,31 @@ export function Player({ src, player, duration, segments, colourOf, children }: 
         <IconButton
           aria-label={label}
           onClick={player.toggle}
-          sx={{ bgcolor: "primary.main", color: "primary.contrastText", width: 44, height: 44, "&:hover": { bgcolor: "primary.dark" } }}
+          sx={{
+            bgcolor: "primary.main",
+            color: "primary.contrastText",
+            width: 44,
+            height: 44,
+            "&:hover": { bgcolor: "primary.dark" },
+          }}
         >
-          {player.playing ? <Pause size={20} fill="currentColor" aria-hidden="true" /> : <Play size={20} fill="currentColor" aria-hidden="true" style={{ marginLeft: 2 }} />}
+          {player.playing ? (
+            <Pause size={20} fill="currentColor" aria-hidden="true" />
+          ) : (
+            <Play size={20} fill="currentColor" aria-hidden="true" style={{ marginLeft: 2 }} />
+          )}
         </IconButton>
         <Tooltip title={t("player.forward")}>
-          <IconButton aria-label={t("player.forward")} onClick={() => player.move(Math.min(total, player.clock.get() + STEP_S))}>
+          <IconButton
+            aria-label={t("player.forward")}
+            onClick={() => player.move(Math.min(total, player.clock.get() + STEP_S))}
+          >
             <RotateCw size={19} aria-hidden="true" />
           </IconButton>
         </Tooltip>
-        <Box sx={{ flex: 1, minWidth: 0, mx: 1, position: "relative", height: 34, display: "flex", alignItems: "center" }}>
+        <Box
+          sx={{ flex: 1, minWidth: 0, mx: 1, position: "relative", height: 34, display: "flex", alignItems: "center" }}
+        >
           <Ribbon segments={segments} total={total} colourOf={colourOf} />
           <Slider
             size="small"
@@ -68,7 +104,13 @@ export function Player({ src, player, duration, segments, colourOf, children }: 
               height: 34,
               p: "0 !important",
               "& .MuiSlider-rail, & .MuiSlider-track": { opacity: 0 },
-              "& .MuiSlider-thumb": { width: 4, height: 30, borderRadius: 2, bgcolor: "text.primary", "&::before": { boxShadow: "none" } },
+              "& .MuiSlider-thumb": {
+                width: 4,
+                height: 30,
+                borderRadius: 2,
+                bgcolor: "text.primary",
+                "&::before": { boxShadow: "none" },
+              },
             }}
           />
         </Box>
@@ -100,7 +142,15 @@ export function Player({ src, player, duration, segments, colourOf, children }: 
   );
 }
 
-const Ribbon = memo(function Ribbon({ segments, total, colourOf }: { segments: Segment[]; total: number; colourOf: (speaker: string | null) => string }) {
+const Ribbon = memo(function Ribbon({
+  segments,
+  total,
+  colourOf,
+}: {
+  segments: Segment[];
+  total: number;
+  colourOf: (speaker: string | null) => string;
+}) {
   return (
     <Box
       component="svg"

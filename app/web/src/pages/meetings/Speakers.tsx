@@ -30,14 +30,26 @@ export function Speakers({ meeting, colourOf, nameOf, onRename, onListen }: Prop
   };
 
   return (
-    <Box component="section" aria-label={t("speakers.title")} sx={{ display: "flex", flexWrap: "wrap", columnGap: 2.5, rowGap: 0.5, pl: 0.5 }}>
+    <Box
+      component="section"
+      aria-label={t("speakers.title")}
+      sx={{ display: "flex", flexWrap: "wrap", columnGap: 2.5, rowGap: 0.5, pl: 0.5 }}
+    >
       {Object.keys(meeting.speakers).map((id) => {
         const name = nameOf(id);
         const voice = talk[id];
         return (
           <Box
             key={id}
-            sx={{ display: "flex", alignItems: "center", gap: 0.5, borderLeft: "5px solid", borderLeftColor: colourOf(id), borderRadius: "3px", pl: 1 }}
+            sx={{
+              display: "flex",
+              alignItems: "center",
+              gap: 0.5,
+              borderLeft: "5px solid",
+              borderLeftColor: colourOf(id),
+              borderRadius: "3px",
+              pl: 1,
+            }}
           >
             <Typography variant="body2" sx={{ fontWeight: 700, color: colourOf(id) }}>
               {name}
@@ -51,7 +63,11 @@ export function Speakers({ meeting, colourOf, nameOf, onRename, onListen }: Prop
             )}
             {voice && (
               <Tooltip title={t("speakers.listen", { name })}>
-                <IconButton size="small" aria-label={t("speakers.listen", { name })} onClick={() => onListen(voice.longest)}>
+                <IconButton
+                  size="small"
+                  aria-label={t("speakers.listen", { name })}
+                  onClick={() => onListen(voice.longest)}
+                >
                   <Volume2 size={16} aria-hidden="true" />
                 </IconButton>
               </Tooltip>
@@ -71,7 +87,12 @@ export function Speakers({ meeting, colourOf, nameOf, onRename, onListen }: Prop
           </Box>
         );
       })}
-      <Popover open={edited !== null} anchorEl={edited?.anchor ?? null} onClose={() => setEdited(null)} anchorOrigin={{ vertical: "bottom", horizontal: "left" }}>
+      <Popover
+        open={edited !== null}
+        anchorEl={edited?.anchor ?? null}
+        onClose={() => setEdited(null)}
+        anchorOrigin={{ vertical: "bottom", horizontal: "left" }}
+      >
         <Box
           component="form"
           onSubmit={(event) => {
@@ -83,7 +104,14 @@ export function Speakers({ meeting, colourOf, nameOf, onRename, onListen }: Prop
           <Typography variant="body2" color="textSecondary">
             {t("speakers.help", { example: edited ? nameOf(edited.id) : "" })}
           </Typography>
-          <TextField autoFocus label={t("speakers.title")} value={draft} onChange={(e) => setDraft(e.target.value)} onFocus={(e) => e.target.select()} slotProps={{ htmlInput: { maxLength: 80 } }} />
+          <TextField
+            autoFocus
+            label={t("speakers.title")}
+            value={draft}
+            onChange={(e) => setDraft(e.target.value)}
+            onFocus={(e) => e.target.select()}
+            slotProps={{ htmlInput: { maxLength: 80 } }}
+          />
           <Box sx={{ display: "flex", gap: 1, justifyContent: "flex-end" }}>
             <Button onClick={() => setEdited(null)}>{t("common.cancel")}</Button>
             <Button type="submit" variant="contained">

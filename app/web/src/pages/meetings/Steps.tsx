@@ -14,7 +14,9 @@ export function Steps({ meeting }: { meeting: Meeting }) {
   const steps = meeting.steps ?? [];
   const label = (step: Step): string => (NAMES.has(step.name) ? t(`steps.${step.name}` as Key) : step.name);
   const current = steps.filter((step) => step.state === "running" || step.state === "waiting");
-  const announce = current.map((step) => t("steps.announce", { step: label(step), state: t(`steps.state.${step.state}`) }));
+  const announce = current.map((step) =>
+    t("steps.announce", { step: label(step), state: t(`steps.state.${step.state}`) }),
+  );
   const over = TERMINAL.has(meeting.state);
 
   if (meeting.state === "done" && !resumable(meeting)) {
@@ -23,7 +25,12 @@ export function Steps({ meeting }: { meeting: Meeting }) {
         <span className="visually-hidden" role="status">
           {t("state.done")}
         </span>
-        <Typography component="ol" variant="body2" color="textSecondary" sx={{ listStyle: "none", m: 0, p: 0, display: "flex", flexWrap: "wrap", columnGap: 2 }}>
+        <Typography
+          component="ol"
+          variant="body2"
+          color="textSecondary"
+          sx={{ listStyle: "none", m: 0, p: 0, display: "flex", flexWrap: "wrap", columnGap: 2 }}
+        >
           {steps.map((step) => (
             <Box component="li" key={step.name} sx={{ display: "flex", alignItems: "center", gap: 0.5 }}>
               <Box sx={{ color: "success.main", display: "flex" }}>
@@ -60,7 +67,8 @@ export function Steps({ meeting }: { meeting: Meeting }) {
   );
 
   function detail(step: Step): string {
-    if (step.state === "done") return step.seconds === null ? t("steps.state.done") : formatDuration(step.seconds, lang);
+    if (step.state === "done")
+      return step.seconds === null ? t("steps.state.done") : formatDuration(step.seconds, lang);
     if (step.state === "running" && step.progress) return formatPercent(step.progress, lang);
     return t(`steps.state.${step.state}`);
   }
@@ -68,7 +76,13 @@ export function Steps({ meeting }: { meeting: Meeting }) {
 
 function StepItem({ step, label, detail }: { step: Step; label: string; detail: string }) {
   const moving = step.state === "running" || step.state === "waiting";
-  const colour = { done: "success.main", failed: "error.main", waiting: "warning.main", running: "primary.main", pending: "text.secondary" }[step.state];
+  const colour = {
+    done: "success.main",
+    failed: "error.main",
+    waiting: "warning.main",
+    running: "primary.main",
+    pending: "text.secondary",
+  }[step.state];
   const known = step.state === "done" || (step.state === "running" && (step.progress ?? 0) > 0);
   return (
     <Box component="li" aria-current={moving ? "step" : undefined} sx={{ minWidth: 0 }}>
@@ -76,7 +90,15 @@ function StepItem({ step, label, detail }: { step: Step; label: string; detail: 
         aria-label={label}
         variant={moving && !known ? "indeterminate" : "determinate"}
         value={step.state === "done" ? 100 : step.state === "failed" ? 100 : (step.progress ?? 0) * 100}
-        color={step.state === "failed" ? "error" : step.state === "waiting" ? "warning" : step.state === "done" ? "success" : "primary"}
+        color={
+          step.state === "failed"
+            ? "error"
+            : step.state === "waiting"
+              ? "warning"
+              : step.state === "done"
+                ? "success"
+                : "primary"
+        }
         sx={{ height: 5, mb: 0.75 }}
       />
       <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", columnGap: 0.75 }}>
@@ -85,7 +107,11 @@ function StepItem({ step, label, detail }: { step: Step; label: string; detail: 
           {step.state === "failed" && <TriangleAlert size={16} aria-hidden="true" />}
           {step.state === "waiting" && <Hourglass size={16} aria-hidden="true" />}
         </Box>
-        <Typography variant="body2" color={step.state === "pending" ? "textSecondary" : "textPrimary"} sx={{ fontWeight: moving ? 700 : 550 }}>
+        <Typography
+          variant="body2"
+          color={step.state === "pending" ? "textSecondary" : "textPrimary"}
+          sx={{ fontWeight: moving ? 700 : 550 }}
+        >
           {label}
         </Typography>
         <Typography variant="body2" color="textSecondary" sx={{ ml: "auto", textAlign: "right" }}>

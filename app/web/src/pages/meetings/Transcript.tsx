@@ -146,7 +146,11 @@ const Turn = memo(function Turn({ segment, first, active, clock, onSeek, colour,
       }}
     >
       {first && (
-        <Typography component="div" variant="body2" sx={{ gridColumn: "1 / -1", fontWeight: 700, color: colour, mb: 0.25 }}>
+        <Typography
+          component="div"
+          variant="body2"
+          sx={{ gridColumn: "1 / -1", fontWeight: 700, color: colour, mb: 0.25 }}
+        >
           {name}
         </Typography>
       )}
@@ -156,7 +160,18 @@ const Turn = memo(function Turn({ segment, first, active, clock, onSeek, colour,
           type="button"
           aria-label={t("transcript.playFrom", { time: at })}
           onClick={() => onSeek(segment.start)}
-          sx={{ all: "unset", cursor: "pointer", fontSize: "0.78rem", color: "text.secondary", fontVariantNumeric: "tabular-nums", lineHeight: "26px", minWidth: 34, alignSelf: "start", "&:hover": { color: "primary.main" }, "&:focus-visible": { outline: "2px solid", outlineColor: "primary.main" } }}
+          sx={{
+            all: "unset",
+            cursor: "pointer",
+            fontSize: "0.78rem",
+            color: "text.secondary",
+            fontVariantNumeric: "tabular-nums",
+            lineHeight: "26px",
+            minWidth: 34,
+            alignSelf: "start",
+            "&:hover": { color: "primary.main" },
+            "&:focus-visible": { outline: "2px solid", outlineColor: "primary.main" },
+          }}
         >
           {at}
         </Box>
@@ -169,7 +184,11 @@ const Turn = memo(function Turn({ segment, first, active, clock, onSeek, colour,
           if (start !== undefined && window.getSelection()?.isCollapsed !== false) onSeek(Number(start));
         }}
       >
-        {segment.words?.length ? <Words segment={segment} clock={active ? clock : null} /> : <span data-start={segment.start}>{segment.text}</span>}
+        {segment.words?.length ? (
+          <Words segment={segment} clock={active ? clock : null} />
+        ) : (
+          <span data-start={segment.start}>{segment.text}</span>
+        )}
       </Typography>
     </Box>
   );

@@ -87,8 +87,10 @@ export function useMeeting(id: string): LiveMeeting {
   return { meeting, error, interrupted, set, reload };
 }
 
-export const changeMeeting = (id: string, change: { title?: string; speakers?: Record<string, string> }): Promise<Meeting> =>
-  request<Meeting>(pathOf(id), { method: "PATCH", json: change });
+export const changeMeeting = (
+  id: string,
+  change: { title?: string; speakers?: Record<string, string> },
+): Promise<Meeting> => request<Meeting>(pathOf(id), { method: "PATCH", json: change });
 
 export const actOnMeeting = (id: string, action: "cancel" | "retry"): Promise<unknown> =>
   request(`${pathOf(id)}/${action}`, { method: "POST" });
