@@ -1,4 +1,6 @@
-"""Measure frigo-mini on its hand-written test sets: `python -m bench.frigo_mini [--verbose] [--folder DIR] [--limit N]`.
+"""Measure frigo-mini on its hand-written test sets.
+
+`python -m bench.frigo_mini [--verbose] [--folder DIR] [--limit N]`.
 
 Without `--limit` and `--folder`, writes bench/results/frigo_mini.json, from which the model card takes its figures.
 """
@@ -21,7 +23,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int)
     parser.add_argument("--verbose", action="store_true", help="show every answer")
     args = parser.parse_args()
-    text = json.dumps(evaluate(args.folder, args.limit, args.verbose), indent=2, ensure_ascii=False)
+    text = json.dumps(evaluate(args.folder, args.limit, print if args.verbose else None), indent=2, ensure_ascii=False)
     print(text)
     if args.limit is None and args.folder == FOLDER:
         (ROOT / "bench" / "results" / "frigo_mini.json").write_text(text + "\n", encoding="utf-8")

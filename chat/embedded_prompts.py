@@ -1,8 +1,9 @@
 """What chat asks of the embedded model: short task names, and grammars that leave it only choices.
 
-frigo-mini is far too small to follow instructions or to spell. A grammar (llguidance's Lark dialect) fixes the JSON frame,
-numbers the nodes, lets edges join only nodes that exist, and forces every label to be contiguous words of one sentence of the
-text: the model only chooses. A label comes back with the space that stands before it in the text: strip it.
+frigo-mini is far too small to follow instructions or to spell. A grammar (llguidance's Lark dialect) fixes the JSON
+frame, numbers the nodes, lets edges join only nodes that exist, and forces every label to be contiguous words of one
+sentence of the text: the model only chooses. A label comes back with the space that stands before it in the text: strip
+it.
 """
 
 from __future__ import annotations
@@ -13,18 +14,43 @@ from typing import Any
 
 MAX_NODES = 32
 MAX_GROUPS = 24  # of sentences, in the grammar of a diagram
-MAX_CHARACTERS = 5_000  # about 1,300 pieces; beyond, the end of the text is not read
+MAX_ITEMS = 12  # decisions, actions or open points in minutes
+MAX_CHARACTERS = 5_000  # about 1,400 pieces; beyond, the end of the text is not read
+MAX_TOKENS = 800
 LABEL_SHAPE = r"[^,;.:!?].{0,158}[^\s,;.:!?(«]"  # no sign at either end
 WHEN_SHAPE = r"[^,;.:!?].{0,38}[^\s,;.:!?(«]"
-MAX_TOKENS = 640
 NAME_SHAPE = " [^ ]{2,30}( [^ ]{2,30})?"
 SENTENCE_END = re.compile(r"(?<=[^\s.]{2}[.!?;:…]) +(?=\S)|(?<= [!?;:]) +")
-LINE_HEAD = re.compile(r"^ (?:[-*•–—] |\d{1,3}(?:[.)]| -) |[^\s:.,;?!]{1,30}(?: [^\s:.,;?!]{1,30})? ?: )")
+SPEAKER = r"[^\s:.,;?!]{1,30}(?: [^\s:.,;?!]{1,30})?"
+LINE_HEAD = re.compile(rf"^ (?:[-*•–—] |\d{{1,3}}(?:[.)]| -) |{SPEAKER} ?: )")
 CHUNK = re.compile(r" ?[^\W\d_]+['’]?| ?\d+| ?\\(?:u[0-9a-f]{4}|.)| ?[^\s]")
 
 
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+# the fixed parts of both answers, as grammar literals
+GRAPH = _quoted('{"nodes":[{"id":"n1","label":"')
+EDGES = _quoted('],"edges":[')
+STOP = _quoted("]}")
+KIND_KEY = _quoted('","kind":"')
+ACTOR_KEY = _quoted('","actor":"')
+CLOSE = _quoted('"}')
+SUMMARY = _quoted('{"summary":"')
+DECISIONS = _quoted('","decisions":[')
+ACTIONS = _quoted('],"actions":[')
+OPEN_POINTS = _quoted('],"open_points":[')
+WHO = _quoted('{"who":"')
+WHAT = _quoted('","what":"')
+WHEN = _quoted('","when":"')
+FROM = _quoted('{"from":"')
+TO = _quoted('","to":"')
+ANSWER_KEY = _quoted('","label":"')
+
+
 def read_text(text: str) -> str:
-    """The text in the shape on which the model was trained: one space before every line, JSON escapes, single spaces.
+    """The text in the shape on which the model was trained: a space before every line, JSON escapes, single spaces.
 
     Longer texts are cut after a whole line or sentence.
     """
@@ -38,60 +64,33 @@ def read_text(text: str) -> str:
 
 
 def sentences(shaped: str) -> list[list[str]]:
-    """The chunks (words with the space before them, and single signs) of each sentence, without list marks and speakers."""
+    """The chunks (words with the space before them, single signs) of each sentence, without list marks and speakers."""
     found = []
     for line in shaped.split("\n"):
-        body = LINE_HEAD.sub("", line, count=1)
-        body = body if body.startswith(" ") else " " + body
-        for sentence in SENTENCE_END.split(body):
-            chunks = CHUNK.findall(" " + sentence.strip())
-            if chunks:
-                found.append(chunks)
-    return found
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _terminal(name: str, parts: list[list[str]], shape: str) -> list[str]:
-    """One terminal that matches contiguous chunks of any one of these sentences, and `shape`."""
-    lines = [f"{name}_{index}: %regex {json.dumps({'substring_chunks': chunks}, ensure_ascii=False)}" for index, chunks in enumerate(parts)]
-    union = " | ".join(f"{name}_{index}" for index in range(len(parts)))
-    return [*lines, f"{name}: ({union}) & /{shape}/"]
-
-
-def _groups(parts: list[list[str]], count: int) -> list[list[list[str]]]:
-    """Neighbouring sentences together, at most `count` groups."""
-    size = -(-len(parts) // count)
-    return [parts[start : start + size] for start in range(0, len(parts), size)]
+        body = " " + LINE_HEAD.sub("", line, count=1).lstrip()
+        found += [CHUNK.findall(" " + sentence.strip()) for sentence in SENTENCE_END.split(body)]
+    return [chunks for chunks in found if chunks]
 
 
 def diagram_grammar(shaped: str) -> str:
     """Lark grammar of the compact graph.
 
-    Node k may be the last; its label stands in the sentence of node k - 1 or in a later one (nodes come in reading order);
-    edges join nodes 1 to k only.
+    Node k may be the last; its label stands in the sentence of node k - 1 or in a later one (nodes come in reading
+    order); edges join nodes 1 to k only.
     """
     parts = sentences(shaped)
     groups = _groups(parts, MAX_GROUPS)
     most = min(MAX_NODES, 1 + sum(len(chunks) for chunks in parts) // 2)
-    rules = ["start: " + _quoted('{"nodes":[{"id":"n1","label":"') + " pick1_0"]
+    rules = ["start: " + f"{GRAPH} pick1_0"]
     for number in range(1, most + 1):
-        last = f"{_quoted('],' + chr(34) + 'edges' + chr(34) + ':[')} edges{number} {_quoted(']}')}"
+        last = f"{EDGES} edges{number} {STOP}"
+        following = _quoted(f',{{"id":"n{number + 1}","label":"')
         for place in range(len(groups)):
+            again = f"{following} pick{number + 1}_{place} | " if number < most else ""
             later = f" | pick{number}_{place + 1}" if place + 1 < len(groups) else ""
-            again = f"{_quoted(f',{{{NODE_ID}{number + 1}{NODE_LABEL}')} pick{number + 1}_{place} | " if number < most else ""
             rules.append(f"pick{number}_{place}: LABEL{place} kind ({again}{last}){later}")
-        if number == 1:
-            rules.append('edges1: ""')
-            continue
-        rules.append(f'edges{number}: edge{number} ("," edge{number}){{0,{2 * number}}}')
-        rules.append(
-            f"edge{number}: {_quoted(EDGE_FROM)} ID{number} {_quoted(EDGE_TO)} ID{number} ({_quoted(EDGE_LABEL)} ANSWER)? {_quoted(QUOTE_END)}"
-        )
-        rules.append(f"ID{number}: " + " | ".join(f'"n{one}"' for one in range(1, number + 1)))
-    rules.append(f"kind: {_quoted(QUOTE_KIND)} KIND {_quoted(QUOTE_ACTOR)} ACTOR {_quoted(QUOTE_END)}")
+        rules += _edges(number)
+    rules.append(f"kind: {KIND_KEY} KIND {ACTOR_KEY} ACTOR {CLOSE}")
     rules.append('KIND: "start" | "action" | "decision" | "end"')
     rules.append('ACTOR: "human" | "system" | "ai" | "goal"')
     rules.append('ANSWER: "oui" | "non" | "yes" | "no"')
@@ -100,49 +99,24 @@ def diagram_grammar(shaped: str) -> str:
     return "\n".join(rules) + "\n"
 
 
-NODE_ID = '"id":"n'
-NODE_LABEL = '","label":"'
-QUOTE_KIND = '","kind":"'
-QUOTE_ACTOR = '","actor":"'
-QUOTE_END = '"}'
-EDGE_FROM = '{"from":"'
-EDGE_TO = '","to":"'
-EDGE_LABEL = '","label":"'
-
-
-def minutes_grammar(shaped: str, max_items: int = 12) -> str:
-    """Lark grammar of the compact minutes; every string is contiguous words of one sentence, or (who, when) empty."""
-    speakers = sorted(
-        {match.group(1) for match in re.finditer(r"(?m)^( [^\s:.,;?!]{1,30}(?: [^\s:.,;?!]{1,30})?) ?: ", shaped)}
-    )
-    who = " | ".join(['""', *(_quoted(name) for name in speakers), "NAME"])
-    string = f'"\\"" LABEL "\\""'
-    many = max_items - 1
+def minutes_grammar(shaped: str) -> str:
+    """Lark grammar of the compact minutes; every string is words of one sentence, or (who, when) empty."""
     parts = sentences(shaped)
+    speakers = sorted({match.group(1) for match in re.finditer(rf"(?m)^( {SPEAKER}) ?: ", shaped)})
+    many = MAX_ITEMS - 1
     rules = [
-        f"start: {_quoted('{' + chr(34) + 'summary' + chr(34) + ':' + chr(34))} LABEL {_quoted(chr(34) + ',' + chr(34) + 'decisions' + chr(34) + ':[')} strings "
-        f"{_quoted('],' + chr(34) + 'actions' + chr(34) + ':[')} actions {_quoted('],' + chr(34) + 'open_points' + chr(34) + ':[')} strings {_quoted(']}')}",
+        f"start: {SUMMARY} LABEL {DECISIONS} strings {ACTIONS} actions {OPEN_POINTS} strings {STOP}",
         f'strings: (string ("," string){{0,{many}}})?',
-        f"string: {string}",
+        r'string: "\"" LABEL "\""',
         f'actions: (action ("," action){{0,{many}}})?',
-        f"action: {_quoted('{' + chr(34) + 'who' + chr(34) + ':' + chr(34))} who {_quoted(chr(34) + ',' + chr(34) + 'what' + chr(34) + ':' + chr(34))} LABEL "
-        f"{_quoted(chr(34) + ',' + chr(34) + 'when' + chr(34) + ':' + chr(34))} when {_quoted(QUOTE_END)}",
-        f"who: {who}",
+        f"action: {WHO} who {WHAT} LABEL {WHEN} when {CLOSE}",
+        "who: " + " | ".join(['""', *(_quoted(name) for name in speakers), "NAME"]),
         'when: "" | WHEN',
         *_terminal("LABEL", parts, LABEL_SHAPE),
         *_terminal("NAME", parts, NAME_SHAPE),
         *_terminal("WHEN", parts, WHEN_SHAPE),
     ]
     return "\n".join(rules) + "\n"
-
-
-def _request(task: str, shaped: str, grammar: str) -> dict[str, Any]:
-    return {
-        "messages": [{"role": "system", "content": task}, {"role": "user", "content": shaped}],
-        "structured_outputs": {"grammar": grammar},
-        "temperature": 0,
-        "max_tokens": MAX_TOKENS,
-    }
 
 
 def diagram_request(text: str) -> dict[str, Any]:
@@ -158,3 +132,41 @@ def minutes_request(transcript: str) -> dict[str, Any]:
     """The fields of a chat completion that sums up a transcript given as lines « Nom: phrase »."""
     shaped = read_text(transcript)
     return _request("frigo:minutes", shaped, minutes_grammar(shaped))
+
+
+def _request(task: str, shaped: str, grammar: str) -> dict[str, Any]:
+    return {
+        "messages": [{"role": "system", "content": task}, {"role": "user", "content": shaped}],
+        "structured_outputs": {"grammar": grammar},
+        "temperature": 0,
+        "max_tokens": MAX_TOKENS,
+    }
+
+
+def _edges(number: int) -> list[str]:
+    """The rules of the edges of a graph of `number` nodes."""
+    if number == 1:
+        return ['edges1: ""']
+    ends = f"{FROM} ID{number} {TO} ID{number}"
+    return [
+        f'edges{number}: edge{number} ("," edge{number}){{0,{2 * number}}}',
+        f"edge{number}: {ends} ({ANSWER_KEY} ANSWER)? {CLOSE}",
+        f"ID{number}: " + " | ".join(f'"n{one}"' for one in range(1, number + 1)),
+    ]
+
+
+def _terminal(name: str, parts: list[list[str]], shape: str) -> list[str]:
+    """One terminal that matches contiguous chunks of any one of these sentences, and `shape`."""
+    lines = [f"{name}_{index}: %regex {_json(chunks)}" for index, chunks in enumerate(parts)]
+    union = " | ".join(f"{name}_{index}" for index in range(len(parts)))
+    return [*lines, f"{name}: ({union}) & /{shape}/"]
+
+
+def _json(chunks: list[str]) -> str:
+    return json.dumps({"substring_chunks": chunks}, ensure_ascii=False)
+
+
+def _groups(parts: list[list[str]], count: int) -> list[list[list[str]]]:
+    """Neighbouring sentences together, at most `count` groups."""
+    size = max(1, -(-len(parts) // count))
+    return [parts[start : start + size] for start in range(0, len(parts), size)]

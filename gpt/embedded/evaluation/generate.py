@@ -23,7 +23,7 @@ class Mini:
         self.end = int(self.model.generation_config.eos_token_id)
 
     @torch.inference_mode()
-    def answer(self, messages: list[dict[str, str]], grammar: str | None = None, max_tokens: int = 640) -> str:
+    def answer(self, messages: list[dict[str, str]], grammar: str | None = None, max_tokens: int = 800) -> str:
         """The assistant's text. Raises ValueError when the grammar is refused."""
         prompt = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         ids: list[int] = self.tokenizer.encode(prompt, add_special_tokens=False)
@@ -45,7 +45,9 @@ class Mini:
                 matcher.consume_token(token)
                 if matcher.is_stopped():
                     break
-            output = self.model(input_ids=torch.tensor([[token]]), past_key_values=output.past_key_values, use_cache=True)
+            output = self.model(
+                input_ids=torch.tensor([[token]]), past_key_values=output.past_key_values, use_cache=True
+            )
         return str(self.tokenizer.decode(written, skip_special_tokens=True))
 
     def request(self, request: dict[str, Any]) -> dict[str, Any] | None:

@@ -77,7 +77,9 @@ class GraphScore:
         self.precision.add(len(pairs), len(nodes))
         self.actors.add(sum(nodes[i]["actor"] == gold[j]["actor"] for i, j in pairs.items()), len(pairs))
         tests = [j for j, node in enumerate(gold) if node["kind"] == "decision"]
-        self.decisions.add(sum(any(j == k and nodes[i]["kind"] == "decision" for i, k in pairs.items()) for j in tests), len(tests))
+        self.decisions.add(
+            sum(any(j == k and nodes[i]["kind"] == "decision" for i, k in pairs.items()) for j in tests), len(tests)
+        )
         names = {nodes[i]["id"]: gold[j]["id"] for i, j in pairs.items()}
         edges = {(names.get(edge["from"]), names.get(edge["to"])) for edge in found["edges"]} if found else set()
         reference = {(edge["from"], edge["to"]) for edge in wanted["edges"]}
@@ -111,7 +113,9 @@ def minutes_fields(minutes: dict[str, Any]) -> dict[str, list[str]]:
 class MinutesScore:
     """F1 of each field over a set of dialogues."""
 
-    counts: dict[str, list[int]] = field(default_factory=lambda: {name: [0, 0, 0] for name in ("summary", "decisions", "actions", "open_points")})
+    counts: dict[str, list[int]] = field(
+        default_factory=lambda: {name: [0, 0, 0] for name in ("summary", "decisions", "actions", "open_points")}
+    )
     dates: Ratio = field(default_factory=Ratio)
     valid: Ratio = field(default_factory=Ratio)
 
@@ -124,10 +128,19 @@ class MinutesScore:
             for index, value in enumerate((len(pairs), len(got[name]), len(gold[name]))):
                 counter[index] += value
             if name == "actions" and found:
-                same = sum(overlap(found["actions"][i]["when"], wanted["actions"][j]["when"]) >= MATCH or found["actions"][i]["when"].strip() == wanted["actions"][j]["when"] for i, j in pairs.items())
+                same = sum(
+                    overlap(found["actions"][i]["when"], wanted["actions"][j]["when"]) >= MATCH
+                    or found["actions"][i]["when"].strip() == wanted["actions"][j]["when"]
+                    for i, j in pairs.items()
+                )
                 self.dates.add(same, len(pairs))
 
     def summary(self) -> dict[str, float]:
         scores = {f"{name}_f1": f1(*counter) for name, counter in self.counts.items()}
         total = [sum(counter[index] for counter in self.counts.values()) for index in range(3)]
-        return {**scores, "all_f1": f1(total[0], total[1], total[2]), "when_right": self.dates.value, "valid": self.valid.value}
+        return {
+            **scores,
+            "all_f1": f1(total[0], total[1], total[2]),
+            "when_right": self.dates.value,
+            "valid": self.valid.value,
+        }

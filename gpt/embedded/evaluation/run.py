@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ def load(name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def evaluate(folder: Path, limit: int | None = None, verbose: bool = False) -> dict[str, Any]:
-    """Scores per language and task; `limit` keeps the first rows of each set."""
+def evaluate(folder: Path, limit: int | None = None, show: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Scores per language and task; `limit` keeps the first rows of each set, `show` gets every answer."""
     mini = Mini(folder)
     scores: dict[str, Any] = {"diagrams": {}}
     seconds: list[float] = []
@@ -32,23 +33,23 @@ def evaluate(folder: Path, limit: int | None = None, verbose: bool = False) -> d
             found = mini.request(diagram_request(row["text"]))
             seconds.append(time.perf_counter() - began)
             graph_score.add(found, row["graph"])
-            if verbose:
-                print(row["text"], "\n   ->", _short(found), flush=True)
+            if show:
+                show(f"{row['text']}\n   -> {_short(found)}")
         scores["diagrams"][language] = graph_score.summary()
     minutes_score = MinutesScore()
     for row in load("minutes")[:limit]:
         answer = mini.request(minutes_request(row["text"]))
         minutes_score.add(answer, row["minutes"])
-        if verbose:
-            print(row["text"], "\n   ->", json.dumps(answer, ensure_ascii=False), flush=True)
+        if show:
+            show(f"{row['text']}\n   -> {json.dumps(answer, ensure_ascii=False)}")
     scores["minutes"] = minutes_score.summary()
     right = 0
     questions = load("questions")[:limit]
     for row in questions:
         text = mini.answer([{"role": "user", "content": row["question"]}], max_tokens=120)
         right += all(word in text for word in row["expected"])
-        if verbose:
-            print(row["question"], "->", text, flush=True)
+        if show:
+            show(f"{row['question']} -> {text}")
     scores["questions"] = {"right": round(right / len(questions), 3)}
     scores["counts"] = {name: len(load(name)) for name in ("diagrams", "minutes", "questions")}
     scores["seconds_per_diagram"] = round(statistics.median(seconds), 2)
@@ -59,4 +60,11 @@ def _short(graph: dict[str, Any] | None) -> str:
     if graph is None:
         return "cut"
     nodes = " | ".join(f"{node['kind'][0]}{node['actor'][0]}{node['label']}" for node in graph["nodes"])
-    return nodes + " || " + " ".join(f"{edge['from'][1:]}>{edge['to'][1:]}{':' + edge['label'] if 'label' in edge else ''}" for edge in graph["edges"])
+    return (
+        nodes
+        + " || "
+        + " ".join(
+            f"{edge['from'][1:]}>{edge['to'][1:]}{':' + edge['label'] if 'label' in edge else ''}"
+            for edge in graph["edges"]
+        )
+    )

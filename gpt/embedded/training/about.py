@@ -1,3 +1,5 @@
+# ruff: noqa: E501 - vocabulary reads better in long lines
+# fmt: off
 """Questions about Frigo and their answers, for the chat. Short, true, and honest about what this model cannot do."""
 
 from __future__ import annotations

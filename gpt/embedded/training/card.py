@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the card is written as it will be read
 """Write the model card (frigo-mini/README.md) from the measured scores: `python -m gpt.embedded.training.card --tokens 5.6 --minutes 79`."""
 
 from __future__ import annotations
@@ -113,7 +114,9 @@ def card(scores: dict[str, Any], config: dict[str, Any], parameters: float, toke
         diagrams=scores["counts"]["diagrams"],
         minutes=scores["counts"]["minutes"],
         questions=scores["counts"]["questions"],
-        diagram_rows="\n".join(f"| {name} | {french(both['fr'][key])} | {french(both['en'][key])} |" for key, name in DIAGRAM_NAMES.items()),
+        diagram_rows="\n".join(
+            f"| {name} | {french(both['fr'][key])} | {french(both['en'][key])} |" for key, name in DIAGRAM_NAMES.items()
+        ),
         minutes_rows="\n".join(f"| {name} | {french(scores['minutes'][key])} |" for key, name in MINUTES_NAMES.items()),
         questions_right=french(scores["questions"]["right"]),
         seconds=french(scores["seconds_per_diagram"]),

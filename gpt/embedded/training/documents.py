@@ -6,7 +6,7 @@ import json
 import random
 import re
 
-from gpt.embedded.training.clause import CLOSE, MARK, MIDDLE, OPEN, Graph, capital, labels
+from gpt.embedded.training.clause import CLOSE, MARK, MIDDLE, OPEN, Graph, capital
 from gpt.embedded.training.connectives import TABLES
 from gpt.embedded.training.process import Act, Shape, connect, random_steps
 from gpt.embedded.training.writer import Language, Writer
@@ -74,13 +74,7 @@ def _outward(rng: random.Random, writer: Writer, language: Language, sentences: 
         numbering = rng.choice([". ", ". ", ") ", " - "])
         lines = []
         for index, sentence in enumerate(sentences):
-            head = (
-                f"{index + 1}{rng.choice(['. ', '. ', ') ', ' - '])}"
-                if form == "numbered"
-                else bullet
-                if form == "bullets"
-                else ""
-            )
+            head = f"{index + 1}{numbering}" if form == "numbered" else bullet if form == "bullets" else ""
             lines.append(head + (capital(sentence) if upper else sentence) + stop)
         if rng.random() < 0.5:
             lines.insert(0, language.title() + rng.choice(["", " :", ":"]))
@@ -161,9 +155,8 @@ def _fillers(rng: random.Random, fillers: list[str], text: str, rate: float) -> 
 
 def _uncapital(text: str) -> str:
     match = re.match(r"(\x01\d+\x02)?(.)", text, re.DOTALL)
-    if (
-        match is None
-        or re.match(r"(\x01\d+\x02)?(I |M\.|Mme|[A-ZÉ][a-zéèïëç]+,? [a-z]+[^ ]* )", text)
+    if match is None or (
+        re.match(r"(\x01\d+\x02)?(I |M\.|Mme|[A-ZÉ][a-zéèïëç]+,? [a-z]+[^ ]* )", text)
         and text.lstrip("\x01\x020123456789").split(" ")[0]
         not in ("Le", "La", "Les", "The", "Un", "Une", "On", "We", "Si", "If")
     ):
@@ -207,7 +200,7 @@ def _inside_mark(text: str, place: int) -> bool:
 
 
 def spaced(text: str) -> str:
-    """The shape in which the model reads a text: every line begins with a space, so that words look alike everywhere."""
+    """The shape in which the model reads a text: a space before every line, so that words look alike."""
     lines = [" ".join(line.split()) for line in text.splitlines()]
     return "\n".join(" " + line for line in lines if line)
 
@@ -231,7 +224,6 @@ def _finish(text: str, graph: Graph) -> tuple[str, str]:
         if one not in edges:
             edges.append(one)
     clean = MARK.sub(lambda match: match.group(2), text)
-    assert labels(text) is not None
     return escape(clean), json.dumps({"nodes": nodes, "edges": edges}, ensure_ascii=False, separators=(",", ":"))
 
 

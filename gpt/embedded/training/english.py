@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - vocabulary reads better in long lines
 """English clauses of process descriptions, with varied syntax. Each method marks the words that become the label."""
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ class English:
 
     # -- words -------------------------------------------------------------------------------------------------
     def _rare(self, pool: list[str], common: list[str]) -> str:
-        return pool[int(len(pool) * self.rng.random() ** 1.5)] if pool and self.rng.random() < self.breadth else self.rng.choice(common)
+        return (
+            pool[int(len(pool) * self.rng.random() ** 1.5)]
+            if pool and self.rng.random() < self.breadth
+            else self.rng.choice(common)
+        )
 
     def verb(self) -> EnglishVerb:
         if self.wide.english_verbs and self.rng.random() < self.breadth:
@@ -93,7 +98,7 @@ class English:
                 return idiom[form] + self.complement(0.25)
         head, roll = getattr(verb, form), self.rng.random()
         if roll < 0.06:
-            return head + self.complement(1.0)
+            return f"{head}{self.complement(1.0)}"
         if roll < 0.10:
             thing, many = self.thing()
             return f"{head} that {thing} {'are' if many else 'is'} {self._rare(self.wide.adjectives, words.ADJECTIVES)}"
@@ -141,7 +146,15 @@ class English:
             subject, node.actor = self.agent()
             node.subject = subject
             if self.rng.random() < 0.05:
-                subject += " " + self.rng.choice(["concerned", "on duty", "in charge", f"who {self.verb().third} {self.thing()[0]}", f"in charge of {self.thing()[0]}"])
+                subject += " " + self.rng.choice(
+                    [
+                        "concerned",
+                        "on duty",
+                        "in charge",
+                        f"who {self.verb().third} {self.thing()[0]}",
+                        f"in charge of {self.thing()[0]}",
+                    ]
+                )
         roll = self.rng.random()
         if roll < 0.66:
             predicate = self._predicate(verb, "third")

@@ -13,7 +13,15 @@ from gpt.embedded.training.french import French
 from gpt.embedded.training.lexicon import english_wide, french_wide
 from gpt.embedded.training.minutes import minutes
 
-FORM_WEIGHTS = {"prose": 0.40, "numbered": 0.07, "bullets": 0.06, "lines": 0.05, "dialogue": 0.11, "asr": 0.08, "asr_dialogue": 0.23}
+FORM_WEIGHTS = {
+    "prose": 0.40,
+    "numbered": 0.07,
+    "bullets": 0.06,
+    "lines": 0.05,
+    "dialogue": 0.11,
+    "asr": 0.08,
+    "asr_dialogue": 0.23,
+}
 Messages = list[dict[str, str]]
 
 
@@ -43,7 +51,9 @@ class Mixture:
         language.breadth = rng.choice([0.0, 0.2, 0.5, 0.8])
         if task < 0.92:
             longest = 3 + int(8 * min(1.0, progress * 2.5))
-            text, answer = minutes(rng, language, rng.randint(1, longest), rng.random() < (0.6 if language is self.english else 0.25))
+            text, answer = minutes(
+                rng, language, rng.randint(1, longest), rng.random() < (0.6 if language is self.english else 0.25)
+            )
             return _task("frigo:minutes", text, answer)
         return chat(rng, language)
 
@@ -59,4 +69,8 @@ class Mixture:
 
 
 def _task(name: str, text: str, answer: str) -> Messages:
-    return [{"role": "system", "content": name}, {"role": "user", "content": text}, {"role": "assistant", "content": answer}]
+    return [
+        {"role": "system", "content": name},
+        {"role": "user", "content": text},
+        {"role": "assistant", "content": answer},
+    ]

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - vocabulary reads better in long lines
 """French clauses of process descriptions, with varied syntax. Each method marks the words that become the label."""
 
 from __future__ import annotations
@@ -41,7 +42,11 @@ class French:
 
     # -- words -------------------------------------------------------------------------------------------------
     def _rare(self, pool: list[str], common: list[str]) -> str:
-        return pool[int(len(pool) * self.rng.random() ** 1.5)] if pool and self.rng.random() < self.breadth else self.rng.choice(common)
+        return (
+            pool[int(len(pool) * self.rng.random() ** 1.5)]
+            if pool and self.rng.random() < self.breadth
+            else self.rng.choice(common)
+        )
 
     def verb(self, nominal: bool = False) -> FrenchVerb:
         if self.wide.verbs and self.rng.random() < self.breadth and not nominal:
@@ -154,7 +159,7 @@ class French:
                 return idiom[form] + self.complement(0.25)
         head, roll = getattr(verb, form), self.rng.random()
         if roll < 0.06:
-            return head + self.complement(1.0)
+            return f"{head}{self.complement(1.0)}"
         if roll < 0.10:
             thing, agreement = self.thing()
             be = "sont" if agreement.endswith("s") else "est"
@@ -212,7 +217,15 @@ class French:
             subject, node.actor = self.agent()
             node.subject = subject
             if self.rng.random() < 0.05:
-                subject += " " + self.rng.choice(["concerné", "de garde", "compétent", f"qui {self.verb().present} {self.thing()[0]}", f"chargé {of(self.thing()[0])}"])
+                subject += " " + self.rng.choice(
+                    [
+                        "concerné",
+                        "de garde",
+                        "compétent",
+                        f"qui {self.verb().present} {self.thing()[0]}",
+                        f"chargé {of(self.thing()[0])}",
+                    ]
+                )
         roll = self.rng.random()
         if roll < 0.62:
             clause = f"{subject} {self._clitic(verb, 'present')}"
@@ -371,7 +384,9 @@ class French:
         node.kind, node.actor, node.subject = "decision", "human", ""
         phrase = self.noun()[0]
         if self.rng.random() < 0.4:
-            phrase += " " + (self._rare(self.wide.adjectives, words.ADJECTIVES) if self.rng.random() < 0.5 else of(self.thing()[0]))
+            phrase += " " + (
+                self._rare(self.wide.adjectives, words.ADJECTIVES) if self.rng.random() < 0.5 else of(self.thing()[0])
+            )
         return mark(node, phrase)
 
     def question(self, node: Node) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gpt.embedded.training.clause import Edge, Graph, Node
@@ -24,7 +25,7 @@ class Decision:
 @dataclass
 class Loop:
     node: Node
-    body: list[Step]
+    body: list[Act]
     form: str = "while"  # while | until
 
 
@@ -65,9 +66,7 @@ class Shape:
     earlier: list[Node] = field(default_factory=list)
 
 
-def random_steps(
-    rng: random.Random, graph: Graph, budget: int, shape: Shape, depth: int = 0, branch: bool = False
-) -> list[Step]:
+def random_steps(rng: random.Random, graph: Graph, budget: int, shape: Shape, depth: int = 0) -> list[Step]:
     """Steps that use up about `budget` nodes."""
     steps: list[Step] = []
     while budget > 0:
@@ -98,8 +97,8 @@ def random_steps(
             budget -= 1 + len(yes) + (len(no) if no else 0)
         elif roll < shape.decision + shape.loop and budget >= 2 and depth == 0:
             form = rng.choice(["while", "until"])
-            body: list[Step] = [Act(graph.add("action")) for _ in range(1 if rng.random() < 0.8 else 2)]
-            shape.earlier.extend(step.node for step in body if isinstance(step, Act))
+            body = [Act(graph.add("action")) for _ in range(1 if rng.random() < 0.8 else 2)]
+            shape.earlier.extend(act.node for act in body)
             steps.append(Loop(graph.add("decision"), body, form))
             budget -= 1 + len(body)
         elif roll < shape.decision + shape.loop + shape.parallel and budget >= 2 and depth == 0:
@@ -136,13 +135,13 @@ def _branch(rng: random.Random, graph: Graph, size: int, shape: Shape, depth: in
     return steps
 
 
-def connect(graph: Graph, steps: list[Step], yes: str, no: str) -> None:
+def connect(graph: Graph, steps: Sequence[Step], yes: str, no: str) -> None:
     """Fill `graph.edges` from the tree."""
 
     def link(sources: list[tuple[Node, str]], node: Node) -> None:
         graph.edges.extend(Edge(source.number, node.number, label) for source, label in sources)
 
-    def walk(items: list[Step], sources: list[tuple[Node, str]]) -> list[tuple[Node, str]]:
+    def walk(items: Sequence[Step], sources: list[tuple[Node, str]]) -> list[tuple[Node, str]]:
         for step in items:
             if isinstance(step, Act):
                 link(sources, step.node)
@@ -163,7 +162,6 @@ def connect(graph: Graph, steps: list[Step], yes: str, no: str) -> None:
                 else:
                     link(walk(step.body, sources), node)
                     first = step.body[0]
-                    assert isinstance(first, Act)
                     link([(node, no)], first.node)
                     sources = [(node, yes)]
             elif step.form == "unless":

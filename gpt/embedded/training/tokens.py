@@ -17,7 +17,8 @@ SPECIAL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>"
     "{% if message['content'] is string %}{{ message['content'] }}"
-    "{% else %}{% for part in message['content'] %}{{ part['text'] if part['type'] == 'text' else '' }}{% endfor %}{% endif %}"
+    "{% else %}{% for part in message['content'] %}"
+    "{{ part['text'] if part['type'] == 'text' else '' }}{% endfor %}{% endif %}"
     "<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 WORD = r" ?[\p{L}\p{M}]+['’]?| ?\p{N}|\n| ?[^\s\p{L}\p{M}\p{N}]|\s+"
@@ -34,18 +35,33 @@ def frame() -> list[str]:
         pieces += [f'{{"from":"n{number}', f'","to":"n{number}']
     for label in ("oui", "non", "yes", "no"):
         pieces += [f'","label":"{label}"}},', f'","label":"{label}"}}]}}']
-    pieces += ['{"summary":"', '","decisions":[', '],"actions":[', '],"open_points":[', '","', '{"who":"', '","what":"', '","when":"', '"}']
+    pieces += [
+        '{"summary":"',
+        '","decisions":[',
+        '],"actions":[',
+        '],"open_points":[',
+        '","',
+        '{"who":"',
+        '","what":"',
+        '","when":"',
+        '"}',
+    ]
     return pieces
 
 
 def train_tokenizer(texts: Iterator[str], size: int) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(WORD), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(Regex(WORD), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=size - len(frame()) - len(SPECIAL), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=size - len(frame()) - len(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_special_tokens(SPECIAL)

@@ -1,8 +1,8 @@
 """Train frigo-mini from nothing: `python -m gpt.embedded.training.train --minutes 75 --out DIR`.
 
-Data is generated on the fly. Loss on the answers only. Muon for the matrices, AdamW for embeddings and norms; the learning rate
-warms up, stays, and falls over the last third. The schedule follows the clock, so that a busy machine trains less but still
-ends well. A checkpoint and a ready-to-serve folder are written every few minutes; `--resume` goes on from the checkpoint.
+Data is generated on the fly. Loss on the answers only. Muon for the matrices, AdamW for embeddings and norms. The
+learning rate warms up, stays, and falls over the last third, by the clock: a busy machine trains less but still ends
+well. A checkpoint and a ready-to-serve folder are written every few minutes; `--resume` goes on from the checkpoint.
 """
 
 from __future__ import annotations
@@ -95,10 +95,10 @@ class LeanRotary(torch.nn.Module):
 def start_copying(model: LlamaForCausalLM, seed: int) -> None:
     """Begin with the circuit that copies, instead of waiting millions of tokens for it to appear.
 
-    Dimension 0 is a constant and dimensions 1 to 127 a random ±1 code of the token. Head 0 of layer 0 looks at the previous
-    token (its rotary phases agree at distance 1) and writes its code to 128-191; head 0 of layer 1 looks for a place whose
-    previous token is the present one (on rotary pairs too slow to matter) and writes the code found there to 192-255, which the
-    output layer reads. Everything stays trainable.
+    Dimension 0 is a constant and dimensions 1 to 127 a random ±1 code of the token. Head 0 of layer 0 looks at the
+    previous token (its rotary phases agree at distance 1) and writes its code to 128-191; head 0 of layer 1 looks for
+    a place whose previous token is the present one (on rotary pairs too slow to matter) and writes the code found
+    there to 192-255, which the output layer reads. Everything stays trainable.
     """
     embed, head = model.model.embed_tokens.weight, model.lm_head.weight
     size, width, half = embed.shape[0], 64, 32
@@ -148,7 +148,7 @@ def export(model: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     state = {name: value.half().contiguous() for name, value in model.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    generation = {"eos_token_id": 1, "pad_token_id": 0, "do_sample": False, "max_new_tokens": 1024}
+    generation: dict[str, object] = {"eos_token_id": 1, "pad_token_id": 0, "do_sample": False, "max_new_tokens": 1024}
     ids = {name: tokenizer.token_to_id(name) for name in ("<|end|>", "<|pad|>")}
     generation.update(eos_token_id=ids["<|end|>"], pad_token_id=ids["<|pad|>"])
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
@@ -164,7 +164,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=75)
-    parser.add_argument("--dictionaries", type=Path, default=Path("/usr/share/dict"), help="Debian's wfrench and wamerican")
+    parser.add_argument(
+        "--dictionaries", type=Path, default=Path("/usr/share/dict"), help="Debian's wfrench and wamerican"
+    )
     parser.add_argument("--corpus", type=Path, help="folder of French prose (*.txt) for noun phrases and distractors")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--vocabulary", type=int, default=8192)
@@ -186,14 +188,29 @@ def main() -> None:
     if (args.out / "tokenizer.json").is_file():
         tokenizer = Tokenizer.from_file(str(args.out / "tokenizer.json"))
     else:
-        sample = (message["content"] for messages in itertools.islice(mixture.stream(), 60_000) for message in messages if message["role"] != "system" and not message["content"].startswith("{"))
+        sample = (
+            message["content"]
+            for messages in itertools.islice(mixture.stream(), 60_000)
+            for message in messages
+            if message["role"] != "system" and not message["content"].startswith("{")
+        )
         words = (" " + word for wide in (mixture.french.wide, mixture.english.wide) for word in wide.words[:12_000])
         tokenizer = train_tokenizer(itertools.chain(sample, words), args.vocabulary)
         tokenizer.save(str(args.out / "tokenizer.json"))
     config = LlamaConfig(
-        vocab_size=tokenizer.get_vocab_size(), hidden_size=args.hidden, intermediate_size=args.hidden * 11 // 4, num_hidden_layers=args.layers,
-        num_attention_heads=args.hidden // 64, num_key_value_heads=args.hidden // 64, max_position_embeddings=2048, tie_word_embeddings=False, rope_theta=1_000_000.0,
-        bos_token_id=None, eos_token_id=tokenizer.token_to_id("<|end|>"), pad_token_id=tokenizer.token_to_id("<|pad|>"), attn_implementation="sdpa",
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=args.hidden,
+        intermediate_size=args.hidden * 11 // 4,
+        num_hidden_layers=args.layers,
+        num_attention_heads=args.hidden // 64,
+        num_key_value_heads=args.hidden // 64,
+        max_position_embeddings=2048,
+        tie_word_embeddings=False,
+        rope_theta=1_000_000.0,
+        bos_token_id=None,
+        eos_token_id=tokenizer.token_to_id("<|end|>"),
+        pad_token_id=tokenizer.token_to_id("<|pad|>"),
+        attn_implementation="sdpa",
     )
     model = LlamaForCausalLM(config)
     start_copying(model, args.seed)
@@ -209,7 +226,10 @@ def main() -> None:
         adam.load_state_dict(state["adam"])
         step, seen, before = state["step"], state["seen"], state["elapsed"]
     export(model, tokenizer, args.out / "start")
-    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {tokenizer.get_vocab_size()} pieces", flush=True)
+    print(
+        f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {tokenizer.get_vocab_size()} pieces",
+        flush=True,
+    )
 
     start = saved = logged = time.monotonic()
     losses: list[float] = []
@@ -225,22 +245,33 @@ def main() -> None:
                 for group in optimizer.param_groups:
                     group["lr"] = args.lr * rate(progress, step)
             loss = loss_of(model, batch)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in (muon, adam):
-                optimizer.step()
+                optimizer.step()  # type: ignore[no-untyped-call]  # Muon's is untyped
                 optimizer.zero_grad(set_to_none=True)
             step += 1
             seen += sum(len(ids) for ids, _ in batch)
             losses.append(loss.item())
             now = time.monotonic()
             if now - logged > 20:
-                print(f"step {step} progress {progress:.3f} loss {sum(losses) / len(losses):.4f} tokens {seen / 1e6:.2f}M {(seen - logged_seen) / (now - logged):.0f}/s", flush=True)
+                print(
+                    f"step {step} progress {progress:.3f} loss {sum(losses) / len(losses):.4f} "
+                    f"tokens {seen / 1e6:.2f}M {(seen - logged_seen) / (now - logged):.0f}/s",
+                    flush=True,
+                )
                 losses, logged, logged_seen = [], now, seen
             done = progress >= 1
             if done or now - saved > args.save_every * 60:
                 export(model, tokenizer, args.out / "export")
-                state = {"model": model.state_dict(), "muon": muon.state_dict(), "adam": adam.state_dict(), "step": step, "seen": seen, "elapsed": before + now - start}
+                state = {
+                    "model": model.state_dict(),
+                    "muon": muon.state_dict(),
+                    "adam": adam.state_dict(),
+                    "step": step,
+                    "seen": seen,
+                    "elapsed": before + now - start,
+                }
                 torch.save(state, checkpoint.with_suffix(".new"))
                 checkpoint.with_suffix(".new").replace(checkpoint)
                 saved = now

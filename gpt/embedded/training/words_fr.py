@@ -1,3 +1,5 @@
+# ruff: noqa: E501, SIM905 - vocabulary reads better in long lines
+# fmt: off
 """Hand-written French vocabulary of work: who acts, on what, how. Breadth beyond it comes from the word lists."""
 
 HUMANS = """client cliente acheteur acheteuse vendeur vendeuse commercial commerciale comptable responsable directeur directrice manager

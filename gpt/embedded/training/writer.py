@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from gpt.embedded.training.clause import Graph, Node, capital, mark, plain
 from gpt.embedded.training.connectives import TABLES
@@ -33,7 +34,11 @@ class Writer:
             if index:
                 part = parts[index - 1]
                 head = out[:-1].rsplit(" ", 1)[-1] if out.endswith(" ") else ""
-                if self.lang.language == "fr" and head == "de" and part.lstrip("\x01\x02\x030123456789")[:1].lower() in tuple("aeiouéèêàâîôù"):
+                if (
+                    self.lang.language == "fr"
+                    and head == "de"
+                    and part.lstrip("\x01\x02\x030123456789")[:1].lower() in tuple("aeiouéèêàâîôù")
+                ):
                     out = out[:-2] + "'" + part
                 elif self.lang.language == "fr" and (head.endswith("que") or head in ("si", "Si")):
                     out = out[: len(out) - 1 - len(head)] + that(head, part)
@@ -126,7 +131,7 @@ class Writer:
     def _acts(self, run: list[Act]) -> tuple[str, int]:
         nodes, roll = [act.node for act in run], self.rng.random()
         actions = [node for node in nodes if node.kind == "action"]
-        if len(actions) >= 2 and len(actions) == len(nodes) or len(actions) >= 2 and nodes[1].kind == "action":
+        if (len(actions) >= 2 and len(actions) == len(nodes)) or (len(actions) >= 2 and nodes[1].kind == "action"):
             if len(actions) >= 3 and roll < 0.10:
                 if self.voice == "main":
                     first = self.lang.main(nodes[0], self.previous)
@@ -152,7 +157,7 @@ class Writer:
                 return self.fill(self.pick("once"), self._declarative(nodes[0]), self._declarative(nodes[1])), 2
         return self.clause(nodes[0]), 1
 
-    def _branch(self, steps: list[Step]) -> str:
+    def _branch(self, steps: Sequence[Step]) -> str:
         """A branch as one clause chain."""
         text, previous_end = "", ""
         for step in steps:
@@ -160,8 +165,9 @@ class Writer:
                 words = self.pick(f"back_{step.form}").replace("{k}", str(self.step_number.get(step.target.number, 1)))
             elif isinstance(step, Decision):
                 words = self._decision_inline(step)
+            elif not isinstance(step, Act):
+                raise TypeError(f"{type(step).__name__} cannot stand in a branch")
             else:
-                assert isinstance(step, Act)
                 if step.node.kind == "end" and text:
                     text += self.fill(self.pick("end_tail"), self.lang.ending(step.node))
                     continue
@@ -266,12 +272,20 @@ class Writer:
         return [head, self.fill(self.pick("else"), branch)]
 
     def _announced(self, step: Decision) -> list[str]:
-        """« Le système vérifie si le produit est disponible. Si le produit est disponible, … »: the first sentence is said in passing."""
+        """« Le système vérifie si le stock suffit. Si le stock suffit, … »: the first sentence is said in passing."""
         agent, actor = self.lang.agent()
         condition = self.lang.condition(step.node)
         step.node.actor = actor
         head = self.fill(self.pick("check").replace("{A}", agent), plain(condition))
-        yes = self.fill(self.rng.choice(["si {}, {}", "si {} alors {}", "si {} {}"] if self.lang.language == "fr" else ["if {}, {}", "if {} then {}", "if {} {}"]), condition, self._branch(step.yes))
+        yes = self.fill(
+            self.rng.choice(
+                ["si {}, {}", "si {} alors {}", "si {} {}"]
+                if self.lang.language == "fr"
+                else ["if {}, {}", "if {} then {}", "if {} {}"]
+            ),
+            condition,
+            self._branch(step.yes),
+        )
         return [head, yes, self.fill(self.pick("else"), self._branch(step.no or []))]
 
     def opening(self, node: Node, second: Node | None) -> str:
