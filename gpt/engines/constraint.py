@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,11 @@ from common.messages import _
 from gpt.engines.base import Constraint
 
 _MAX_REASON = 300
+MAX_FORM = 200_000  # characters; the diagrams' grammars take half of that
+# llguidance walks chains of rules by recursion: in an ordinary thread's 8 MB, 3,000 rules that only name the next one
+# end the process. Only pages really used take memory.
+_COMPILER_STACK = 512 * 2**20
+_stack_size = threading.Lock()  # threading.stack_size is the process's
 _NO_FREE_SPACE = {"whitespace_flexible": False}  # small models wander in free white space
 
 
@@ -70,13 +77,38 @@ class Constrainer:
             grammar = _grammar(constraint)
         except (ValueError, TypeError) as error:
             raise _refused(constraint.param, str(error)) from error
+        if len(grammar) > MAX_FORM:
+            message = _("La forme demandée dépasse %(limit)s caractères.", limit=MAX_FORM)
+            raise ApiError(400, "invalid_constraint", message, constraint.param)
+        return _with_deep_stack(lambda: self._compile(grammar, constraint.param))
+
+    def _compile(self, grammar: str, param: str) -> TokenMask:
         matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
         if matcher.is_error():
-            raise _refused(constraint.param, matcher.get_error())
-        mask = TokenMask(matcher, self._tokenizer.vocab_size, constraint.param)
+            raise _refused(param, matcher.get_error())
+        mask = TokenMask(matcher, self._tokenizer.vocab_size, param)
         if not mask.finished:
             mask.allowed()  # what is too complex, or allows nothing at all, shows at the first token
         return mask
+
+
+def _with_deep_stack(work: Callable[[], TokenMask]) -> TokenMask:
+    """The result of `work`, run in a thread whose stack is deep enough for whatever `MAX_FORM` lets in."""
+    done: Future[TokenMask] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001  raised again in the caller's thread
+            done.set_exception(error)
+
+    with _stack_size:
+        before = threading.stack_size(_COMPILER_STACK)
+        try:
+            threading.Thread(target=run, name="grammar", daemon=True).start()
+        finally:
+            threading.stack_size(before)
+    return done.result()
 
 
 def _grammar(constraint: Constraint) -> Any:

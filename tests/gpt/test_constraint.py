@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import Any
@@ -121,3 +122,26 @@ def test_what_cannot_be_compiled_is_refused_with_the_reason(
         "structured_outputs",
     )
     assert said in str(refused.value.message)
+
+
+def _chain(rules: int) -> str:
+    return "start: r0\n" + "".join(f"r{i}:r{i + 1}\n" for i in range(rules)) + f'r{rules}: "a"\n'
+
+
+def _references(count: int) -> dict[str, Any]:
+    links = {f"a{i}": {"$ref": f"#/$defs/a{i + 1}"} for i in range(count)}
+    return {"$defs": {**links, f"a{count}": {"const": 1}}, "$ref": "#/$defs/a0"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("grammar", _chain(14_000)), ("json_schema", _references(5_000)), ("regex", "(" * 90_000)]
+)
+def test_no_form_that_is_let_in_ends_the_process(llama: LanguageEngine, kind: ConstraintKind, value: Any) -> None:
+    """Compiled in an ordinary thread, the first two overflow its stack."""
+    with contextlib.suppress(ApiError):
+        assert run(llama, kind, value, 30, temperature=0)[0] in ("a", "1")
+
+
+def test_a_form_too_long_is_refused(llama: LanguageEngine) -> None:
+    with pytest.raises(ApiError, match="invalid_constraint"):
+        run(llama, "grammar", _chain(40_000))
