@@ -20,6 +20,7 @@ MAX_TOKENS = 800
 LABEL_SHAPE = r"[^,;.:!?].{0,158}[^\s,;.:!?(«]"  # no sign at either end
 WHEN_SHAPE = r"[^,;.:!?].{0,38}[^\s,;.:!?(«]"
 NAME_SHAPE = " [^ ]{2,30}( [^ ]{2,30})?"
+OPTIONS = '%llguidance {"no_forcing": true}'  # else forced text is cut into other pieces than those that the model learnt
 SENTENCE_END = re.compile(r"(?<=[^\s.]{2}[.!?;:…]) +(?=\S)|(?<= [!?;:]) +")
 SPEAKER = r"[^\s:.,;?!]{1,30}(?: [^\s:.,;?!]{1,30})?"
 LINE_HEAD = re.compile(rf"^ (?:[-*•–—] |\d{{1,3}}(?:[.)]| -) |{SPEAKER} ?: )")
@@ -96,7 +97,7 @@ def diagram_grammar(shaped: str) -> str:
     rules.append('ANSWER: "oui" | "non" | "yes" | "no"')
     for place, group in enumerate(groups):
         rules += _terminal(f"LABEL{place}", group, LABEL_SHAPE)
-    return "\n".join(rules) + "\n"
+    return "\n".join([OPTIONS, *rules]) + "\n"
 
 
 def minutes_grammar(shaped: str) -> str:
@@ -116,7 +117,7 @@ def minutes_grammar(shaped: str) -> str:
         *_terminal("NAME", parts, NAME_SHAPE),
         *_terminal("WHEN", parts, WHEN_SHAPE),
     ]
-    return "\n".join(rules) + "\n"
+    return "\n".join([OPTIONS, *rules]) + "\n"
 
 
 def diagram_request(text: str) -> dict[str, Any]:
