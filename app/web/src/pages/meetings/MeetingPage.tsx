@@ -29,6 +29,7 @@ export default function MeetingPage({ id }: { id: string }) {
     return (
       <Page>
         <BackLink />
+        <h1 className="visually-hidden">{t("meetings.title")}</h1>
         {error ? (
           <Alert severity={missing ? "info" : "error"} sx={{ mt: 2 }}>
             {missing ? t("meeting.notFound") : error.message}
