@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO
 
 from flask import Flask, Response, request
 
@@ -13,6 +12,7 @@ from common.errors import ApiError
 from common.messages import _
 from common.web import context
 from common.web.client import Body, Peer, PeerStream
+from common.web.leaving import CallerWatch
 from common.web.sse import encode
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -74,15 +74,18 @@ def forward(peer: Peer, path: str, *, authorization: bool = False) -> Response:
     """
     dropped = _NOT_FORWARDED if authorization else _NOT_FORWARDED | {"authorization"}
     headers = {name: value for name, value in request.headers if name.lower() not in dropped}
-    watcher = _CallerWatch(request.environ)
+    watcher = CallerWatch(request.environ)
     body = _body(headers, watcher)
     query = request.query_string.decode("latin-1")
-    with watcher.ended_on_error():
+    try:
         stream = peer.stream(request.method, f"{path}?{query}" if query else path, body=body, headers=headers)
+    except BaseException:
+        watcher.stop()
+        raise
     return _answer(stream, watcher)
 
 
-def _body(headers: dict[str, str], watcher: _CallerWatch) -> Body | None:
+def _body(headers: dict[str, str], watcher: CallerWatch) -> Body | None:
     """A small body whole (it can then be sent to a second replica), a large one as a stream."""
     length = request.content_length
     chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
@@ -98,13 +101,13 @@ def _body(headers: dict[str, str], watcher: _CallerWatch) -> Body | None:
     return _blocks(request.stream, watcher)
 
 
-def _blocks(stream: IO[bytes], watcher: _CallerWatch) -> Iterator[bytes]:
+def _blocks(stream: IO[bytes], watcher: CallerWatch) -> Iterator[bytes]:
     while block := stream.read(64 * 1024):
         yield block
     watcher.start()
 
 
-def _answer(stream: PeerStream, watcher: _CallerWatch) -> Response:
+def _answer(stream: PeerStream, watcher: CallerWatch) -> Response:
     headers = [(name, value) for name, value in _items(stream.headers) if name.lower() not in _NOT_RETURNED]
     events = stream.headers.get("Content-Type", "").startswith("text/event-stream")
     response = Response(_chunks(stream, watcher, events=events), status=stream.status, headers=headers)
@@ -119,7 +122,7 @@ def _items(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     return list(headers.items())
 
 
-def _chunks(stream: PeerStream, watcher: _CallerWatch, *, events: bool) -> Iterator[bytes]:
+def _chunks(stream: PeerStream, watcher: CallerWatch, *, events: bool) -> Iterator[bytes]:
     try:
         yield from stream
     except ApiError as error:
@@ -129,54 +132,3 @@ def _chunks(stream: PeerStream, watcher: _CallerWatch, *, events: bool) -> Itera
     finally:
         watcher.stop()
         stream.close()
-
-
-class _CallerWatch:
-    """Notices on gunicorn's gevent worker that the caller has left while nothing is being sent to it.
-
-    Without it, a generation that is silent (a long prompt, an answer in one piece) would go on for nobody. The
-    request's greenlet is ended, which closes the connection to the service.
-    """
-
-    def __init__(self, environ: Mapping[str, Any]) -> None:
-        self._socket = environ.get("gunicorn.socket")
-        self._watcher: Any = None
-
-    def start(self) -> None:
-        """Watch from now on: the whole request has been read, so that anything readable is the end."""
-        if self._socket is None or self._watcher is not None:
-            return
-        import gevent
-
-        self._watcher = gevent.spawn(_end_when_gone, self._socket, gevent.getcurrent())
-
-    def stop(self) -> None:
-        if self._watcher is not None:
-            self._watcher.kill(block=False)
-
-    @contextmanager
-    def ended_on_error(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self.stop()
-            raise
-
-
-def _end_when_gone(sock: Any, greenlet: Any) -> None:
-    import socket
-
-    from gevent.socket import wait_read
-
-    descriptor = sock.fileno()
-    wait_read(descriptor)
-    try:
-        with socket.fromfd(descriptor, sock.family, sock.type) as copy:
-            copy.setblocking(False)
-            gone = copy.recv(1, socket.MSG_PEEK) == b""
-    except BlockingIOError:
-        return
-    except OSError:
-        gone = True
-    if gone:
-        greenlet.kill(block=False)

@@ -7,11 +7,11 @@ from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from chat.access import key_required
-from chat.leaving import stop_if_client_leaves
 from chat.llm import model_address
 from chat.openai.relay import relay
 from chat.settings import ChatSettings
 from common.web.client import Peer
+from common.web.leaving import stop_if_client_leaves
 from common.web.validation import invalid_json
 
 

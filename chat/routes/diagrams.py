@@ -12,11 +12,11 @@ from chat.diagrams.generate import KIND, Diagram, DiagramMaker, unsupported_kind
 from chat.diagrams.graph import Direction
 from chat.diagrams.parser import MAX_CHARS, MermaidParser
 from chat.language import Language
-from chat.leaving import stop_if_client_leaves
 from chat.settings import ChatSettings
 from common.errors import ApiError
 from common.messages import _
 from common.web import context
+from common.web.leaving import stop_if_client_leaves
 
 MAX_TEXT = 500_000  # a meeting of eight hours
 

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chat.access import service_or_key
 from chat.language import Language
-from chat.leaving import stop_if_client_leaves
 from chat.minutes.write import MinutesWriter, Segment, as_transcript
 from chat.settings import ChatSettings
 from common.web import context
+from common.web.leaving import stop_if_client_leaves
 
 MAX_CHARS = 2_000_000
 

@@ -7,6 +7,7 @@ PORT, HOST_BIND_ADDRESS and WEB_CONCURRENCY (workers of app and chat) come from 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -35,9 +36,9 @@ proc_name = f"frigo-{service}"
 control_socket_disable = True  # nobody uses it, and one path in the home folder would be shared by the five
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
 
-_metrics = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-if workers > 1 and not _metrics:
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"frigo-{service}-metrics-")
+_own_metrics: str | None = None
+if workers > 1 and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    _own_metrics = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"frigo-{service}-metrics-")
 
 
 def child_exit(_server: Any, worker: Any) -> None:
@@ -46,3 +47,9 @@ def child_exit(_server: Any, worker: Any) -> None:
         multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
         for stale in Path(folder).glob(f"gauge_live*_{worker.pid}.db"):
             stale.unlink(missing_ok=True)
+
+
+def on_exit(_server: Any) -> None:
+    """Leave nothing behind."""
+    if _own_metrics is not None:
+        shutil.rmtree(_own_metrics, ignore_errors=True)

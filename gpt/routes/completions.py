@@ -7,9 +7,9 @@ from typing import Any
 from flask import Response, request
 from flask_openapi import APIBlueprint, Tag
 
+from common.web.leaving import client_gone
 from common.web.sse import sse
 from gpt.ia_service import IaService
-from gpt.routes.leaving import client_gone
 from gpt.wire.answers import chat_answer, chat_chunks, completion_answer, completion_chunks
 from gpt.wire.requests import ChatBody, CompletionBody
 

@@ -1,0 +1,81 @@
+"""Nobody works for a client that has left. Asked of the connection itself, since an answer may be silent for long.
+
+Under gunicorn's gevent worker (app, chat) the request's greenlet is ended, which closes its calls to other services.
+Under threads (services that hold a model) the code that computes asks between two tokens.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Response, after_this_request, request
+
+
+def client_gone(environ: Mapping[str, Any]) -> Callable[[], bool]:
+    """For threads: a cheap check of the request's socket, or one always false where the server gives none."""
+    connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    if not isinstance(connection, socket.socket) or isinstance(connection, ssl.SSLSocket):  # TLS cannot be peeked at
+        return lambda: False
+    return lambda: bool(select.select([connection], [], [], 0)[0]) and _ended(connection)
+
+
+class CallerWatch:
+    """For greenlets: ends the request's greenlet when its client leaves. Does nothing under another kind of worker."""
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        connection = environ.get("gunicorn.socket")
+        self._socket = connection if type(connection).__module__.startswith("gevent") else None
+        self._watcher: Any = None
+
+    def start(self) -> None:
+        """Watch from now on: the whole request has been read, so that anything readable is the end."""
+        if self._socket is None or self._watcher is not None:
+            return
+        import gevent
+
+        self._watcher = gevent.spawn(_end_when_gone, self._socket, gevent.getcurrent())
+
+    def stop(self) -> None:
+        """Watch no more. May be called twice."""
+        if self._watcher is not None:
+            self._watcher.kill(block=False)
+
+
+def stop_if_client_leaves() -> None:
+    """Watch the client of the request being served, whose body has been read, until its answer is sent."""
+    watch = CallerWatch(request.environ)
+    watch.start()
+
+    @after_this_request
+    def _watch_until_sent(response: Response) -> Response:
+        response.call_on_close(watch.stop)
+        return response
+
+
+def _end_when_gone(connection: Any, greenlet: Any) -> None:
+    from gevent.socket import wait_read
+
+    descriptor = connection.fileno()
+    wait_read(descriptor)
+    try:
+        with socket.fromfd(descriptor, connection.family, connection.type) as copy:
+            copy.setblocking(False)
+            gone = _ended(copy)
+    except OSError:
+        gone = True
+    if gone:
+        greenlet.kill(block=False)
+
+
+def _ended(readable: socket.socket) -> bool:
+    """True at the end of the stream; data to read (a request sent in advance) is no end."""
+    try:
+        return readable.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except (OSError, ValueError):
+        return True
