@@ -16,8 +16,8 @@ from common.audio.decode import FloatArray
 Labels = npt.NDArray[np.int64]
 
 _PURE = 0.75  # cosine similarity within the first groups
-_SAME_VOICE = 0.86  # two groups closer than this, less the allowance, are one voice
-_ALLOWANCE = 0.1
+_SAME_VOICE = 0.95  # two groups closer than this, less the allowance, are one voice
+_ALLOWANCE = 0.2  # over the square root of the smaller group's seconds
 _WINDOWS_PER_SECOND = 5
 _SMALLEST = 4  # windows; a smaller group is noise unless so many speakers are asked for
 _BELL_SECONDS = 0.4

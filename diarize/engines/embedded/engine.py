@@ -44,7 +44,7 @@ class EmbeddedEngine:
                 release=_RELEASE,
                 min_silence=0.25,
                 min_speech=0.15,
-                pad=0.08,
+                pad=0.1,
                 duration=audio.seconds,
             )
         ]
