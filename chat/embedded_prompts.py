@@ -8,22 +8,28 @@ it.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
 
 MAX_NODES = 32
-MAX_GROUPS = 24  # of sentences, in the grammar of a diagram
-MAX_ITEMS = 12  # decisions, actions or open points in minutes
+EDGES_EACH = 3
+MAX_CHUNKS = 400  # words and signs; llguidance overflows its stack with rules for 1,000
+MAX_GROUPS = 24  # of sentences, in the grammar of a longer text
 MAX_CHARACTERS = 5_000  # about 1,400 pieces; beyond, the end of the text is not read
 MAX_TOKENS = 800
 LABEL_SHAPE = r"[^,;.:!?].{0,158}[^\s,;.:!?(«]"  # no sign at either end
 WHEN_SHAPE = r"[^,;.:!?].{0,38}[^\s,;.:!?(«]"
 NAME_SHAPE = " [^ ]{2,30}( [^ ]{2,30})?"
-OPTIONS = '%llguidance {"no_forcing": true}'  # else forced text is cut into other pieces than those that the model learnt
+OPTIONS = (
+    '%llguidance {"no_forcing": true}'  # else forced text is cut into other pieces than those that the model learnt
+)
 SENTENCE_END = re.compile(r"(?<=[^\s.]{2}[.!?;:…]) +(?=\S)|(?<= [!?;:]) +")
 SPEAKER = r"[^\s:.,;?!]{1,30}(?: [^\s:.,;?!]{1,30})?"
 LINE_HEAD = re.compile(rf"^ (?:[-*•–—] |\d{{1,3}}(?:[.)]| -) |{SPEAKER} ?: )")
+SIGN = re.compile(r" ?(?:[^\w\\]|\\u[0-9a-f]{4}|\\.)$")
 CHUNK = re.compile(r" ?[^\W\d_]+['’]?| ?\d+| ?\\(?:u[0-9a-f]{4}|.)| ?[^\s]")
 
 
@@ -47,6 +53,7 @@ WHAT = _quoted('","what":"')
 WHEN = _quoted('","when":"')
 FROM = _quoted('{"from":"')
 TO = _quoted('","to":"')
+QUOTE = _quoted('"')
 ANSWER_KEY = _quoted('","label":"')
 
 
@@ -76,48 +83,55 @@ def sentences(shaped: str) -> list[list[str]]:
 def diagram_grammar(shaped: str) -> str:
     """Lark grammar of the compact graph.
 
-    Node k may be the last; its label stands in the sentence of node k - 1 or in a later one (nodes come in reading
-    order); edges join nodes 1 to k only.
+    The rules' parameter counts the nodes. Nodes come in reading order, and no word serves two of them (in a text too
+    long for that, nodes only never go back to an earlier sentence). Edges come in the order of their first node, at
+    most three from each, between nodes that exist.
     """
     parts = sentences(shaped)
-    groups = _groups(parts, MAX_GROUPS)
-    most = min(MAX_NODES, 1 + sum(len(chunks) for chunks in parts) // 2)
-    rules = ["start: " + f"{GRAPH} pick1_0"]
-    for number in range(1, most + 1):
-        last = f"{EDGES} edges{number} {STOP}"
-        following = _quoted(f',{{"id":"n{number + 1}","label":"')
-        for place in range(len(groups)):
-            again = f"{following} pick{number + 1}_{place} | " if number < most else ""
-            later = f" | pick{number}_{place + 1}" if place + 1 < len(groups) else ""
-            rules.append(f"pick{number}_{place}: LABEL{place} kind ({again}{last}){later}")
-        rules += _edges(number)
+    labels = _labels(parts, "::_", "kind ", f"last::_ | more::_ NEXT::incr(_) %if lt(_, {MAX_NODES})", "last::_")
+    rules = [OPTIONS, f"start: {GRAPH} {labels.first}::1", *labels.rules]
+    more = (_quoted(f',{{"id":"n{count + 1}","label":"') + f" %if eq(_, {count})" for count in range(1, MAX_NODES))
+    rules.append("more::_: " + " | ".join(more))
+    rules.append(f"last::_: {EDGES} edges::_ {STOP}")
+    rules.append('edges::_: "" | from1x0::_ %if gt(_, 1)')
+    for number in range(1, MAX_NODES + 1):
+        rules += _edges_from(number)
+    rules.append("id::_: " + " | ".join(f'"n{number}" %if ge(_, {number})' for number in range(1, MAX_NODES + 1)))
+    rules.append(f"answer: ({ANSWER_KEY} ANSWER)? {CLOSE}")
     rules.append(f"kind: {KIND_KEY} KIND {ACTOR_KEY} ACTOR {CLOSE}")
     rules.append('KIND: "start" | "action" | "decision" | "end"')
     rules.append('ACTOR: "human" | "system" | "ai" | "goal"')
     rules.append('ANSWER: "oui" | "non" | "yes" | "no"')
-    for place, group in enumerate(groups):
-        rules += _terminal(f"LABEL{place}", group, LABEL_SHAPE)
-    return "\n".join([OPTIONS, *rules]) + "\n"
+    return "\n".join([*rules, *labels.terminals]) + "\n"
 
 
 def minutes_grammar(shaped: str) -> str:
-    """Lark grammar of the compact minutes; every string is words of one sentence, or (who, when) empty."""
+    """Lark grammar of the compact minutes; every string is words of one sentence, or (who, when) empty.
+
+    Each list goes forward in the transcript, as the nodes of a diagram do.
+    """
     parts = sentences(shaped)
     speakers = sorted({match.group(1) for match in re.finditer(rf"(?m)^( {SPEAKER}) ?: ", shaped)})
-    many = MAX_ITEMS - 1
+    decided = _labels(parts, "", f"{QUOTE} ", '"" | ' + _quoted(',"') + " NEXT", '""', "decided")
+    done = _labels(
+        parts, "", f"{WHEN} when {CLOSE} ", '"" | ' + _quoted(',{"who":"') + f" who {WHAT} NEXT", '""', "done"
+    )
+    asked = _labels(parts, "", f"{QUOTE} ", '"" | ' + _quoted(',"') + " NEXT", '""', "asked")
     rules = [
-        f"start: {SUMMARY} LABEL {DECISIONS} strings {ACTIONS} actions {OPEN_POINTS} strings {STOP}",
-        f'strings: (string ("," string){{0,{many}}})?',
-        r'string: "\"" LABEL "\""',
-        f'actions: (action ("," action){{0,{many}}})?',
-        f"action: {WHO} who {WHAT} LABEL {WHEN} when {CLOSE}",
+        OPTIONS,
+        f"start: {SUMMARY} SUMMARY {DECISIONS} ({QUOTE} {decided.first})? {ACTIONS} ({WHO} who {WHAT} {done.first})? "
+        f"{OPEN_POINTS} ({QUOTE} {asked.first})? {STOP}",
         "who: " + " | ".join(['""', *(_quoted(name) for name in speakers), "NAME"]),
         'when: "" | WHEN',
-        *_terminal("LABEL", parts, LABEL_SHAPE),
+        *decided.rules,
+        *done.rules,
+        *asked.rules,
+        *dict.fromkeys([*decided.terminals, *done.terminals, *asked.terminals]),
+        *_terminal("SUMMARY", parts, LABEL_SHAPE),
         *_terminal("NAME", parts, NAME_SHAPE),
         *_terminal("WHEN", parts, WHEN_SHAPE),
     ]
-    return "\n".join([OPTIONS, *rules]) + "\n"
+    return "\n".join(rules) + "\n"
 
 
 def diagram_request(text: str) -> dict[str, Any]:
@@ -144,16 +158,80 @@ def _request(task: str, shaped: str, grammar: str) -> dict[str, Any]:
     }
 
 
-def _edges(number: int) -> list[str]:
-    """The rules of the edges of a graph of `number` nodes."""
-    if number == 1:
-        return ['edges1: ""']
-    ends = f"{FROM} ID{number} {TO} ID{number}"
-    return [
-        f'edges{number}: edge{number} ("," edge{number}){{0,{2 * number}}}',
-        f"edge{number}: {ends} ({ANSWER_KEY} ANSWER)? {CLOSE}",
-        f"ID{number}: " + " | ".join(f'"n{one}"' for one in range(1, number + 1)),
-    ]
+def _edges_from(number: int) -> list[str]:
+    """The rules of the edges that leave node `number`; `from{n}x{c}` has already written c of them."""
+    rules = []
+    head = _quoted(f'{{"from":"n{number}","to":"')
+    skip = f"from{number + 1}x0::_ %if gt(_, {number})" if number < MAX_NODES else ""
+    for count in range(EDGES_EACH):
+        ways = [f'"," from{number}x{count + 1}::_'] if count + 1 < EDGES_EACH else [f'"," {skip}'] if skip else []
+        one = f"{head} id::_ answer"
+        if ways:
+            rules.append(f"after{number}x{count}::_: " + " | ".join(['""', *ways]))
+            one += f" after{number}x{count}::_"
+        rules.append(f"from{number}x{count}::_: {one}" + (f" | {skip}" if skip else ""))
+    return rules
+
+
+@dataclass
+class _Labels:
+    """Rules that write labels one after the other, forward in the text; `first` is the rule to begin with."""
+
+    first: str
+    rules: list[str]
+    terminals: list[str]
+
+
+def _labels(parts: list[list[str]], parameter: str, after: str, more: str, end: str, name: str = "label") -> _Labels:
+    """Labels in reading order.
+
+    `after` follows each label; then comes `more`, where NEXT stands for the rule of the next label, or, when no word is
+    left, `end`. `parameter` is the suffix of the rules ("::_" when they count).
+    """
+    if sum(len(chunks) for chunks in parts) > MAX_CHUNKS:
+        return _labels_by_sentence(parts, parameter, after, more, name)
+    words = [chunk for chunks in parts for chunk in chunks]
+    ends = set(itertools.accumulate(len(chunks) for chunks in parts))
+    signs = [SIGN.match(word) is not None for word in words]
+    last = max((place for place, sign in enumerate(signs) if not sign), default=-1)
+    rules: list[str] = []
+    terminals: dict[str, str] = {}
+    runs = [False] * (len(words) + 2)  # whether a label that holds the word before this place can be ended
+    for place in range(len(words), 0, -1):
+        runs[place] = not signs[place - 1] or (place not in ends and runs[place + 1])
+    for place, word in enumerate(words[: last + 1]):
+        ways = [] if signs[place] else [f"{_word(terminals, word)} {name}_run{place + 1}{parameter}"]
+        if place < last:
+            ways.append(f"{name}{place + 1}{parameter}")
+        rules.append(f"{name}{place}{parameter}: " + " | ".join(ways))
+    for place in range(1, len(words) + 1):
+        if not runs[place]:
+            continue
+        ways = [] if signs[place - 1] else [after + (f"{name}_next{place}{parameter}" if place <= last else end)]
+        if place not in ends and runs[place + 1]:
+            ways.append(f"{_word(terminals, words[place])} {name}_run{place + 1}{parameter}")
+        rules.append(f"{name}_run{place}{parameter}: " + " | ".join(ways))
+        if place <= last:
+            rules.append(f"{name}_next{place}{parameter}: " + more.replace("NEXT", f"{name}{place}"))
+    return _Labels(f"{name}0", rules, [f"{terminal}: {_quoted(word)}" for word, terminal in terminals.items()])
+
+
+def _labels_by_sentence(parts: list[list[str]], parameter: str, after: str, more: str, name: str) -> _Labels:
+    """As `_labels`, but only sentences are in order: the other way needs a rule per word."""
+    size = -(-len(parts) // MAX_GROUPS)
+    groups = [parts[start : start + size] for start in range(0, len(parts), size)]
+    rules: list[str] = []
+    terminals: list[str] = []
+    for place, group in enumerate(groups):
+        later = f" | {name}{place + 1}{parameter}" if place + 1 < len(groups) else ""
+        rules.append(f"{name}{place}{parameter}: LABEL{place} {after}{name}_next{place}{parameter}{later}")
+        rules.append(f"{name}_next{place}{parameter}: " + more.replace("NEXT", f"{name}{place}"))
+        terminals += _terminal(f"LABEL{place}", group, LABEL_SHAPE)
+    return _Labels(f"{name}0", rules, terminals)
+
+
+def _word(terminals: dict[str, str], word: str) -> str:
+    return terminals.setdefault(word, f"W{word.encode().hex().upper()}")
 
 
 def _terminal(name: str, parts: list[list[str]], shape: str) -> list[str]:
@@ -165,9 +243,3 @@ def _terminal(name: str, parts: list[list[str]], shape: str) -> list[str]:
 
 def _json(chunks: list[str]) -> str:
     return json.dumps({"substring_chunks": chunks}, ensure_ascii=False)
-
-
-def _groups(parts: list[list[str]], count: int) -> list[list[list[str]]]:
-    """Neighbouring sentences together, at most `count` groups."""
-    size = max(1, -(-len(parts) // count))
-    return [parts[start : start + size] for start in range(0, len(parts), size)]

@@ -75,6 +75,28 @@ def test_edges_join_only_nodes_that_exist(simple: str) -> None:
     assert not accepts(simple, graph(*two, edges='{"from":"n1","to":"n2","label":"peut-être"}'))
 
 
+def test_nodes_come_in_reading_order_and_share_no_word(simple: str) -> None:
+    assert accepts(simple, graph(" Le client", " paie"))
+    assert not accepts(simple, graph(" paie", " Le client"))
+    assert not accepts(simple, graph(" Le client", " client paie"))
+    assert not accepts(simple, graph(" Le client paie", " Le client paie"))
+
+
+def test_a_long_text_is_still_drawn_forward() -> None:
+    text = "".join(f"Le client {number} paie la facture. " for number in range(120))
+    grammar = diagram_request(text)["structured_outputs"]["grammar"]
+    assert accepts(grammar, graph(" Le client 1 paie", " Le client 90 paie la facture"))
+    assert not accepts(grammar, graph(" Le client 90 paie", " Le client 1 paie"))
+
+
+def test_edges_come_in_order(simple: str) -> None:
+    two = (" Le client paie", " le vendeur appelle")
+    forward = '{"from":"n1","to":"n2"},{"from":"n2","to":"n1","label":"non"}'
+    backward = '{"from":"n2","to":"n1","label":"non"},{"from":"n1","to":"n2"}'
+    assert accepts(simple, graph(*two, edges=forward))
+    assert not accepts(simple, graph(*two, edges=backward))
+
+
 def test_ids_follow_each_other(simple: str) -> None:
     assert not accepts(simple, graph(" Le client paie").replace('"n1"', '"n2"'))
 
@@ -113,7 +135,7 @@ def test_long_text_is_cut_after_a_sentence() -> None:
 
 
 def test_minutes_grammar() -> None:
-    grammar = minutes_request("Alice: on garde le bleu\nSPEAKER_00: bob doit refaire le plan vendredi")[
+    grammar = minutes_request("Alice: on garde le bleu\nSPEAKER_00: bob doit refaire le plan vendredi et je relis")[
         "structured_outputs"
     ]["grammar"]
     answer = {
@@ -121,7 +143,7 @@ def test_minutes_grammar() -> None:
         "decisions": [" le bleu"],
         "actions": [
             {"who": " bob", "what": " refaire le plan", "when": " vendredi"},
-            {"who": " SPEAKER_00", "what": " refaire le plan", "when": ""},
+            {"who": " SPEAKER_00", "what": " je relis", "when": ""},
         ],
         "open_points": [],
     }
