@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.errors import ApiError
-from common.messages import _
+from common.messages import Text, _
 
 _ISO_639_1 = (
     "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en "
@@ -27,3 +27,19 @@ def language_code(value: str | None) -> str | None:
         )
         raise ApiError(400, "invalid_language", message, "language")
     return code
+
+
+_NAMES = {
+    "de": _("allemand"),
+    "en": _("anglais"),
+    "es": _("espagnol"),
+    "fr": _("français"),
+    "it": _("italien"),
+    "nl": _("néerlandais"),
+    "pt": _("portugais"),
+}
+
+
+def language_name(code: str) -> Text | str:
+    """The language's name for a reader, or its code when it is a rare one."""
+    return _NAMES.get(code, code)

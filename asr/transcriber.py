@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from asr.engines.base import AsrEngine, Word
+from asr.languages import language_name
 from asr.speech import speech_chunks
 from common.audio.decode import AudioReader
 from common.audio.level import LevelledAudio
@@ -91,22 +92,22 @@ def _segment(words: list[Word]) -> Segment:
 
 
 def _warnings(engine: AsrEngine, language: str | None, catalogue: Catalogue) -> Iterator[Text]:
-    spoken = ", ".join(sorted(engine.languages))
+    spoken = [language_name(code) for code in sorted(engine.languages)]
     if language is not None and language not in engine.languages:
         better = [entry.key for entry in catalogue if language in entry.languages]
         if better:
             yield _(
-                "Le modèle chargé ne comprend pas la langue « %(language)s » (il connaît : %(spoken)s) : le texte "
+                "Le modèle chargé ne comprend pas cette langue : %(language)s (il connaît : %(spoken)s) : le texte "
                 "n'est pas fiable. Modèles qui la comprennent : %(models)s.",
-                language=language,
+                language=language_name(language),
                 spoken=spoken,
-                models=", ".join(better),
+                models=better,
             )
         else:
             yield _(
-                "Le modèle chargé ne comprend pas la langue « %(language)s » (il connaît : %(spoken)s) : le texte "
+                "Le modèle chargé ne comprend pas cette langue : %(language)s (il connaît : %(spoken)s) : le texte "
                 "n'est pas fiable. Aucun modèle du catalogue ne la comprend.",
-                language=language,
+                language=language_name(language),
                 spoken=spoken,
             )
     if engine.demo:
@@ -115,5 +116,5 @@ def _warnings(engine: AsrEngine, language: str | None, catalogue: Catalogue) -> 
             "Transcription faite par le moteur de démonstration (%(spoken)s seulement), approximative. "
             "Pour un vrai usage, choisissez un de ces modèles : %(models)s.",
             spoken=spoken,
-            models=", ".join(better),
+            models=better,
         )

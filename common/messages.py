@@ -44,7 +44,7 @@ class Text:
     def render(self, language: str) -> str:
         """The message in `language` ("fr" or "en")."""
         template = _catalogue(language).gettext(self.msgid)
-        params = {k: v.render(language) if isinstance(v, Text) else v for k, v in self.params.items()}
+        params = {name: _render(value, language) for name, value in self.params.items()}
         return template % params if params else template
 
     def __str__(self) -> str:
@@ -52,6 +52,15 @@ class Text:
 
     def __repr__(self) -> str:
         return f"Text({str(self)!r})"
+
+
+def _render(value: object, language: str) -> object:
+    """A parameter in `language`: texts are rendered, lists are joined with commas."""
+    if isinstance(value, Text):
+        return value.render(language)
+    if isinstance(value, list | tuple):
+        return ", ".join(str(_render(item, language)) for item in value)
+    return value
 
 
 def _(msgid: str, **params: object) -> Text:

@@ -64,7 +64,7 @@ def test_another_language_goes_through_with_a_warning_that_names_better_models(
     body = post(client, wav_bytes(tone(1.0)), language=language).json
     assert body["language"] == "en"
     warning = body["warnings"][0]
-    assert "« fr »" in warning
+    assert "cette langue : français" in warning
     for model in ("canary-1b-v2", "canary-180m-flash", "parakeet-tdt-0.6b-v3"):
         assert model in warning
 

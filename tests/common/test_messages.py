@@ -22,6 +22,12 @@ def test_text_inside_a_text_is_rendered_in_the_same_language() -> None:
     assert outer.render("en") == "Field “model” refused: this field is required."
 
 
+def test_a_list_is_joined_in_the_readers_language() -> None:
+    known = [_("ce champ est obligatoire"), "gpt2"]
+    outer = _("Modèle inconnu : « %(model)s ». Modèles connus : %(known)s.", model="x", known=known)
+    assert outer.render("en").endswith("this field is required, gpt2.")
+
+
 def test_a_message_without_translation_stays_french() -> None:
     assert Text("Phrase sans traduction").render("en") == "Phrase sans traduction"
 
