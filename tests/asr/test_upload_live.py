@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import select
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,11 +37,11 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "python:common.web.gunicorn_conf", "asr.wsgi:app"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while True:
             try:
-                socket.create_connection(("127.0.0.1", free), 1).close()
-                break
+                with urllib.request.urlopen(f"http://127.0.0.1:{free}/health", timeout=5):
+                    break
             except OSError:
                 assert process.poll() is None
                 assert time.monotonic() < deadline
@@ -50,7 +52,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 def send(port: int, framing: bytes, pieces: Iterator[bytes]) -> tuple[int, int, dict[str, dict[str, str]]]:
     """Send until the server answers; gives the bytes sent, the status and the body."""
-    with socket.create_connection(("127.0.0.1", port), 30) as sock:
+    with socket.create_connection(("127.0.0.1", port), 60) as sock:
         sock.sendall(
             b"POST /api/audio/transcribe HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
             b"Content-Type: multipart/form-data; boundary=frontier\r\n" + framing + b"\r\n\r\n"
@@ -64,14 +66,9 @@ def send(port: int, framing: bytes, pieces: Iterator[bytes]) -> tuple[int, int, 
             except OSError:
                 break
             sent += len(piece)
-        answer = b""
-        try:
-            while part := sock.recv(65536):
-                answer += part
-        except ConnectionResetError:
-            pass
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return sent, int(head.split()[1]), json.loads(body[body.index(b"{") : body.rindex(b"}") + 1])
+        response = http.client.HTTPResponse(sock, method="POST")
+        response.begin()
+        return sent, response.status, json.loads(response.read())
 
 
 def chunk(data: bytes) -> bytes:
