@@ -49,7 +49,7 @@ messages: ## Relever les messages français et mettre à jour les catalogues ang
 
 bench: ## Mesurer ce qui est publié dans docs/performances.md
 	@$(SETUP) --dev
-	@for script in bench/*.py; do case "$$script" in */__init__.py|*/_*) continue;; esac; echo "== $$script"; $(PY) -m "bench.$$(basename "$$script" .py)" || exit 1; done
+	@for script in $$(grep -l __main__ bench/*.py); do echo "== $$script"; $(PY) -m "bench.$$(basename "$$script" .py)" || exit 1; done
 
 sample: ## Refabriquer la réunion d'exemple (demande flite)
 	@$(PY) -m scripts.sample.make_sample

@@ -15,11 +15,17 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("", encoding="utf-8")
         self._lock = threading.Lock()
         self._children: set[subprocess.Popen[str]] = set()
         self._stopped = False
+
+    def begin(self) -> None:
+        """Empty the file. Raises `SetupError` when it cannot be written."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text("", encoding="utf-8")
+        except OSError as error:
+            raise SetupError(f"LOG_DIR : {self.path.parent} ne peut pas être écrit.") from error
 
     def run(self, command: Sequence[str | Path], *, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> None:
         """Run to the end. Raises `SetupError` with the last lines when it fails."""

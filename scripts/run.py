@@ -110,7 +110,7 @@ class Runner:
             prepare(self.env)
             self.logs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SetupError(f"Écriture refusée : {error.filename} ({error.strerror}).") from error
+            raise SetupError(f"Écriture refusée : {error.filename} (voyez DATA_DIR et LOG_DIR).") from error
         config = folder / "supervisord.conf"
         config.write_text(configuration(self.processes, folder, self.logs), encoding="utf-8")
         for process in self.processes:

@@ -155,6 +155,7 @@ class Setup:
 
     def run(self) -> None:
         """Do what is left. Raises `SetupError`."""
+        self.log.begin()
         first = self.stamps.get("torch") is None
         if first:
             needed = checks.GPU_INSTALL_BYTES if self.nvidia else checks.FIRST_INSTALL_BYTES

@@ -79,7 +79,7 @@ def service_token_file(folder: Path) -> Path:
     except FileExistsError:
         return path
     except OSError as error:
-        raise SetupError(f"DATA_DIR : {folder} ne peut pas être écrit ({error.strerror}).") from error
+        raise SetupError(f"DATA_DIR : {folder} ne peut pas être écrit.") from error
     with os.fdopen(handle, "w") as file:
         file.write(secrets.token_urlsafe(32))
     return path

@@ -167,6 +167,12 @@ def test_a_failed_command_shows_its_last_lines_and_the_log(tmp_path: Path) -> No
     assert "première" in (tmp_path / "log").read_text()
 
 
+def test_a_log_folder_that_cannot_be_written_names_its_variable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SetupError, match=r"^LOG_DIR : .* ne peut pas être écrit"):
+        Log(tmp_path / "file" / "log").begin()
+
+
 def test_a_disk_that_fills_up_is_called_by_its_name(tmp_path: Path) -> None:
     log = Log(tmp_path / "log")
     with pytest.raises(SetupError, match=r"^Le disque est plein"):
