@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_openapi import OpenAPI
 
-from common.models.hub import Hub
+from common.models.hub import SAVED_TOKEN, Hub
 from common.models.registry import Registry
 from common.models.routes import models_blueprint
 from common.web.auth import service_only
@@ -26,6 +26,7 @@ def create_loader(settings: GptSettings) -> GptLoader:
         endpoint=settings.hf_endpoint,
         token=token.get_secret_value() if token else None,
         offline=settings.hf_hub_offline,
+        saved_token=settings.data_dir / SAVED_TOKEN,
     )
     return GptLoader(hub, use_gpu=settings.ia_use_gpu)
 

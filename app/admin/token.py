@@ -11,11 +11,11 @@ from pathlib import Path
 from app.settings import AppSettings
 from common.errors import ApiError
 from common.messages import _
+from common.models.hub import SAVED_TOKEN
 from common.web.auth import bearer, same_secret
 
 _log = logging.getLogger("frigo.admin")
 _ADMIN_FILE = "admin_token"
-_HUB_FILE = "huggingface_token"
 
 
 def admin_token(settings: AppSettings) -> str:
@@ -42,15 +42,15 @@ def admin_token(settings: AppSettings) -> str:
 def keep_hub_token(settings: AppSettings, token: str) -> None:
     """Keep Hugging Face's token in DATA_DIR (0600), for the services to read; it is never shown again."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    _private_file(settings.data_dir, token).replace(settings.data_dir / _HUB_FILE)
+    _private_file(settings.data_dir, token).replace(settings.data_dir / SAVED_TOKEN)
 
 
 def forget_hub_token(settings: AppSettings) -> None:
-    (settings.data_dir / _HUB_FILE).unlink(missing_ok=True)
+    (settings.data_dir / SAVED_TOKEN).unlink(missing_ok=True)
 
 
 def has_hub_token(settings: AppSettings) -> bool:
-    return (settings.data_dir / _HUB_FILE).is_file()
+    return (settings.data_dir / SAVED_TOKEN).is_file()
 
 
 def require(expected: str, given: str | None) -> None:

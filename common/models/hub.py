@@ -19,18 +19,24 @@ WANTED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
 UNWANTED = ("consolidated*", "*.fp16.safetensors", "*.fp32.safetensors", "training_args*", "README*", "LICENSE*")
 DISK_MARGIN_BYTES = 256 * 2**20
 HUB = "https://huggingface.co"
+SAVED_TOKEN = "huggingface_token"  # noqa: S105  the name, in DATA_DIR, of the file the dashboard writes
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Hub:
-    """One hub and the folder its models are kept in. `token` None: whatever `hf auth login` left, if anything."""
+    """One hub and the folder its models are kept in.
+
+    The token is `token`, else what `saved_token` holds at the time (a file the dashboard writes), else whatever
+    `hf auth login` left, if anything.
+    """
 
     cache_dir: Path
     endpoint: str | None = None
     token: str | None = None
     offline: bool = False
+    saved_token: Path | None = None
 
     def find(self, repo_id: str, revision: str) -> Path | None:
         """The folder that holds this revision's configuration, or None. Says nothing of the other files."""
@@ -47,6 +53,15 @@ class Hub:
         """The address a person opens to read or accept the model's terms."""
         return f"{self.endpoint or HUB}/{repo_id}"
 
+    def current_token(self) -> str | None:
+        """The token to show the hub now. Never logged, never returned by a route."""
+        if self.token is not None or self.saved_token is None:
+            return self.token
+        try:
+            return self.saved_token.read_text(encoding="utf-8").strip() or None
+        except OSError:
+            return None
+
     def download(self, repo_id: str, revision: str, progress: Progress) -> None:
         """Fetch the wanted files of `repo_id`; an interrupted file is taken up where it stopped.
 
@@ -62,8 +77,9 @@ class Hub:
         from huggingface_hub import HfApi, hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+        token = self.current_token()
         try:
-            info = HfApi(endpoint=self.endpoint, token=self.token).model_info(
+            info = HfApi(endpoint=self.endpoint, token=token).model_info(
                 repo_id, revision=revision, files_metadata=True
             )
             sizes = {file.rfilename: int(file.size or 0) for file in info.siblings or [] if wanted(file.rfilename)}
@@ -75,7 +91,7 @@ class Hub:
                     name,
                     revision=revision,
                     cache_dir=self.cache_dir,
-                    token=self.token,
+                    token=token,
                     endpoint=self.endpoint,
                     tqdm_class=done.bar(),
                 )

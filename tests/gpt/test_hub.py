@@ -111,6 +111,17 @@ def test_the_token_opens_what_is_closed_and_is_never_shown(hub: HubServer, tmp_p
     client(hub, tmp_path, token="hf_right").download(REPO, "main", lambda _done, _total: None)
 
 
+def test_a_token_saved_from_the_page_is_read_at_the_next_download(hub: HubServer, tmp_path: Path) -> None:
+    hub.token = "hf_right"
+    saved = tmp_path / "huggingface_token"
+    here = client(hub, tmp_path, saved_token=saved)
+    with pytest.raises(ApiError, match="hub_unauthorized"):
+        here.download(REPO, "main", lambda _done, _total: None)
+    saved.write_text("hf_right\n", encoding="utf-8")
+    here.download(REPO, "main", lambda _done, _total: None)
+    assert here.find(REPO, "main") is not None
+
+
 def test_no_hub_at_all(hub: HubServer, tmp_path: Path) -> None:
     here = client(hub, tmp_path)
     hub.stop()
