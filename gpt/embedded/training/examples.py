@@ -38,7 +38,7 @@ class Mixture:
         task = rng.random()
         if progress < 0.15 and rng.random() < 0.1:
             return self.copy()
-        if task < 0.75:
+        if task < 0.70:
             longest = 3 + int(9 * min(1.0, progress * 2.5))
             form = rng.choices(list(FORM_WEIGHTS), list(FORM_WEIGHTS.values()))[0]
             if progress < 0.15 and rng.random() < 0.5:
@@ -49,7 +49,7 @@ class Mixture:
             return _task("frigo:diagram", text, answer)
         language = self.english if rng.random() < 0.5 else self.french
         language.breadth = rng.choice([0.0, 0.2, 0.5, 0.8])
-        if task < 0.92:
+        if task < 0.88:
             longest = 3 + int(8 * min(1.0, progress * 2.5))
             text, answer = minutes(
                 rng, language, rng.randint(1, longest), rng.random() < (0.6 if language is self.english else 0.25)

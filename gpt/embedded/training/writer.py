@@ -132,7 +132,7 @@ class Writer:
         nodes, roll = [act.node for act in run], self.rng.random()
         actions = [node for node in nodes if node.kind == "action"]
         if (len(actions) >= 2 and len(actions) == len(nodes)) or (len(actions) >= 2 and nodes[1].kind == "action"):
-            if len(actions) >= 3 and roll < 0.10:
+            if len(actions) >= 3 and roll < 0.13:
                 if self.voice == "main":
                     first = self.lang.main(nodes[0], self.previous)
                     parts = [first, self.lang.follow(nodes[1], nodes[0]), self.lang.follow(nodes[2], nodes[0])]
@@ -140,7 +140,7 @@ class Writer:
                     parts = [self.clause(node) for node in nodes[:3]]
                 self.previous = nodes[2]
                 return self.fill(self.pick("follow3"), *parts), 3
-            if roll < 0.22:
+            if roll < 0.32:
                 if self.voice != "main":
                     return self.fill(self.pick("follow"), self.clause(nodes[0]), self.clause(nodes[1])), 2
                 first = self.lang.main(nodes[0], self.previous)
@@ -149,11 +149,11 @@ class Writer:
                     self.previous = nodes[1]
                     return text, 2
                 return self.fill(self.pick("pair"), first, self._declarative(nodes[1])), 2
-            if roll < 0.32 and self.voice == "main":
+            if roll < 0.41 and self.voice == "main":
                 return self.fill(self.pick("pair"), self._declarative(nodes[0]), self._declarative(nodes[1])), 2
-            if roll < 0.40:
+            if roll < 0.48:
                 return f"{self.lang.participial(nodes[0])}, {self.clause(nodes[1])}", 2
-            if roll < 0.46 and self.voice == "main":
+            if roll < 0.54 and self.voice == "main":
                 return self.fill(self.pick("once"), self._declarative(nodes[0]), self._declarative(nodes[1])), 2
         return self.clause(nodes[0]), 1
 
