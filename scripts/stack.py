@@ -15,7 +15,8 @@ from scripts.environment import PORTS, VENV, SetupError, bind_address, data_dir,
 
 # On one's own machine everything works at once and offline; a server that sets nothing gets `auto`.
 EMBEDDED = {"IA_MODEL": "frigo-mini", "ASR_MODEL": "pocketsphinx", "DIARIZE_MODEL": "resemblyzer"}
-STOP_SECONDS = 7  # gunicorn lets streams end for 6
+GRACE_SECONDS = 3  # who presses Ctrl-C wants it now: streams may end for this long
+STOP_SECONDS = 6
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def processes(env: Mapping[str, str]) -> list[Process]:
         port = local_port(name, env)
         if port is None:
             continue
-        command = (_bin("gunicorn"), "-c", "python:common.web.gunicorn_conf", f"{name}.wsgi:app")
+        settings = ("-c", "python:common.web.gunicorn_conf", "--graceful-timeout", str(GRACE_SECONDS))
+        command = (_bin("gunicorn"), *settings, f"{name}.wsgi:app")
         own = {"PORT": str(port), "HOST_BIND_ADDRESS": bind_address(env) if name == "app" else "127.0.0.1"}
         if name in {"app", "chat"}:
             own["PROMETHEUS_MULTIPROC_DIR"] = str(_metrics_folder(data_dir(env), name))
