@@ -26,7 +26,7 @@ NUMBER_WORDS = {
 def diagram(rng: random.Random, language: Language, size: int, form: str) -> tuple[str, str]:
     """(text, compact JSON graph) of about `size` nodes."""
     graph = Graph()
-    language.breadth = rng.choice([0.0, 0.2, 0.5, 0.8])
+    language.breadth = rng.choice([0.0, 0.2, 0.5, 0.8] if not form.startswith("asr") else [0.0, 0.0, 0.2, 0.5])
     listed = form in ("numbered", "bullets", "lines")
     voice = rng.choices(["main", "inf", "imp", "nom"], [0.35, 0.4, 0.15, 0.1] if listed else [0.8, 0.08, 0.1, 0.02])[0]
     shape = Shape(numbered=form == "numbered")
@@ -128,7 +128,7 @@ def _dialogue(rng: random.Random, language: Language, sentences: list[str], asr:
                 speaker = rng.choice(others)
     if buffer:
         turns.append((speaker, " ".join(buffer)))
-    if rng.random() < 0.3:
+    if rng.random() < 0.4:
         from gpt.embedded.training.minutes import meeting_talk
 
         people = names if not names[0].startswith("SPEAKER") else language.first_names
@@ -177,14 +177,16 @@ def _spoken(rng: random.Random, language: Language, text: str, rate: float) -> s
             ),
             text,
         )
+    rate *= rng.choice([0.0, 0.3, 1.0])
+    wrong = rng.choice([0.0, 0.02, 0.05])
     out: list[str] = []
     fillers = TABLES[language.language]["filler"]
     for word in text.split():
-        if rng.random() < rate * 0.5 or (out == [] and rng.random() < 0.35):
+        if rng.random() < rate * 0.5 or (out == [] and rng.random() < 4 * rate):
             out.append(rng.choice(fillers))
             if rng.random() < 0.2:
                 out.append(rng.choice(fillers))
-        if rng.random() < 0.035 and OPEN not in word and CLOSE not in word and language.wide.words:
+        if rng.random() < wrong and OPEN not in word and CLOSE not in word and language.wide.words:
             word = rng.choice(language.wide.words).lower()
         out.append(word)
     return " ".join(out)

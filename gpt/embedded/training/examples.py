@@ -14,13 +14,13 @@ from gpt.embedded.training.lexicon import english_wide, french_wide
 from gpt.embedded.training.minutes import minutes
 
 FORM_WEIGHTS = {
-    "prose": 0.40,
-    "numbered": 0.07,
-    "bullets": 0.06,
-    "lines": 0.05,
+    "prose": 0.34,
+    "numbered": 0.06,
+    "bullets": 0.05,
+    "lines": 0.04,
     "dialogue": 0.11,
-    "asr": 0.08,
-    "asr_dialogue": 0.23,
+    "asr": 0.07,
+    "asr_dialogue": 0.33,
 }
 Messages = list[dict[str, str]]
 
@@ -43,7 +43,7 @@ class Mixture:
             form = rng.choices(list(FORM_WEIGHTS), list(FORM_WEIGHTS.values()))[0]
             if progress < 0.15 and rng.random() < 0.5:
                 form = "prose"
-            english = rng.random() < (0.75 if form.startswith("asr") else 0.36)
+            english = rng.random() < (0.8 if form.startswith("asr") else 0.36)
             size = rng.randint(1, longest) if rng.random() < 0.9 else rng.randint(longest, longest + 6)
             text, answer = diagram(rng, self.english if english else self.french, size, form)
             return _task("frigo:diagram", text, answer)
@@ -52,7 +52,7 @@ class Mixture:
         if task < 0.88:
             longest = 3 + int(8 * min(1.0, progress * 2.5))
             text, answer = minutes(
-                rng, language, rng.randint(1, longest), rng.random() < (0.6 if language is self.english else 0.25)
+                rng, language, rng.randint(1, longest), rng.random() < (0.65 if language is self.english else 0.25)
             )
             return _task("frigo:minutes", text, answer)
         return chat(rng, language)

@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 from gpt.embedded.training.clause import CLOSE, MARK, MIDDLE, OPEN, Node, capital, plain
+from gpt.embedded.training.connectives import TABLES
 from gpt.embedded.training.documents import _spoken, escape, spaced
 from gpt.embedded.training.writer import Language
 
@@ -121,7 +122,16 @@ FR: dict[str, list[str]] = {
         "Bonne idée.",
         "Tout à fait.",
     ],
-    "hello": ["Bonjour à tous, ", "Bonjour, ", "Bon, ", "", "Allez, ", "Alors, ", "Merci d'être venus, "],
+    "hello": [
+        "Bienvenue à cette réunion. ",
+        "Bonjour à tous, ",
+        "Bonjour, ",
+        "Bon, ",
+        "",
+        "Allez, ",
+        "Alors, ",
+        "Merci d'être venus, ",
+    ],
     "bye": [
         "Merci à tous.",
         "On s'arrête là.",
@@ -243,6 +253,7 @@ EN: dict[str, list[str]] = {
         "Sure.",
     ],
     "hello": [
+        "Welcome to this meeting. ",
         "Hello everyone, ",
         "Good morning, ",
         "So, ",
@@ -306,6 +317,8 @@ def minutes(rng: random.Random, language: Language, size: int, asr: bool) -> tup
 
     topic = slots(rng.choice(table["topic"]))
     turns.append((rng.choice(names), rng.choice(table["hello"]) + marked(SUMMARY, topic) + "."))
+    if rng.random() < 0.35:
+        turns += [(rng.choice(names), _process_talk(rng, language)) for _ in range(rng.randint(1, 5))]
     for fact in facts:
         speaker = rng.choice(names)
         if fact == "chat":
@@ -344,6 +357,21 @@ def minutes(rng: random.Random, language: Language, size: int, asr: bool) -> tup
         lines.append(f"{name}: {spoken}")
     text = spaced("\n".join(lines))
     return escape(MARK.sub(lambda match: match.group(2), text)), _answer(text, who, asr)
+
+
+def _process_talk(rng: random.Random, language: Language) -> str:
+    """What people say when they describe a process: nothing for the minutes."""
+    table = TABLES[language.language]
+    node = Node("action", number=9)
+    text = plain(language.main(node))
+    roll = rng.random()
+    if roll < 0.3:
+        text = f"{'if' if language.language == 'en' else 'si'} {plain(language.condition(node))}, {text}"
+    elif roll < 0.7:
+        text = rng.choice(table["next"]).format(text)
+    elif roll < 0.8:
+        text = rng.choice(table["else"]).format(text)
+    return capital(text) + "."
 
 
 def meeting_talk(rng: random.Random, language: Language, people: list[str]) -> str:

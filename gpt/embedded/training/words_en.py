@@ -103,7 +103,8 @@ execute start deposit withdraw exchange charge credit debit insure compensate vi
 adapt draft vote adopt issue stamp forward review update complete fill mark move call email fix handle log enter track plan describe merge launch release
 discuss explain decide return request upload download register transfer escalate resolve attach""".split()
 
-CHATTER = """Hello everyone.|Good morning, thanks for coming.|Thank you all.|That is all for today.|Nothing very complicated.|It has worked well for years.
+CHATTER = """Welcome to this meeting.|Welcome everyone.|That is very clear.|I agree with you.|We will talk about it next week.|Let us talk about it later.|Many people ask us about that.|That is a good question.|Is everyone here?|I think so too.|We can stop here.|This happens every day.|It was not easy last year.
+Hello everyone.|Good morning, thanks for coming.|Thank you all.|That is all for today.|Nothing very complicated.|It has worked well for years.
 Everybody knows this procedure.|This procedure has been in force since 2019.|It applies to all sites.|The average delay is three days.|We talk about it often.
 This is important to us.|It takes about an hour.|It is not always easy.|The teams are happy with it.|There were some problems last year.|Let me explain how it works.
 Here is how we proceed.|The process is simple.|This is how it goes.|For information, this text will be revised in June.|Please follow these rules.|Have a nice day.

@@ -156,7 +156,8 @@ visiter:la-visite louer:la-location nettoyer:- laver:le-lavage désinfecter:la-d
 importer:l'import exporter:l'export générer:la-génération comparer:la-comparaison rapprocher:le-rapprochement ajuster:l'ajustement adapter:-
 formuler:- rédiger:- arbitrer:- voter:le-vote adopter:l'adoption délivrer:la-délivrance apposer:- parapher:- tamponner:- numériser:la-numérisation"""
 
-CHATTER = """Bonjour à tous.|Bonjour, merci de votre attention.|Merci à tous.|Voilà.|C'est tout pour aujourd'hui.|Rien de bien compliqué.|Cela fonctionne bien depuis des années.
+CHATTER = """Bienvenue à cette réunion.|Bienvenue à tous.|C'est très clair.|Je suis d'accord avec vous.|On en reparlera la semaine prochaine.|On verra cela plus tard.|C'est une bonne question.|Tout le monde est là ?|Je le pense aussi.|Cela arrive tous les jours.
+Bonjour à tous.|Bonjour, merci de votre attention.|Merci à tous.|Voilà.|C'est tout pour aujourd'hui.|Rien de bien compliqué.|Cela fonctionne bien depuis des années.
 Tout le monde connaît cette procédure.|Cette procédure est en vigueur depuis 2019.|Elle concerne tous les sites.|Le délai moyen est de trois jours.|On en parle souvent.
 C'est important pour nous.|Cela prend environ une heure.|Ce n'est pas toujours facile.|Les équipes en sont satisfaites.|Il y a eu quelques soucis l'an dernier.
 Je vous explique comment cela se passe.|Voici comment nous procédons.|Voici le déroulement.|Le processus est simple.|La démarche est la suivante.|Rappelons le principe.
