@@ -22,7 +22,19 @@ MAX_CHARACTERS = 5_000  # about 1,400 pieces; beyond, the end of the text is not
 MAX_TOKENS = 800
 LABEL_SHAPE = r"[^,;.:!?].{0,158}[^\s,;.:!?(«]"  # no sign at either end
 WHEN_SHAPE = r"[^,;.:!?].{0,38}[^\s,;.:!?(«]"
-NAME_SHAPE = " [^ ]{2,30}( [^ ]{2,30})?"
+# words that link steps and begin none
+_LINKS = """puis ensuite enfin alors sinon et ou mais donc si s' quand lorsque dès pendant tandis dont que qu' qui
+then next finally otherwise and or but so if when whenever once while whereas unless until because"""
+# words after which a step is not all said yet
+_UNFINISHED = """le la les l' un une des de du d' au aux à en dans sur par pour avec sans chez et ou mais que qu' qui ne
+n' s' se son sa ses leur leurs ce cet cette si avant après puis jusqu' the a an of to at by with for from into and or but
+if than before until unless when then their our any"""
+# words that stand where a name might
+_NO_NAMES = """je j' tu il elle on nous vous ils elles c' est ce ça pas oui non bonjour merci très bien aujourd' hui accord
+parfait donc voilà entendu comment combien quand i we you he she it they this that today let thanks thank hello good sure do
+does can fine ok okay yes no all what how who will not is are was"""
+NO_NAMES = frozenset(_NO_NAMES.split())
+LINKS, UNFINISHED = frozenset(_LINKS.split()), frozenset(_UNFINISHED.split())
 OPTIONS = (
     '%llguidance {"no_forcing": true}'  # else forced text is cut into other pieces than those that the model learnt
 )
@@ -88,10 +100,11 @@ def diagram_grammar(shaped: str) -> str:
     most three from each, between nodes that exist.
     """
     parts = sentences(shaped)
-    labels = _labels(parts, "::_", "kind ", f"last::_ | more::_ NEXT::incr(_) %if lt(_, {MAX_NODES})", "last::_")
+    more = f"last::_ | more::_ NEXT::incr(_) %if lt(_, {MAX_NODES})"
+    labels = _labels(parts, "::_", "kind ", more, "last::_", not_first=LINKS)
     rules = [OPTIONS, f"start: {GRAPH} {labels.first}::1", *labels.rules]
-    more = (_quoted(f',{{"id":"n{count + 1}","label":"') + f" %if eq(_, {count})" for count in range(1, MAX_NODES))
-    rules.append("more::_: " + " | ".join(more))
+    heads = (_quoted(f',{{"id":"n{count + 1}","label":"') + f" %if eq(_, {count})" for count in range(1, MAX_NODES))
+    rules.append("more::_: " + " | ".join(heads))
     rules.append(f"last::_: {EDGES} edges::_ {STOP}")
     rules.append('edges::_: "" | from1x0::_ %if gt(_, 1)')
     for number in range(1, MAX_NODES + 1):
@@ -121,17 +134,23 @@ def minutes_grammar(shaped: str) -> str:
         OPTIONS,
         f"start: {SUMMARY} SUMMARY {DECISIONS} ({QUOTE} {decided.first})? {ACTIONS} ({WHO} who {WHAT} {done.first})? "
         f"{OPEN_POINTS} ({QUOTE} {asked.first})? {STOP}",
-        "who: " + " | ".join(['""', *(_quoted(name) for name in speakers), "NAME"]),
+        "who: " + " | ".join(['""', *(_quoted(name) for name in dict.fromkeys([*speakers, *_names(parts)]))]),
         'when: "" | WHEN',
         *decided.rules,
         *done.rules,
         *asked.rules,
         *dict.fromkeys([*decided.terminals, *done.terminals, *asked.terminals]),
         *_terminal("SUMMARY", parts, LABEL_SHAPE),
-        *_terminal("NAME", parts, NAME_SHAPE),
         *_terminal("WHEN", parts, WHEN_SHAPE),
     ]
     return "\n".join(rules) + "\n"
+
+
+def _names(parts: list[list[str]]) -> list[str]:
+    """Words that may be somebody's name: those with a capital, or any when the transcript has no capitals."""
+    words = dict.fromkeys(chunk for chunks in parts for chunk in chunks if chunk.strip().isalpha() and len(chunk) > 3)
+    known = [word for word in words if word.strip().lower() not in LINKS | UNFINISHED | NO_NAMES]
+    return [word for word in known if word.strip()[0].isupper()] or known
 
 
 def diagram_request(text: str) -> dict[str, Any]:
@@ -182,32 +201,48 @@ class _Labels:
     terminals: list[str]
 
 
-def _labels(parts: list[list[str]], parameter: str, after: str, more: str, end: str, name: str = "label") -> _Labels:
+def _labels(
+    parts: list[list[str]],
+    parameter: str,
+    after: str,
+    more: str,
+    end: str,
+    name: str = "label",
+    not_first: frozenset[str] = frozenset(),
+) -> _Labels:
     """Labels in reading order.
 
     `after` follows each label; then comes `more`, where NEXT stands for the rule of the next label, or, when no word is
-    left, `end`. `parameter` is the suffix of the rules ("::_" when they count).
+    left, `end`. `parameter` is the suffix of the rules ("::_" when they count). No label begins with a word of
+    `not_first`.
     """
     if sum(len(chunks) for chunks in parts) > MAX_CHUNKS:
         return _labels_by_sentence(parts, parameter, after, more, name)
     words = [chunk for chunks in parts for chunk in chunks]
     ends = set(itertools.accumulate(len(chunks) for chunks in parts))
+    bare = [word.strip().lower().replace("’", "'") for word in words]
     signs = [SIGN.match(word) is not None for word in words]
-    last = max((place for place, sign in enumerate(signs) if not sign), default=-1)
-    rules: list[str] = []
-    terminals: dict[str, str] = {}
+    begins = [not sign and word not in not_first for sign, word in zip(signs, bare, strict=True)]
+    can_end = [not sign and word not in UNFINISHED for sign, word in zip(signs, bare, strict=True)]
     runs = [False] * (len(words) + 2)  # whether a label that holds the word before this place can be ended
     for place in range(len(words), 0, -1):
-        runs[place] = not signs[place - 1] or (place not in ends and runs[place + 1])
+        runs[place] = can_end[place - 1] or (place not in ends and runs[place + 1])
+    begins = [first and runs[place + 1] for place, first in enumerate(begins)]
+    if not any(begins):  # nothing but links: better them than no answer
+        begins = [not sign for sign in signs]
+        can_end, runs = begins, [False, *begins, False]
+    last = max((place for place, first in enumerate(begins) if first), default=-1)
+    rules: list[str] = []
+    terminals: dict[str, str] = {}
     for place, word in enumerate(words[: last + 1]):
-        ways = [] if signs[place] else [f"{_word(terminals, word)} {name}_run{place + 1}{parameter}"]
+        ways = [f"{_word(terminals, word)} {name}_run{place + 1}{parameter}"] if begins[place] else []
         if place < last:
             ways.append(f"{name}{place + 1}{parameter}")
         rules.append(f"{name}{place}{parameter}: " + " | ".join(ways))
     for place in range(1, len(words) + 1):
         if not runs[place]:
             continue
-        ways = [] if signs[place - 1] else [after + (f"{name}_next{place}{parameter}" if place <= last else end)]
+        ways = [after + (f"{name}_next{place}{parameter}" if place <= last else end)] if can_end[place - 1] else []
         if place not in ends and runs[place + 1]:
             ways.append(f"{_word(terminals, words[place])} {name}_run{place + 1}{parameter}")
         rules.append(f"{name}_run{place}{parameter}: " + " | ".join(ways))

@@ -63,6 +63,16 @@ def test_labels_stay_inside_one_sentence_and_begin_with_a_word(simple: str) -> N
     assert not accepts(simple, graph(" manque,"))
 
 
+def test_labels_neither_begin_with_a_link_nor_stop_short(simple: str) -> None:
+    assert not accepts(simple, graph(" Si l'article manque"))
+    assert not accepts(simple, graph(" Le"))
+    assert not accepts(simple, graph(" le vendeur appelle", " et"))
+
+
+def test_a_text_of_links_only_still_has_a_grammar() -> None:
+    assert accepts(diagram_request("Si et le.")["structured_outputs"]["grammar"], graph(" Si et le"))
+
+
 def test_label_may_begin_after_an_apostrophe(simple: str) -> None:
     assert accepts(simple, graph("article manque"))
 
@@ -104,7 +114,7 @@ def test_ids_follow_each_other(simple: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        'Le client dit "oui" ; il paie #3.',
+        'Marie dit "oui" ; il paie #3.',
         "Chemin C:\\temp\\x ouvert par Léa",
         "Envoyer 😀 à l'équipe",
         "Tabulation\tet\u0007 cloche",
