@@ -23,16 +23,22 @@ MAX_TOKENS = 800
 LABEL_SHAPE = r"[^,;.:!?].{0,158}[^\s,;.:!?(«]"  # no sign at either end
 WHEN_SHAPE = r"[^,;.:!?].{0,38}[^\s,;.:!?(«]"
 # words that link steps and begin none
-_LINKS = """puis ensuite enfin alors sinon et ou mais donc si s' quand lorsque dès pendant tandis dont que qu' qui
-then next finally otherwise and or but so if when whenever once while whereas unless until because"""
+_LINKS = """
+puis ensuite enfin alors sinon et ou mais donc si s' quand lorsque dès pendant tandis dont que qu' qui then next
+finally otherwise and or but so if when whenever once while whereas unless until because
+"""
 # words after which a step is not all said yet
-_UNFINISHED = """le la les l' un une des de du d' au aux à en dans sur par pour avec sans chez et ou mais que qu' qui ne
-n' s' se son sa ses leur leurs ce cet cette si avant après puis jusqu' the a an of to at by with for from into and or but
-if than before until unless when then their our any"""
+_UNFINISHED = """
+le la les l' un une des de du d' au aux à en dans sur par pour avec sans chez et ou mais que qu' qui ne n' s' se
+son sa ses leur leurs ce cet cette si avant après puis jusqu' the a an of to at by with for from into and or but if
+than before until unless when then their our any
+"""
 # words that stand where a name might
-_NO_NAMES = """je j' tu il elle on nous vous ils elles c' est ce ça pas oui non bonjour merci très bien aujourd' hui accord
-parfait donc voilà entendu comment combien quand i we you he she it they this that today let thanks thank hello good sure do
-does can fine ok okay yes no all what how who will not is are was"""
+_NO_NAMES = """
+je j' tu il elle on nous vous ils elles c' est ce ça pas oui non bonjour merci très bien aujourd' hui accord
+parfait donc voilà entendu comment combien quand i we you he she it they this that today let thanks thank hello
+good sure do does can fine ok okay yes no all what how who will not is are was
+"""
 NO_NAMES = frozenset(_NO_NAMES.split())
 LINKS, UNFINISHED = frozenset(_LINKS.split()), frozenset(_UNFINISHED.split())
 OPTIONS = (
