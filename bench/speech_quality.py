@@ -153,6 +153,7 @@ def main() -> None:
             for mode, entry in modes.items():
                 figures = " ".join(f"{condition} {entry[condition]['der']}" for condition in CONDITIONS)
                 print(f"DER {name:16} {mode:12} {entry['speakers']}/{entry['true_speakers']} voices  {figures}")
+    results["load_average"] = round(os.getloadavg()[0], 1)  # above the number of cores, the speeds mean little
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
