@@ -26,7 +26,7 @@ NUMBER_WORDS = {
 def diagram(rng: random.Random, language: Language, size: int, form: str) -> tuple[str, str]:
     """(text, compact JSON graph) of about `size` nodes."""
     graph = Graph()
-    language.breadth = rng.choice([0.0, 0.2, 0.5, 0.8] if not form.startswith("asr") else [0.0, 0.0, 0.2, 0.5])
+    language.new_text(rng.choice([0.0, 0.0, 0.2, 0.5] if form.startswith("asr") else [0.0, 0.2, 0.5, 0.8]))
     listed = form in ("numbered", "bullets", "lines")
     voice = rng.choices(["main", "inf", "imp", "nom"], [0.35, 0.4, 0.15, 0.1] if listed else [0.8, 0.08, 0.1, 0.02])[0]
     shape = Shape(numbered=form == "numbered")

@@ -26,7 +26,15 @@ class English:
     def __init__(self, rng: random.Random, wide: Wide, breadth: float = 0.5) -> None:
         self.rng, self.wide, self.breadth = rng, wide, breadth
         self.verbs = english_core_verbs()
+        self.recurrence = 0.0
+        self._nouns: list[str] = []
+        self._agents: list[tuple[str, str]] = []
         self.chatter, self.first_names = words.CHATTER, words.FIRST_NAMES
+
+    def new_text(self, breadth: float) -> None:
+        """Forget the people and things of the last text; in most texts they come back."""
+        self.breadth, self.recurrence = breadth, self.rng.choice([0.0, 0.2, 0.35, 0.5])
+        self._nouns, self._agents = [], []
 
     # -- words -------------------------------------------------------------------------------------------------
     def _rare(self, pool: list[str], common: list[str]) -> str:
@@ -42,7 +50,10 @@ class English:
         return self.rng.choice(self.verbs)
 
     def noun(self) -> str:
-        return self._rare(self.wide.nouns, words.OBJECTS).replace("-", " ")
+        if self._nouns and self.rng.random() < self.recurrence:
+            return self.rng.choice(self._nouns)
+        self._nouns.append(self._rare(self.wide.nouns, words.OBJECTS).replace("-", " "))
+        return self._nouns[-1]
 
     def thing(self) -> tuple[str, bool]:
         """A noun phrase and whether it is plural."""
@@ -71,6 +82,13 @@ class English:
         return f" {self.rng.choice(['to', 'with', 'in', 'on', 'for', 'from', 'by', 'at', 'into', 'about'])} {self.thing()[0]}"
 
     def agent(self) -> tuple[str, str]:
+        """A subject and its actor; may be one that acted before."""
+        if self._agents and self.rng.random() < self.recurrence:
+            return self.rng.choice(self._agents)
+        self._agents.append(self._new_agent())
+        return self._agents[-1]
+
+    def _new_agent(self) -> tuple[str, str]:
         roll = self.rng.random()
         if roll < 0.45:
             noun = (

@@ -48,7 +48,7 @@ class Mixture:
             text, answer = diagram(rng, self.english if english else self.french, size, form)
             return _task("frigo:diagram", text, answer)
         language = self.english if rng.random() < 0.5 else self.french
-        language.breadth = rng.choice([0.0, 0.2, 0.5, 0.8])
+        language.new_text(rng.choice([0.0, 0.2, 0.5, 0.8]))
         if task < 0.88:
             longest = 3 + int(8 * min(1.0, progress * 2.5))
             text, answer = minutes(

@@ -38,7 +38,15 @@ class French:
         self.rng, self.wide, self.breadth = rng, wide, breadth
         self.verbs = french_core_verbs()
         self.masculine, self.feminine = french_core_nouns()
+        self.recurrence = 0.0
+        self._nouns: list[tuple[str, bool]] = []
+        self._agents: list[tuple[str, str]] = []
         self.chatter, self.first_names = words.CHATTER, words.FIRST_NAMES
+
+    def new_text(self, breadth: float) -> None:
+        """Forget the people and things of the last text; in most texts they come back."""
+        self.breadth, self.recurrence = breadth, self.rng.choice([0.0, 0.2, 0.35, 0.5])
+        self._nouns, self._agents = [], []
 
     # -- words -------------------------------------------------------------------------------------------------
     def _rare(self, pool: list[str], common: list[str]) -> str:
@@ -58,9 +66,12 @@ class French:
 
     def noun(self) -> tuple[str, bool]:
         """A bare noun and whether it is feminine."""
-        if self.rng.random() < 0.5:
-            return self._rare(self.wide.feminine, self.feminine), True
-        return self._rare(self.wide.masculine, self.masculine), False
+        if self._nouns and self.rng.random() < self.recurrence:
+            return self.rng.choice(self._nouns)
+        feminine = self.rng.random() < 0.5
+        pools = (self.wide.feminine, self.feminine) if feminine else (self.wide.masculine, self.masculine)
+        self._nouns.append((self._rare(*pools), feminine))
+        return self._nouns[-1]
 
     def definite(self, noun: str, feminine: bool) -> str:
         return "l'" + noun if noun[0] in "aeiouéèêàâîôù" else ("la " if feminine else "le ") + noun
@@ -116,7 +127,13 @@ class French:
         return f" {lead} {self.thing()[0]}"
 
     def agent(self) -> tuple[str, str]:
-        """A subject and its actor."""
+        """A subject and its actor; may be one that acted before."""
+        if self._agents and self.rng.random() < self.recurrence:
+            return self.rng.choice(self._agents)
+        self._agents.append(self._new_agent())
+        return self._agents[-1]
+
+    def _new_agent(self) -> tuple[str, str]:
         roll = self.rng.random()
         if roll < 0.42:
             noun = (

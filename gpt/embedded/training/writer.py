@@ -239,7 +239,7 @@ class Writer:
             self.previous = previous
             return [self.fill(self.pick(step.form), self._branch(step.yes), self.lang.condition(node))]
         if step.form in ("check", "question") and step.no is not None:
-            if step.form == "check" and self.rng.random() < 0.4:
+            if step.form == "check" and self.rng.random() < 0.25:
                 return self._announced(step)
             if step.form == "question":
                 head = self.lang.question(node)
