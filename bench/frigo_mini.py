@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from gpt.embedded.evaluation.run import evaluate
+from bench.mini.run import evaluate
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "gpt" / "embedded" / "frigo-mini"

@@ -17,7 +17,7 @@ from babel.messages.pofile import read_po, write_po
 from scripts.environment import PORTS, ROOT
 
 PACKAGES = ("common", *PORTS)
-_SKIPPED = {"web", "locales", "node_modules", "training", "evaluation"}
+_SKIPPED = {"web", "locales", "node_modules", "training"}
 _DATE = datetime(2026, 11, 21, tzinfo=UTC)  # a fixed one: a catalogue changes only when its messages do
 _HEADER = "# English translations of Frigo's messages. MIT licence, as the rest of Frigo."
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.mini.generate import Mini
+from bench.mini.measures import overlap
 from chat.embedded_prompts import diagram_request, minutes_request
-from gpt.embedded.evaluation.generate import Mini
-from gpt.embedded.evaluation.measures import overlap
 from gpt.embedded.training.card import DIAGRAM_NAMES, MINUTES_NAMES, french
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,7 +114,7 @@ def test_card_gives_the_measured_scores() -> None:
 
 
 def test_test_sets_are_consistent() -> None:
-    rows = json.loads((ROOT / "gpt" / "embedded" / "evaluation" / "diagrams.json").read_text(encoding="utf-8"))
+    rows = json.loads((ROOT / "bench" / "mini" / "diagrams.json").read_text(encoding="utf-8"))
     assert sum(row["language"] == "fr" for row in rows) >= 30
     assert sum(row["language"] == "en" for row in rows) >= 15
     for row in rows:

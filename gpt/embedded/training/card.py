@@ -41,7 +41,7 @@ commence par l'espace qui le précède dans le texte ; on l'enlève à la lectur
 ## Mesures
 
 Sur des textes écrits à la main, autrement que les gabarits d'entraînement, et jamais vus par lui
-(`gpt/embedded/evaluation/` : {diagrams} textes, {minutes} dialogues, {questions} questions) ; décodage glouton sous grammaire,
+(`bench/mini/` : {diagrams} textes, {minutes} dialogues, {questions} questions) ; décodage glouton sous grammaire,
 `python -m bench.frigo_mini`. Un nœud est trouvé quand ses mots recouvrent ceux de la référence (F1 ≥ 0,5).
 
 | Diagrammes | français | anglais |

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.mini.generate import Mini
+from bench.mini.measures import GraphScore, MinutesScore
 from chat.embedded_prompts import diagram_request, minutes_request
-from gpt.embedded.evaluation.generate import Mini
-from gpt.embedded.evaluation.measures import GraphScore, MinutesScore
 
 HERE = Path(__file__).parent
 
