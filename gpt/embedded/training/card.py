@@ -42,7 +42,9 @@ commence par l'espace qui le précède dans le texte ; on l'enlève à la lectur
 
 Sur des textes écrits à la main, autrement que les gabarits d'entraînement, et jamais vus par lui
 (`bench/mini/` : {diagrams} textes, {minutes} dialogues, {questions} questions) ; décodage glouton sous grammaire,
-`python -m bench.frigo_mini`. Un nœud est trouvé quand ses mots recouvrent ceux de la référence (F1 ≥ 0,5).
+`python -m bench.frigo_mini`. Une partie de ces textes a été
+regardée pendant la mise au point (par exemple, « en cas de » a été ajouté aux gabarits après l'avoir vu échouer) : ces scores sont
+donc un peu optimistes, et sur si peu de textes un écart de cinq points ne veut rien dire. Un nœud est trouvé quand ses mots recouvrent ceux de la référence (F1 ≥ 0,5).
 
 | Diagrammes | français | anglais |
 |---|---|---|
@@ -68,7 +70,10 @@ Les mots viennent de lexiques écrits à la main (environ 600 mots par langue), 
 fréquences de `wordfreq`, et de groupes nominaux relevés dans douze romans français du domaine public (ELTeC), qui ne sont pas dans ce dépôt.
 
 Entraînement : {tokens} millions de morceaux, {wall} minutes sur 2 cœurs partagés avec d'autres travaux, bfloat16, Muon et AdamW, perte sur la
-seule réponse, circuit de copie posé dans les poids de départ (voir `docs/frigo-mini.md`). Une seule graine : l'écart d'un entraînement à l'autre n'a pas été mesuré.
+seule réponse, circuit de copie posé dans les poids de départ (voir `docs/frigo-mini.md`).
+Une seule graine : l'écart d'un entraînement à l'autre n'a pas été mesuré.
+Le mélange a été corrigé plusieurs fois en cours de route (reprises au dernier point de sauvegarde, les huit dernières minutes avec des
+personnes et des choses qui reviennent d'une phrase à l'autre) : relancer le script d'un trait donnera un modèle voisin, pas le même.
 
 ## Ce qu'il ne sait pas faire
 
