@@ -48,7 +48,7 @@ def choose(settings: GptSettings, catalogue: Catalogue) -> Selection:
         )
     if entry.key not in catalogue.entries:
         catalogue.add(entry)
-    return Selection(entry.key, _("choisi par IA_MODEL=%(name)s.", name=name))
+    return Selection(entry.key, _("Demandé par IA_MODEL=%(name)s.", name=name))
 
 
 def _outside(name: str, catalogue: Catalogue) -> ModelEntry | None:
