@@ -24,6 +24,7 @@ demo: ## Traiter la réunion d'exemple depuis le terminal, pendant que « make r
 
 test: ## Installer ce qu'il faut et passer les tests (TESTS=chemin pour une partie)
 	@$(SETUP) --dev
+	@PATH="$$PWD/.venv/bin:$$PATH" npm --prefix app/web run --silent test
 	$(PYTEST) -m "not slow" $(TESTS)
 
 test-slow: ## Les tests qui prennent des minutes
