@@ -9,11 +9,9 @@ from pathlib import Path
 from asr.engines.base import AsrEngine
 from asr.settings import AsrSettings
 from common.errors import ApiError
-from common.messages import Text, _
-from common.models.catalogue import Catalogue, ModelEntry, load_catalogue
-from common.models.installed import InstalledRegistry, not_installed
-from common.models.registry import Selection
-from common.settings import SettingsError
+from common.messages import Text
+from common.models.catalogue import ModelEntry, load_catalogue
+from common.models.installed import InstalledRegistry, choose_installed, not_installed
 
 MIB = 1024 * 1024
 _EMBEDDED_BYTES = 110 * MIB  # of one decoder process, measured
@@ -51,24 +49,5 @@ class AsrLoader:
 def build_registry(settings: AsrSettings) -> InstalledRegistry[AsrEngine]:
     """The catalogue and the choice that ASR_MODEL makes. Raises SettingsError when that model can't run here."""
     catalogue = load_catalogue(Path(__file__).with_name("models.toml"))
-    return InstalledRegistry(catalogue, AsrLoader(), _choose(settings.asr_model, catalogue), missing)
-
-
-def _choose(asked: str, catalogue: Catalogue) -> Selection:
-    if asked.lower() != "auto":
-        entry = catalogue.find(asked)
-        if entry is None:
-            known = ", ".join(catalogue.entries)
-            raise SettingsError(f"ASR_MODEL : modèle inconnu « {asked} » ; connus : {known}, auto.")
-        reason = missing(entry)
-        if reason is not None:
-            raise SettingsError(f"ASR_MODEL : {reason}")
-        return Selection(chosen=entry.key, why=_("Demandé par ASR_MODEL."))
-    reasons = [(entry, missing(entry)) for entry in catalogue]
-    usable = [entry.key for entry, reason in reasons if reason is None]
-    if not usable:
-        raise SettingsError("ASR_MODEL : aucun moteur de transcription n'est installé.")
-    rejected = tuple(
-        {"key": entry.key, "need_bytes": None, "reason": str(reason)} for entry, reason in reasons if reason is not None
-    )
-    return Selection(chosen=usable[0], why=_("Le meilleur dont le moteur est installé."), rejected=rejected)
+    selection = choose_installed("ASR_MODEL", settings.asr_model, catalogue, missing, kind="transcription")
+    return InstalledRegistry(catalogue, AsrLoader(), selection, missing)

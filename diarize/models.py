@@ -8,10 +8,8 @@ from pathlib import Path
 
 from common.errors import ApiError
 from common.messages import Text, _
-from common.models.catalogue import Catalogue, ModelEntry, load_catalogue
-from common.models.installed import InstalledRegistry, not_installed
-from common.models.registry import Selection
-from common.settings import SettingsError
+from common.models.catalogue import ModelEntry, load_catalogue
+from common.models.installed import InstalledRegistry, choose_installed, not_installed
 from diarize.engines.base import DiarizeEngine
 from diarize.engines.embedded.checkpoint import CheckpointError
 from diarize.engines.embedded.convert import convert, wheel_file
@@ -64,25 +62,5 @@ class DiarizeLoader:
 def build_registry(settings: DiarizeSettings) -> InstalledRegistry[DiarizeEngine]:
     """The catalogue and the choice that DIARIZE_MODEL makes. Raises SettingsError when that model can't run here."""
     catalogue = load_catalogue(Path(__file__).with_name("models.toml"))
-    selection = _choose(settings.diarize_model, catalogue)
+    selection = choose_installed("DIARIZE_MODEL", settings.diarize_model, catalogue, missing, kind="diarisation")
     return InstalledRegistry(catalogue, DiarizeLoader(settings.data_dir), selection, missing)
-
-
-def _choose(asked: str, catalogue: Catalogue) -> Selection:
-    if asked.lower() != "auto":
-        entry = catalogue.find(asked)
-        if entry is None:
-            known = ", ".join(catalogue.entries)
-            raise SettingsError(f"DIARIZE_MODEL : modèle inconnu « {asked} » ; connus : {known}, auto.")
-        reason = missing(entry)
-        if reason is not None:
-            raise SettingsError(f"DIARIZE_MODEL : {reason}")
-        return Selection(chosen=entry.key, why=_("Demandé par DIARIZE_MODEL."))
-    reasons = [(entry, missing(entry)) for entry in catalogue]
-    usable = [entry.key for entry, reason in reasons if reason is None]
-    if not usable:
-        raise SettingsError("DIARIZE_MODEL : aucun moteur de diarisation n'est installé.")
-    rejected = tuple(
-        {"key": entry.key, "need_bytes": None, "reason": str(reason)} for entry, reason in reasons if reason is not None
-    )
-    return Selection(chosen=usable[0], why=_("Le meilleur dont le moteur est installé."), rejected=rejected)

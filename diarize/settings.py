@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from common.settings import ServiceSettings
+from common.audio.settings import AudioSettings
 
 ENGINES = ("auto", "embedded")
 
 
-class DiarizeSettings(ServiceSettings):
+class DiarizeSettings(AudioSettings):
     """What diarize reads from the environment; each field is the variable of the same name in capitals."""
 
     port: int = Field(default=5004, ge=1, le=65535, description="Port d'écoute (celui de Render l'emporte).")
     diarize_model: str = Field(default="auto", description="Clé ou alias d'un modèle du catalogue, ou auto.")
     diarize_engine: str = Field(default="auto", description="auto ou embedded.")
-    max_audio_minutes: float = Field(
-        default=360.0, gt=0, le=10_000, description="Durée maximale d'un enregistrement, en minutes."
-    )
 
     @field_validator("diarize_engine")
     @classmethod
@@ -25,7 +22,3 @@ class DiarizeSettings(ServiceSettings):
         if value.lower() not in ENGINES:
             raise ValueError(f"moteur inconnu « {value} » ; attendu : {', '.join(ENGINES)}")
         return value.lower()
-
-    @property
-    def max_audio_seconds(self) -> float:
-        return self.max_audio_minutes * 60
