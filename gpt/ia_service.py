@@ -11,7 +11,8 @@ from common.errors import ApiError
 from common.messages import _
 from common.models.catalogue import ModelEntry
 from common.models.registry import Registry
-from gpt.engines.base import Constraint, Delta, Generation, GenerationRequest, LanguageEngine, Prompt, context_exceeded
+from gpt.engines.base import Constraint, Delta, GenerationRequest, LanguageEngine, Prompt, context_exceeded
+from gpt.engines.generation import Generation
 from gpt.metrics import FIRST_TOKEN, TOKENS
 from gpt.wire.requests import ChatBody, CompletionBody, Sampling
 
@@ -146,7 +147,7 @@ def _start(
                     logit_bias=body.biases(),
                     logprobs=alternatives,
                 )
-                job.add(engine.generate(request), echo)
+                job.add(Generation(engine, request), echo)
     except BaseException:
         job.close()
         raise
@@ -175,17 +176,18 @@ def _check_capabilities(
     engine: LanguageEngine, body: Sampling, constraint: Constraint | None, alternatives: int | None
 ) -> None:
     """Raise 400 for what the engine says it cannot do."""
-    can = engine.capabilities
-    imposed_json = constraint is not None and constraint.kind in {"json_schema", "json_object"}
-    lacking: list[tuple[bool, str]] = [
-        (imposed_json and not can.json_schema, constraint.param if constraint else ""),
-        (constraint is not None and not imposed_json and not can.grammar, constraint.param if constraint else ""),
-        (alternatives is not None and not can.logprobs, "logprobs"),
-        (bool(body.presence_penalty) and not can.penalties, "presence_penalty"),
-        (bool(body.frequency_penalty) and not can.penalties, "frequency_penalty"),
-        (bool(body.logit_bias) and not can.logit_bias, "logit_bias"),
-    ]
-    for lacks, param in lacking:
-        if lacks:
-            message = _("Le moteur %(engine)s ne sait pas honorer « %(name)s ».", engine=engine.name, name=param)
-            raise ApiError(400, "unsupported_parameter", message, param)
+    can = engine.capabilities.parameters
+    asked = {
+        "logprobs": alternatives is not None,
+        "presence_penalty": bool(body.presence_penalty),
+        "frequency_penalty": bool(body.frequency_penalty),
+        "logit_bias": bool(body.logit_bias),
+        "seed": body.seed is not None,
+    }
+    lacking = [name for name, wanted in asked.items() if wanted and name not in can]
+    if constraint is not None:
+        imposed = "json_schema" if constraint.kind in {"json_schema", "json_object"} else "grammar"
+        lacking += [constraint.param] if imposed not in can else []
+    for param in lacking:
+        message = _("Le moteur %(engine)s ne sait pas honorer « %(name)s ».", engine=engine.name, name=param)
+        raise ApiError(400, "unsupported_parameter", message, param)

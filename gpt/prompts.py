@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpt.engines.base import Message
+from gpt.engines.base import Message, text_of
 
 USER = "Utilisateur :"
 ASSISTANT = "Assistant :"
@@ -25,7 +25,7 @@ PLAIN_STOPS = (f"\n{USER}", f"\n{ASSISTANT}")
 
 def plain_chat(messages: Sequence[Message]) -> str:
     """The text to continue."""
-    instructions = [m["content"] for m in messages if m["role"] in {"system", "developer"}]
+    instructions = [text_of(m) for m in messages if m["role"] in {"system", "developer"}]
     turns = [
         f"{ASSISTANT if m['role'] == 'assistant' else USER} {m['content']}"
         for m in messages

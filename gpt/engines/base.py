@@ -5,7 +5,7 @@ An engine knows nothing of HTTP. It refuses with `ApiError` what it cannot do; c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypedDict
 
@@ -18,24 +18,37 @@ ConstraintKind = Literal["json_schema", "json_object", "grammar", "regex", "choi
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What an engine can honour with the model it holds."""
+    """What an engine can honour with the model it holds.
 
-    streaming: bool = True
+    `parameters` names the optional parts of a request: fields of `GenerationRequest` (``logprobs``, ``logit_bias``,
+    ``presence_penalty``…), ``json_schema`` for the JSON constraints and ``grammar`` for the other ones. What is not
+    there is refused by name before anything is computed.
+    """
+
     chat_template: bool = False  # the model brings its own; without, `gpt.prompts` has a plain one
-    json_schema: bool = False
-    grammar: bool = False  # Lark, regular expressions and choices
-    logprobs: bool = False
-    penalties: bool = False  # presence, frequency
-    logit_bias: bool = False
     images: bool = False
-    tools: bool = False
+    parameters: frozenset[str] = frozenset()
+
+
+class TextPart(TypedDict):
+    """A piece of text in a message."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImagePart(TypedDict):
+    """An image in a message: the bytes of a PNG, JPEG, WebP or GIF file."""
+
+    type: Literal["image"]
+    data: bytes
 
 
 class Message(TypedDict):
-    """One turn, its content already plain text."""
+    """One turn: plain text, or text and images in their order."""
 
     role: str
-    content: str
+    content: str | list[TextPart | ImagePart]
 
 
 @dataclass(frozen=True)
@@ -53,11 +66,13 @@ class Prompt:
 
     `context_ids` are the ids before the answer that the answer's spacing depends on: the prompt's end for a
     continuation, nothing for a new chat turn. `stops` end the answer without being asked for (plain chat template).
+    `images` are the files that the placeholders among `ids` stand for, in their order.
     """
 
     ids: list[int]
     context_ids: list[int] = field(default_factory=list)
     stops: tuple[str, ...] = ()
+    images: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,13 @@ class GenerationRequest:
     frequency_penalty: float = 0.0
     logit_bias: dict[int, float] = field(default_factory=dict)
     logprobs: int | None = None  # how many alternatives to give beside each token; None: no logprobs
+    min_p: float = 0.0  # least probability, relative to the likeliest token's
+    repetition_penalty: float = 1.0  # divides (multiplies, below zero) the logits of what was read or written
+    min_tokens: int = 0  # no end before that many sampled tokens
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    bad_words: tuple[str, ...] = ()
+    adapter: str | None = None  # the key of a loaded adapter; None: the model itself
 
 
 @dataclass(frozen=True)
@@ -118,11 +140,21 @@ class Delta:
     usage: Usage | None = None
 
 
-class Generation(Protocol):
-    """A running generation. `close` (any thread, any time) stops it within one token."""
+Emit = Callable[["Delta | Exception"], None]
 
-    def __iter__(self) -> Iterator[Delta]: ...
-    def close(self) -> None: ...
+
+def text_of(message: Message) -> str:
+    """The message's text, for an engine that reads nothing else. Raises 400 on an image."""
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    texts = []
+    for part in content:
+        if part["type"] != "text":
+            reason = _("Ce modèle ne lit que du texte : il n'accepte pas d'image.")
+            raise ApiError(400, "unsupported_content", reason, "messages")
+        texts.append(part["text"])
+    return "\n".join(texts)
 
 
 def context_exceeded(tokens: int, context: int, param: str) -> ApiError:
@@ -132,7 +164,12 @@ def context_exceeded(tokens: int, context: int, param: str) -> ApiError:
 
 
 class LanguageEngine(Protocol):
-    """A loaded model. Thread-safe: several generations run at once."""
+    """A loaded model. Thread-safe: several generations run at once.
+
+    `submit` queues a generation and returns at once: deltas come to `emit` in order, from a thread of the engine's,
+    the last one with `finish_reason`, or an exception instead. What it returns cancels the generation within one
+    token (any thread, any time, any number of times); nothing is promised to `emit` after that.
+    """
 
     @property
     def name(self) -> str: ...
@@ -149,5 +186,5 @@ class LanguageEngine(Protocol):
     def encode_ids(self, ids: Sequence[int]) -> Prompt: ...
     def encode_chat(self, messages: Sequence[Message], options: Mapping[str, Any]) -> Prompt: ...
     def decode(self, ids: Sequence[int]) -> str: ...
-    def generate(self, request: GenerationRequest) -> Generation: ...
+    def submit(self, request: GenerationRequest, emit: Emit) -> Callable[[], None]: ...
     def close(self) -> None: ...

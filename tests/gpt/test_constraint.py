@@ -12,6 +12,7 @@ import pytest
 
 from common.errors import ApiError
 from gpt.engines.base import Constraint, ConstraintKind, GenerationRequest, LanguageEngine
+from gpt.engines.generation import Generation
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -31,7 +32,7 @@ def run(
 ) -> tuple[str, str, int]:
     constraint = Constraint(kind, value, "structured_outputs")
     request = GenerationRequest(engine.encode("Le client"), max_tokens, constraint=constraint, **more)
-    deltas = list(engine.generate(request))
+    deltas = list(Generation(engine, request))
     usage = deltas[-1].usage
     assert usage is not None
     assert usage.completion_tokens == sum(len(delta.token_ids) for delta in deltas)

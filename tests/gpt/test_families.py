@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gpt.engines.base import GenerationRequest
+from gpt.engines.generation import Generation
 from gpt.engines.transformers.engine import TransformersEngine
 from tests.gpt.conftest import write_tokenizer
 
@@ -88,6 +89,6 @@ def test_greedy_ids_are_those_of_transformers(family: str, tmp_path: Path, monke
     prompt = engine.encode("Le client envoie la demande. The system checks the invoice, puis l'archive. " * 3)
     expected = model.generate(torch.tensor([prompt.ids]), max_new_tokens=40, do_sample=False, min_new_tokens=40)
     bias = dict.fromkeys((2,), -1e9)  # generate's min_new_tokens forbids the end; so do we
-    deltas = list(engine.generate(GenerationRequest(prompt, 40, temperature=0, logit_bias=bias)))
+    deltas = list(Generation(engine, GenerationRequest(prompt, 40, temperature=0, logit_bias=bias)))
     assert [i for delta in deltas for i in delta.token_ids] == expected[0, len(prompt.ids) :].tolist()
     engine.close()

@@ -10,6 +10,7 @@ import pytest
 
 from common.errors import ApiError
 from gpt.engines.base import Delta, GenerationRequest, LanguageEngine, Prompt, SamplingDefaults
+from gpt.engines.generation import Generation
 from gpt.engines.transformers.engine import TransformersEngine
 from gpt.engines.transformers.weights import _defaults
 from tests.gpt.conftest import wait_until
@@ -17,7 +18,7 @@ from tests.gpt.conftest import wait_until
 
 def run(engine: LanguageEngine, prompt: Prompt | str, max_tokens: int = 20, **more: object) -> tuple[str, Delta]:
     ready = engine.encode(prompt) if isinstance(prompt, str) else prompt
-    deltas = list(engine.generate(GenerationRequest(ready, max_tokens, **more)))  # type: ignore[arg-type]
+    deltas = list(Generation(engine, GenerationRequest(ready, max_tokens, **more)))  # type: ignore[arg-type]
     return "".join(delta.text for delta in deltas), deltas[-1]
 
 
@@ -42,9 +43,10 @@ def test_greedy_text_is_exact(story_teller: TransformersEngine, expected: str) -
 def test_greedy_text_is_the_same_among_seven_others(story_teller: TransformersEngine, expected: str) -> None:
     request = GenerationRequest(story_teller.encode_ids([1]), 200, temperature=0)
     others = [
-        story_teller.generate(GenerationRequest(story_teller.encode("Tim " * (i + 1)), 120, seed=i)) for i in range(7)
+        Generation(story_teller, GenerationRequest(story_teller.encode("Tim " * (i + 1)), 120, seed=i))
+        for i in range(7)
     ]
-    assert "".join(delta.text for delta in story_teller.generate(request)) == expected
+    assert "".join(delta.text for delta in Generation(story_teller, request)) == expected
     for other in others:
         other.close()
 
@@ -61,9 +63,9 @@ def test_a_prompt_longer_than_a_slice_is_read_whole(
 def test_nobody_waits_for_a_whole_answer(llama: LanguageEngine) -> None:
     """Two generations advance together: the second ends long before the first could."""
     prompt = llama.encode("Le client")
-    long = iter(llama.generate(GenerationRequest(prompt, 200, temperature=0, logit_bias={2: -100, 0: -100})))
+    long = iter(Generation(llama, GenerationRequest(prompt, 200, temperature=0, logit_bias={2: -100, 0: -100})))
     next(long)
-    short = list(llama.generate(GenerationRequest(prompt, 5, temperature=0, logit_bias={2: -100, 0: -100})))
+    short = list(Generation(llama, GenerationRequest(prompt, 5, temperature=0, logit_bias={2: -100, 0: -100})))
     assert short[-1].finish_reason == "length"
     assert llama.load[0] >= 1  # the long one still runs
     assert sum(len(delta.token_ids) for delta in long) > 0
@@ -125,7 +127,7 @@ def test_bias_and_penalties_change_what_is_drawn(story_teller: TransformersEngin
 
 def test_logprobs_are_those_of_the_model(story_teller: TransformersEngine) -> None:
     prompt = story_teller.encode_ids([1])
-    deltas = list(story_teller.generate(GenerationRequest(prompt, 3, temperature=0, logprobs=2)))
+    deltas = list(Generation(story_teller, GenerationRequest(prompt, 3, temperature=0, logprobs=2)))
     tokens = [token for delta in deltas for token in delta.logprobs]
     assert b"".join(token.raw for token in tokens) == b" Once upon a"
     for token in tokens:
@@ -136,7 +138,7 @@ def test_logprobs_are_those_of_the_model(story_teller: TransformersEngine) -> No
 def test_a_reader_that_leaves_frees_its_place_within_a_token(llama: LanguageEngine) -> None:
     wait_until(lambda: llama.load == (0, 0))
     request = GenerationRequest(llama.encode("Le client"), 250, logit_bias={2: -100.0, 0: -100.0})
-    generations = [llama.generate(request) for _ in range(20)]  # more than run at once
+    generations = [Generation(llama, request) for _ in range(20)]  # more than run at once
     assert sum(llama.load) > 1
     for generation in generations:
         generation.close()
@@ -164,13 +166,13 @@ def test_ids_outside_the_vocabulary_are_refused(llama: LanguageEngine) -> None:
 
 def test_closing_ends_what_runs_and_refuses_what_comes(tiny_llama: Path) -> None:
     engine = TransformersEngine(tiny_llama, use_gpu=False)
-    generation = engine.generate(GenerationRequest(engine.encode("Le"), 250, logit_bias={2: -100.0, 0: -100.0}))
+    generation = Generation(engine, GenerationRequest(engine.encode("Le"), 250, logit_bias={2: -100.0, 0: -100.0}))
     engine.close()
     with pytest.raises(ApiError) as ended:
         list(generation)
     assert ended.value.code == "model_not_ready"
     with pytest.raises(ApiError):
-        engine.generate(GenerationRequest(engine.encode("Le"), 5))
+        Generation(engine, GenerationRequest(engine.encode("Le"), 5))
     assert "gpt-decode" not in {t.name for t in threading.enumerate() if t is engine._scheduler._thread}
 
 

@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import gc
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Seq
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from jinja2 import TemplateError
 
 from common.errors import ApiError
 from common.messages import _
-from gpt.engines.base import Capabilities, GenerationRequest, Message, Prompt, context_exceeded
+from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, context_exceeded, text_of
 from gpt.engines.constraint import Constrainer, TokenMask
 from gpt.engines.transformers.scheduler import Scheduler
 from gpt.engines.transformers.sequence import Sequence, Vocabulary
 from gpt.engines.transformers.weights import load_weights
 from gpt.prompts import PLAIN_STOPS, plain_chat
+
+HONOURED = frozenset({"logprobs", "presence_penalty", "frequency_penalty", "logit_bias", "seed"})
 
 
 class TransformersEngine:
@@ -53,11 +55,7 @@ class TransformersEngine:
         fast = bool(weights.tokenizer.is_fast)
         self.capabilities = Capabilities(
             chat_template=bool(weights.tokenizer.chat_template),
-            json_schema=fast,
-            grammar=fast,
-            logprobs=True,
-            penalties=True,
-            logit_bias=True,
+            parameters=HONOURED | ({"json_schema", "grammar"} if fast else set()),
         )
         self._constrainer = _constrainer(weights.tokenizer, weights.eos_ids) if fast else None
         self._scheduler = Scheduler(weights.model, weights.device, weights.threads)
@@ -81,11 +79,12 @@ class TransformersEngine:
 
     def encode_chat(self, messages: Seq[Message], options: Mapping[str, Any]) -> Prompt:
         """A conversation, ready for the assistant's next turn. Raises 400 when the model's template refuses it."""
-        self._refuse_endless("".join(m["content"] for m in messages), "messages")
+        messages = [{"role": m["role"], "content": text_of(m)} for m in messages]
+        self._refuse_endless("".join(map(text_of, messages)), "messages")
         if not self.capabilities.chat_template:
             prompt = self.encode(plain_chat(messages))
             return Prompt(prompt.ids, stops=PLAIN_STOPS)
-        messages = [{**message, "content": self._without_marks(message["content"])} for message in messages]
+        messages = [{**message, "content": self._without_marks(text_of(message))} for message in messages]
         try:
             own = {name: value for name, value in options.items() if name not in self._reserved}
             text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **own)
@@ -99,7 +98,7 @@ class TransformersEngine:
         """The text of `ids`, special tokens left out."""
         return self._plain_decode(list(ids))
 
-    def generate(self, request: GenerationRequest) -> Sequence:
+    def submit(self, request: GenerationRequest, emit: Emit) -> Callable[[], None]:
         """Queue a generation. Raises 400 on a constraint that cannot be compiled, 503 when the queue is full."""
         unknown = next((i for i in request.logit_bias if not 0 <= i < self._vocabulary_size), None)
         if unknown is not None:
@@ -107,9 +106,9 @@ class TransformersEngine:
                 "L'identifiant %(id)s n'est pas dans le vocabulaire (%(size)s).", id=unknown, size=self._vocabulary_size
             )
             raise ApiError(400, "invalid_value", message, "logit_bias")
-        sequence = Sequence(request, self._vocabulary, self._mask(request))
+        sequence = Sequence(request, self._vocabulary, self._mask(request), emit)
         self._scheduler.submit(sequence)
-        return sequence
+        return sequence.cancel
 
     @property
     def load(self) -> tuple[int, int]:

@@ -1,16 +1,15 @@
-"""One generation inside the transformers engine: its cache, its sampled tokens, and what it hands to its reader."""
+"""One generation inside the transformers engine: its cache, its sampled tokens, and what it emits."""
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from gpt.engines.base import Delta, FinishReason, GenerationRequest, TokenLogprob, Usage
+from gpt.engines.base import Delta, Emit, FinishReason, GenerationRequest, TokenLogprob, Usage
 from gpt.engines.constraint import TokenMask
 from gpt.engines.detokenize import Detokenizer
 from gpt.engines.stops import StopCutter
@@ -28,9 +27,9 @@ class Vocabulary:
 
 
 class Sequence:
-    """Fed by the scheduler's thread with logits, read by the request's thread as deltas."""
+    """Fed by the scheduler's thread with logits; what comes of them goes to `emit` as deltas."""
 
-    def __init__(self, request: GenerationRequest, vocabulary: Vocabulary, mask: TokenMask | None) -> None:
+    def __init__(self, request: GenerationRequest, vocabulary: Vocabulary, mask: TokenMask | None, emit: Emit) -> None:
         self.request = request
         self.cache: Any = None  # the scheduler's key-value cache
         self.pending = list(request.prompt.ids)  # ids that the cache does not hold yet
@@ -41,26 +40,12 @@ class Sequence:
         self._text = Detokenizer(vocabulary.decode, vocabulary.special_ids, request.prompt.context_ids)
         self._stops = StopCutter((*request.stop, *request.prompt.stops))
         self._sampled = 0
-        self._out: queue.SimpleQueue[Delta | Exception] = queue.SimpleQueue()
+        self._emit = emit
         self._cancelled = threading.Event()
 
-    # the reader's side
-
-    def __iter__(self) -> Iterator[Delta]:
-        while True:
-            item = self._out.get()
-            if isinstance(item, Exception):
-                raise item
-            yield item
-            if item.finish_reason is not None:
-                return
-
-    def close(self) -> None:
-        """The reader has left: nothing more is computed for it."""
+    def cancel(self) -> None:
+        """Nothing more is computed; the scheduler drops the sequence at its next step."""
         self._cancelled.set()
-        self._out.put(self._last("", (), (), "stop"))  # wakes a reader that another thread closes
-
-    # the scheduler's side
 
     @property
     def cancelled(self) -> bool:
@@ -97,7 +82,7 @@ class Sequence:
     def fail(self, error: Exception) -> None:
         """Hand `error` to the reader."""
         self.finished = True
-        self._out.put(error)
+        self._emit(error)
 
     def _take(self, ids: list[int], logprobs: tuple[TokenLogprob, ...], *, accepted: bool = False) -> None:
         room = self.request.max_tokens - self._sampled
@@ -116,7 +101,7 @@ class Sequence:
         elif self._sampled >= self.request.max_tokens:
             self._end(text, tuple(ids), logprobs, "length")
         else:
-            self._out.put(Delta(text, tuple(ids), logprobs))
+            self._emit(Delta(text, tuple(ids), logprobs))
 
     def _end(
         self,
@@ -133,7 +118,7 @@ class Sequence:
             if self._stops.stopped:
                 reason = "stop"
             text += self._stops.flush()
-        self._out.put(self._last(text, ids, logprobs, reason))
+        self._emit(self._last(text, ids, logprobs, reason))
 
     def _last(self, text: str, ids: tuple[int, ...], logprobs: tuple[TokenLogprob, ...], reason: FinishReason) -> Delta:
         usage = Usage(len(self.request.prompt.ids), self._sampled)
