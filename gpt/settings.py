@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
 
 from common.settings import ServiceSettings
+from gpt.engines.options import Quantization
 
-ENGINES = ("auto", "transformers")
+ENGINES = ("auto", "ctranslate2", "transformers", "nanochat", "vllm")
 
 
 class GptSettings(ServiceSettings):
@@ -17,8 +20,22 @@ class GptSettings(ServiceSettings):
 
     port: int = Field(default=5002, ge=1, le=65535)
     ia_model: str = Field(default="auto", description="Clé, alias, identifiant du hub, dossier local, ou auto.")
-    ia_engine: str = Field(default="auto", description="auto ou transformers.")
+    ia_engine: str = Field(default="auto", description="auto, ctranslate2, transformers, nanochat ou vllm.")
     ia_use_gpu: bool = Field(default=True, description="Utiliser un GPU NVIDIA s'il y en a un.")
+    gpu_device_ids: Annotated[list[int], NoDecode] = Field(
+        default_factory=list, description="Numéros des GPU à utiliser, séparés par des virgules ; vide : tous."
+    )
+    ia_quantization: Quantization = Field(default="auto", description="none, int8, nf4 ou auto.")
+    ia_adapters: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Adaptateurs LoRA du modèle, séparés par des virgules : nom=dossier ou nom=identifiant du hub.",
+    )
+    ia_model_ttl_s: int = Field(
+        default=0, ge=0, description="Décharger un modèle resté ce temps sans servir, en secondes ; 0 : jamais."
+    )
+    ia_swap_wait_s: int = Field(
+        default=120, ge=0, le=3600, description="Attente d'une demande pendant un changement de modèle, en secondes."
+    )
     hf_home: Path | None = Field(default=None, description="Dossier de Hugging Face (le cache est dans hub/).")
     model_cache_dir: Path | None = Field(default=None, description="Dossier des modèles téléchargés ; l'emporte.")
     hf_endpoint: str | None = Field(default=None, description="Adresse du hub de modèles.")
@@ -31,6 +48,11 @@ class GptSettings(ServiceSettings):
         if value.lower() not in ENGINES:
             raise ValueError(f"moteur inconnu « {value} » ; attendu : {', '.join(ENGINES)}")
         return value.lower()
+
+    @field_validator("gpu_device_ids", "ia_adapters", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @field_validator("hf_endpoint")
     @classmethod
