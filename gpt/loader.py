@@ -13,6 +13,7 @@ from common.models.catalogue import ModelEntry
 from common.models.hub import Hub
 from gpt.engines.base import LanguageEngine
 from gpt.engines.cpu import weight_bytes
+from gpt.engines.options import EngineOptions
 from gpt.folders import FolderFacts, describe, whole
 
 RUNTIME_BYTES = 430 * 2**20  # the process with torch and transformers and nothing loaded (measured)
@@ -58,7 +59,7 @@ class GptLoader:
             raise ApiError(422, "model_unusable", message, "model")
         from gpt.engines.transformers.engine import TransformersEngine
 
-        return TransformersEngine(folder, use_gpu=self._use_gpu)
+        return TransformersEngine(folder, EngineOptions(use_gpu=self._use_gpu))
 
     def need_bytes(self, entry: ModelEntry) -> int | None:
         """Weights at the loading precision, cache and runtime; None when nothing is known of the model."""

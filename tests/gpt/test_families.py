@@ -9,6 +9,7 @@ import pytest
 
 from gpt.engines.base import GenerationRequest
 from gpt.engines.generation import Generation
+from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.engine import TransformersEngine
 from tests.gpt.conftest import write_tokenizer
 
@@ -85,7 +86,7 @@ def test_greedy_ids_are_those_of_transformers(family: str, tmp_path: Path, monke
     model.save_pretrained(tmp_path)
 
     monkeypatch.setattr("gpt.engines.transformers.scheduler.PROMPT_SLICE", 13)  # the prompt is read in several slices
-    engine = TransformersEngine(tmp_path, use_gpu=False)
+    engine = TransformersEngine(tmp_path, EngineOptions(use_gpu=False))
     prompt = engine.encode("Le client envoie la demande. The system checks the invoice, puis l'archive. " * 3)
     expected = model.generate(torch.tensor([prompt.ids]), max_new_tokens=40, do_sample=False, min_new_tokens=40)
     bias = dict.fromkeys((2,), -1e9)  # generate's min_new_tokens forbids the end; so do we

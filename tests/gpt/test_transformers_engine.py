@@ -11,6 +11,7 @@ import pytest
 from common.errors import ApiError
 from gpt.engines.base import Delta, GenerationRequest, LanguageEngine, Prompt, SamplingDefaults
 from gpt.engines.generation import Generation
+from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.engine import TransformersEngine
 from gpt.engines.transformers.weights import _defaults
 from tests.gpt.conftest import wait_until
@@ -24,7 +25,7 @@ def run(engine: LanguageEngine, prompt: Prompt | str, max_tokens: int = 20, **mo
 
 @pytest.fixture(scope="module")
 def story_teller(stories: Path) -> TransformersEngine:
-    return TransformersEngine(stories, use_gpu=False)
+    return TransformersEngine(stories, EngineOptions(use_gpu=False))
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +166,7 @@ def test_ids_outside_the_vocabulary_are_refused(llama: LanguageEngine) -> None:
 
 
 def test_closing_ends_what_runs_and_refuses_what_comes(tiny_llama: Path) -> None:
-    engine = TransformersEngine(tiny_llama, use_gpu=False)
+    engine = TransformersEngine(tiny_llama, EngineOptions(use_gpu=False))
     generation = Generation(engine, GenerationRequest(engine.encode("Le"), 250, logit_bias={2: -100.0, 0: -100.0}))
     engine.close()
     with pytest.raises(ApiError) as ended:
@@ -181,7 +182,7 @@ def test_a_pickle_is_never_opened(tiny_llama: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_llama, folder)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ApiError) as refused:
-        TransformersEngine(folder, use_gpu=False)
+        TransformersEngine(folder, EngineOptions(use_gpu=False))
     assert refused.value.code == "no_safetensors"
 
 
@@ -193,7 +194,7 @@ def test_remote_code_is_never_run(tiny_llama: Path, tmp_path: Path) -> None:
     (folder / "config.json").write_text(config.replace('"model_type": "llama"', trap), encoding="utf-8")
     (folder / "trap.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n", encoding="utf-8")
     with pytest.raises(ApiError) as refused:
-        TransformersEngine(folder, use_gpu=False)
+        TransformersEngine(folder, EngineOptions(use_gpu=False))
     assert refused.value.code == "model_unusable"
     assert str(tmp_path) not in str(refused.value.message)
     assert not (tmp_path / "ran").exists()
@@ -205,7 +206,7 @@ def test_broken_weights_are_refused_with_a_reason(tiny_llama: Path, tmp_path: Pa
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ApiError) as refused:
-        TransformersEngine(folder, use_gpu=False)
+        TransformersEngine(folder, EngineOptions(use_gpu=False))
     assert refused.value.code == "model_unusable"
 
 
@@ -218,5 +219,5 @@ def test_missing_weights_are_refused_rather_than_made_up(tiny_llama: Path, tmp_p
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ApiError) as refused:
-        TransformersEngine(folder, use_gpu=False)
+        TransformersEngine(folder, EngineOptions(use_gpu=False))
     assert "up_proj" in str(refused.value.message)

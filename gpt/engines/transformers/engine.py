@@ -17,6 +17,7 @@ from common.errors import ApiError
 from common.messages import _
 from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, context_exceeded, text_of
 from gpt.engines.constraint import Constrainer, TokenMask
+from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.scheduler import Scheduler
 from gpt.engines.transformers.sequence import Sequence, Vocabulary
 from gpt.engines.transformers.weights import load_weights
@@ -30,8 +31,8 @@ class TransformersEngine:
 
     name = "transformers"
 
-    def __init__(self, folder: Path, *, use_gpu: bool = True) -> None:
-        weights = load_weights(folder, use_gpu=use_gpu)
+    def __init__(self, folder: Path, options: EngineOptions) -> None:
+        weights = load_weights(folder, use_gpu=options.use_gpu)
         self._tokenizer: Any = weights.tokenizer
         # an option of the template may not pass for one of transformers' own (chat_template, tokenizer_kwargs…)
         self._reserved = frozenset(inspect.signature(self._tokenizer.apply_chat_template).parameters) | {"messages"}
