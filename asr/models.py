@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from asr.engines.base import AsrEngine
 from asr.settings import AsrSettings
@@ -29,10 +30,15 @@ class AsrLoader:
     def downloaded(self, entry: ModelEntry) -> bool:
         return entry.embedded  # its files came with the requirements
 
-    def download(self, entry: ModelEntry, progress: Callable[[int, int], None]) -> None:  # noqa: ARG002
+    def download(
+        self,
+        entry: ModelEntry,
+        progress: Callable[[int, int], None],  # noqa: ARG002
+        cancelled: Callable[[], bool],  # noqa: ARG002
+    ) -> None:
         raise ApiError(501, "engine_not_installed", not_installed(entry), "model")
 
-    def load(self, entry: ModelEntry) -> AsrEngine:
+    def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> AsrEngine:  # noqa: ARG002
         if entry.engine != "embedded":
             raise ApiError(501, "engine_not_installed", not_installed(entry), "model")
         from asr.engines.embedded.engine import EmbeddedEngine
@@ -42,7 +48,7 @@ class AsrLoader:
     def need_bytes(self, entry: ModelEntry) -> int | None:
         return _EMBEDDED_BYTES if entry.engine == "embedded" else None
 
-    def unfit(self, entry: ModelEntry) -> Text | None:
+    def unfit(self, entry: ModelEntry, freed: int = 0) -> Text | None:  # noqa: ARG002
         return missing(entry)
 
 

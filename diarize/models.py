@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from common.errors import ApiError
 from common.messages import Text, _
@@ -36,7 +37,12 @@ class DiarizeLoader:
     def downloaded(self, entry: ModelEntry) -> bool:
         return entry.engine == "embedded" and self.weights.is_file()
 
-    def download(self, entry: ModelEntry, progress: Callable[[int, int], None]) -> None:  # noqa: ARG002
+    def download(
+        self,
+        entry: ModelEntry,
+        progress: Callable[[int, int], None],  # noqa: ARG002
+        cancelled: Callable[[], bool],  # noqa: ARG002
+    ) -> None:
         if entry.engine != "embedded":
             raise ApiError(501, "engine_not_installed", not_installed(entry), "model")
         try:
@@ -45,7 +51,7 @@ class DiarizeLoader:
             message = _("Les poids du modèle de voix n'ont pas pu être préparés (%(kind)s).", kind=type(error).__name__)
             raise ApiError(500, "conversion_failed", message, "model") from error
 
-    def load(self, entry: ModelEntry) -> DiarizeEngine:
+    def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> DiarizeEngine:  # noqa: ARG002
         if entry.engine != "embedded":
             raise ApiError(501, "engine_not_installed", not_installed(entry), "model")
         from diarize.engines.embedded.engine import EmbeddedEngine
@@ -55,7 +61,7 @@ class DiarizeLoader:
     def need_bytes(self, entry: ModelEntry) -> int | None:
         return _EMBEDDED_BYTES if entry.engine == "embedded" else None
 
-    def unfit(self, entry: ModelEntry) -> Text | None:
+    def unfit(self, entry: ModelEntry, freed: int = 0) -> Text | None:  # noqa: ARG002
         return missing(entry)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -44,14 +45,19 @@ class GptLoader:
         """True when the files are here, whole."""
         return self.folder(entry) is not None
 
-    def download(self, entry: ModelEntry, progress: Callable[[int, int], None]) -> None:
+    def download(
+        self,
+        entry: ModelEntry,
+        progress: Callable[[int, int], None],
+        cancelled: Callable[[], bool],  # noqa: ARG002
+    ) -> None:
         """Fetch the files from the hub. Raises `ApiError` with the reason and the remedy."""
         if entry.hub_id is None:
             message = _("Le dossier du modèle %(model)s est absent ou incomplet.", model=entry.key)
             raise ApiError(422, "model_unusable", message, "model")
         self._hub.download(entry.hub_id, entry.revision, progress)
 
-    def load(self, entry: ModelEntry) -> LanguageEngine:
+    def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> LanguageEngine:  # noqa: ARG002
         """Open the model. torch is imported here, not before."""
         folder = self.folder(entry)
         if folder is None:
@@ -71,10 +77,10 @@ class GptLoader:
         width = weight_bytes(parameters)
         return parameters * width + _cache_bytes(facts, parameters, width) + RUNTIME_BYTES
 
-    def unfit(self, entry: ModelEntry) -> Text | None:
-        """Why the machine's free memory cannot hold the model, or None."""
+    def unfit(self, entry: ModelEntry, freed: int = 0) -> Text | None:
+        """Why the machine's free memory, with `freed` bytes more, cannot hold the model, or None."""
         need = self.need_bytes(entry)
-        available = psutil.virtual_memory().available
+        available = psutil.virtual_memory().available + freed
         if need is None or need <= available:
             return None
         return _(

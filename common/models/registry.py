@@ -11,10 +11,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from common.errors import ApiError
 from common.messages import Text, _
@@ -30,7 +30,23 @@ class Engine(Protocol):
     """What the registry needs of an engine."""
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Give the memory back. May be called twice."""
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """An engine that can stop by itself (a child process, a server)."""
+
+    def watch(self, died: Callable[[Text], None]) -> None:
+        """Call `died(reason)` once, from any thread, when the engine stops without `close`; at once if it has."""
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """An engine that knows what it takes."""
+
+    def memory_bytes(self) -> int:
+        """Bytes of memory this engine holds now, measured."""
 
 
 E = TypeVar("E", bound=Engine)
@@ -43,17 +59,23 @@ class Loader(Protocol[E_co]):
     def downloaded(self, entry: ModelEntry) -> bool:
         """True when the files are here, whole."""
 
-    def download(self, entry: ModelEntry, progress: Callable[[int, int], None]) -> None:
-        """Fetch the files; `progress(bytes_done, bytes_total)` as they come. Raises `ApiError`."""
+    def download(self, entry: ModelEntry, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
+        """Fetch the files; `progress(bytes_done, bytes_total)` as they come. Raises `ApiError`.
 
-    def load(self, entry: ModelEntry) -> E_co:
-        """Load from disk. Raises `ApiError`."""
+        Once `cancelled()` is true it soon ends, in any way, keeping what a later call can go on from.
+        """
+
+    def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> E_co:
+        """Load from disk; `options` are those of the request (``gpu_device_ids``, ``quantization``), often none.
+
+        Raises `ApiError`, or `MemoryError`.
+        """
 
     def need_bytes(self, entry: ModelEntry) -> int | None:
         """Estimated memory once loaded, or None when it can't be told."""
 
-    def unfit(self, entry: ModelEntry) -> Text | None:
-        """Why this machine can't run the model now, or None when it can."""
+    def unfit(self, entry: ModelEntry, freed: int = 0) -> Text | None:
+        """Why this machine can't run the model now, even with `freed` bytes of memory given back; None when it can."""
 
 
 @dataclass
@@ -225,7 +247,7 @@ class Registry(Generic[E]):
 
     def _run_download(self, slot: _Slot[E]) -> None:
         if not self._loader.downloaded(slot.entry):
-            self._loader.download(slot.entry, lambda done, total: self._progress(slot, done, total))
+            self._loader.download(slot.entry, lambda done, total: self._progress(slot, done, total), lambda: False)
         self._move(slot, "downloaded")
 
     def _run_load(self, slot: _Slot[E]) -> None:
@@ -235,7 +257,7 @@ class Registry(Generic[E]):
             raise ApiError(507, "model_does_not_fit", reason, "model")
         self._move(slot, "loading")
         started = time.monotonic()
-        engine = self._loader.load(slot.entry)
+        engine = self._loader.load(slot.entry, {})
         with self._changed:
             slot.engine = engine
             slot.used_at = time.monotonic()

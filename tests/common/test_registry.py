@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -35,13 +36,13 @@ class FakeLoader:
     def downloaded(self, entry: ModelEntry) -> bool:
         return entry.key in self.here
 
-    def download(self, entry: ModelEntry, progress: Callable[[int, int], None]) -> None:
+    def download(self, entry: ModelEntry, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
         progress(5, 10)
         self.gate.wait(10)
         progress(10, 10)
         self.here.add(entry.key)
 
-    def load(self, entry: ModelEntry) -> FakeEngine:
+    def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> FakeEngine:
         self.gate.wait(10)
         if entry.key in self.fail:
             raise self.fail[entry.key]
@@ -51,7 +52,7 @@ class FakeLoader:
     def need_bytes(self, entry: ModelEntry) -> int | None:
         return entry.parameters * 2
 
-    def unfit(self, entry: ModelEntry) -> Text | None:
+    def unfit(self, entry: ModelEntry, freed: int = 0) -> Text | None:
         return _("trop grand") if entry.key == "huge" else None
 
 

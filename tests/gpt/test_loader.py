@@ -90,7 +90,10 @@ def test_what_does_not_fit_is_told_with_both_numbers(loader: GptLoader, monkeypa
 
 def test_a_folder_that_is_not_whole_is_not_loaded(loader: GptLoader, tmp_path: Path) -> None:
     assert not loader.downloaded(entry(tmp_path))
-    for act in (lambda: loader.load(entry(tmp_path)), lambda: loader.download(entry(tmp_path), lambda _a, _b: None)):
+    for act in (
+        lambda: loader.load(entry(tmp_path), {}),
+        lambda: loader.download(entry(tmp_path), lambda _a, _b: None, lambda: False),
+    ):
         with pytest.raises(ApiError) as refused:
             act()
         assert refused.value.code == "model_unusable"
