@@ -14,6 +14,7 @@ and the answer ends where the model would make the user speak.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from gpt.engines.base import Message, text_of
@@ -33,3 +34,9 @@ def plain_chat(messages: Sequence[Message]) -> str:
     ]
     head = "\n".join(instructions) + "\n\n" if instructions else ""
     return head + "\n".join([*turns, ASSISTANT])
+
+
+def template_options(template: str | None) -> frozenset[str]:
+    """The options that a chat template honours: its own that requests can set, and the two that begin the answer."""
+    own = {name for name in ("reasoning_effort", "enable_thinking") if re.search(rf"\b{name}\b", template or "")}
+    return frozenset(own | {"add_generation_prompt", "continue_final_message"}) if template else frozenset()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypedDict
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 from common.errors import ApiError
 from common.messages import _
@@ -28,6 +29,7 @@ class Capabilities:
     chat_template: bool = False  # the model brings its own; without, `gpt.prompts` has a plain one
     images: bool = False
     parameters: frozenset[str] = frozenset()
+    template_options: frozenset[str] = frozenset()  # what `encode_chat` honours (see `gpt.prompts.template_options`)
 
 
 class TextPart(TypedDict):
@@ -188,3 +190,23 @@ class LanguageEngine(Protocol):
     def decode(self, ids: Sequence[int]) -> str: ...
     def submit(self, request: GenerationRequest, emit: Emit) -> Callable[[], None]: ...
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class AdapterEngine(Protocol):
+    """An engine that holds LoRA adapters beside its model, when ``adapter`` is among its capabilities' parameters.
+
+    `GenerationRequest.adapter` names one by its key; generations with and without adapters run together.
+    """
+
+    def load_adapter(self, key: str, folder: Path) -> None:
+        """Add the adapter of `folder` while the model serves; one already held under `key` is left as it is.
+
+        Raises 422 `adapter_unusable` with the reason (no safetensors, another base model, unknown layers…).
+        """
+
+    def unload_adapter(self, key: str) -> None:
+        """Free an adapter once the generations that use it have ended; an unknown key is nothing to do."""
+
+    def adapters(self) -> tuple[str, ...]:
+        """The keys held."""
