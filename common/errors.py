@@ -44,6 +44,10 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between a service and its engines' processes."""
+        return _again, (self.status, self.code, self.message, self.param, self.headers, self.extra)
+
     def body(self, language: str = "fr") -> dict[str, Any]:
         """OpenAI's error body in `language`."""
         message = self.message.render(language) if isinstance(self.message, Text) else self.message
@@ -55,3 +59,9 @@ class ApiError(Exception):
             **self.extra,
         }
         return {"error": error}
+
+
+def _again(
+    status: int, code: str, message: Text | str, param: str | None, headers: dict[str, str], extra: dict[str, Any]
+) -> ApiError:
+    return ApiError(status, code, message, param, headers=headers, extra=extra)

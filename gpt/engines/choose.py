@@ -1,0 +1,74 @@
+"""Which engine opens a model: what IA_ENGINE says, else what suits the machine and the model's family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import cast
+
+from common.messages import Text, _
+from common.models.catalogue import ModelEntry
+from gpt.engines.base import LanguageEngine
+
+# Each engine that holds a model itself: its class, and what must be installed for it. These run in a process of
+# their own; vllm and remote are servers of their own, reached over HTTP.
+_CLASSES = {
+    "ctranslate2": ("gpt.engines.ctranslate2.engine:CTranslate2Engine", "ctranslate2"),
+    "transformers": ("gpt.engines.transformers.engine:TransformersEngine", "transformers"),
+    "nanochat": ("gpt.engines.nanochat.engine:NanochatEngine", "torch"),
+}
+LIGHT_FAMILIES = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3", "phi"})  # what ctranslate2's converter knows
+OWN_KINDS = frozenset({"nanochat", "remote"})  # entries that only one engine can open
+
+
+@cache
+def installed(engine: str) -> bool:
+    """True when the libraries of `engine` are in this environment; nothing is imported."""
+    package = _CLASSES[engine][1] if engine in _CLASSES else engine
+    return engine == "remote" or find_spec(package) is not None
+
+
+def engine_class(engine: str) -> Callable[..., LanguageEngine]:
+    """The class of an engine that holds its model itself. Imports its libraries."""
+    module, _colon, name = _CLASSES[engine][0].partition(":")
+    return cast("Callable[..., LanguageEngine]", getattr(import_module(module), name))
+
+
+def engine_of(
+    entry: ModelEntry, *, asked: str, cuda: bool, adapters: bool = False, has_vllm: bool = False
+) -> str | Text:
+    """The engine for `entry`, or the reason why none here can open it.
+
+    `asked` is IA_ENGINE; `cuda` whether a GPU will be used; `adapters` whether LoRA adapters are wanted. On a CPU
+    the light engine comes first: int8, a third of the memory, no torch.
+    """
+    if entry.engine in OWN_KINDS:
+        return entry.engine if installed(entry.engine) else missing(entry, entry.engine)
+    if asked != "auto":
+        if asked == "ctranslate2" and entry.family and entry.family not in LIGHT_FAMILIES:
+            return _(
+                "Le moteur ctranslate2 ne sait pas lire la famille %(family)s de %(model)s : IA_ENGINE=transformers.",
+                family=entry.family,
+                model=entry.key,
+            )
+        available = has_vllm if asked == "vllm" else installed(asked)
+        return asked if available else missing(entry, asked)
+    light = entry.family in LIGHT_FAMILIES and not adapters and not entry.vision
+    order = [
+        *(["vllm"] if cuda and has_vllm and not entry.embedded else []),
+        *(["ctranslate2"] if light and not (cuda and installed("transformers")) else []),
+        "transformers",
+    ]
+    usable = [engine for engine in order if engine == "vllm" or installed(engine)]
+    return usable[0] if usable else missing(entry, order[0])
+
+
+def missing(entry: ModelEntry, engine: str) -> Text:
+    """The reason shown for a model whose engine is absent."""
+    return _(
+        "Le moteur « %(engine)s » du modèle %(model)s n'est pas installé dans cet environnement.",
+        engine=engine,
+        model=entry.key,
+    )

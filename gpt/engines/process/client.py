@@ -1,0 +1,99 @@
+"""A language engine that runs in a process of its own, as the service uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from common.messages import Text
+from common.models.child import Child
+from gpt.engines.base import Capabilities, Delta, Emit, GenerationRequest, Message, Prompt, SamplingDefaults
+from gpt.engines.cpu import usable_cpus
+from gpt.engines.options import EngineOptions
+from gpt.engines.process.spec import Facts, Spec
+
+MODULE = "gpt.engines.process.host"
+
+
+class ProcessEngine:
+    """Opens `folder` with the engine called `engine`. Raises what the engine refuses it with."""
+
+    def __init__(
+        self,
+        engine: str,
+        folder: Path,
+        options: EngineOptions,
+        *,
+        log_level: str = "INFO",
+        log_dir: Path | None = None,
+    ) -> None:
+        spec = Spec(engine, folder, options, log_level, log_dir)
+        self._child = Child(MODULE, spec, _environment(options))
+        facts: Facts = self._child.facts
+        self.name = facts.name
+        self.capabilities: Capabilities = facts.capabilities
+        self.context = facts.context
+        self.defaults: SamplingDefaults = facts.defaults
+        self.quantization = facts.quantization
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def load(self) -> tuple[int, int]:
+        running, waiting = self._child.call("load")
+        return running, waiting
+
+    def encode(self, text: str) -> Prompt:
+        prompt: Prompt = self._child.call("encode", text)
+        return prompt
+
+    def encode_ids(self, ids: Sequence[int]) -> Prompt:
+        prompt: Prompt = self._child.call("encode_ids", list(ids))
+        return prompt
+
+    def encode_chat(self, messages: Sequence[Message], options: Mapping[str, Any]) -> Prompt:
+        prompt: Prompt = self._child.call("encode_chat", list(messages), dict(options))
+        return prompt
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(self._child.call("decode", list(ids)))
+
+    def submit(self, request: GenerationRequest, emit: Emit) -> Callable[[], None]:
+        """See `LanguageEngine`. A process that dies meanwhile emits a 503 `engine_died`."""
+        return self._child.stream("submit", (request,), emit, last=_is_last)
+
+    def watch(self, died: Callable[[Text], None]) -> None:
+        """Call `died(reason)` once, if the process ends without having been asked to."""
+        self._child.watch(died)
+
+    def memory_bytes(self) -> int:
+        """Resident bytes of the engine's process."""
+        return self._child.memory_bytes()
+
+    def close(self) -> None:
+        """End the process: its memory is back when this returns."""
+        self._child.close()
+
+
+def _is_last(item: Delta | Exception) -> bool:
+    return isinstance(item, Exception) or item.finish_reason is not None
+
+
+def _environment(options: EngineOptions) -> dict[str, str]:
+    """Variables that the libraries read when they start, before any code of ours."""
+    threads = str(options.threads or usable_cpus())
+    env = {
+        "OMP_WAIT_POLICY": "passive",  # else two engines on the same cores spin against each other
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "TOKENIZERS_PARALLELISM": "false",
+        "MALLOC_ARENA_MAX": "2",  # an arena per thread keeps what each once needed
+    }
+    if not options.use_gpu:
+        env["CUDA_VISIBLE_DEVICES"] = ""
+    elif options.gpu_device_ids:
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, options.gpu_device_ids))
+    return env
