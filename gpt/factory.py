@@ -18,7 +18,7 @@ from gpt.routes.models import openai_models_blueprint
 from gpt.settings import GptSettings
 
 
-def create_loader(settings: GptSettings) -> GptLoader:
+def create_loader(settings: GptSettings, *, isolate: bool = True) -> GptLoader:
     """What fetches and opens models, with the hub that the settings describe."""
     token = settings.huggingface_token
     hub = Hub(
@@ -28,14 +28,17 @@ def create_loader(settings: GptSettings) -> GptLoader:
         offline=settings.hf_hub_offline,
         saved_token=settings.data_dir / SAVED_TOKEN,
     )
-    return GptLoader(hub, use_gpu=settings.ia_use_gpu)
+    return GptLoader(hub, settings, isolate=isolate)
 
 
-def create_registry(settings: GptSettings) -> Registry[LanguageEngine]:
-    """The models gpt knows, nothing loaded yet. Raises `SettingsError` when IA_MODEL names nothing."""
+def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[LanguageEngine]:
+    """The models gpt knows, nothing loaded yet. Raises `SettingsError` when IA_MODEL names nothing.
+
+    `isolate` gives each engine a process of its own.
+    """
     catalogue = load_models()
     selection = choose(settings, catalogue)
-    return Registry(catalogue, create_loader(settings), selection)
+    return Registry(catalogue, create_loader(settings, isolate=isolate), selection)
 
 
 def create_app(settings: GptSettings, registry: Registry[LanguageEngine] | None = None) -> OpenAPI:

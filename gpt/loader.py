@@ -13,20 +13,24 @@ from common.messages import Text, _
 from common.models.catalogue import ModelEntry
 from common.models.hub import Hub
 from gpt.engines.base import LanguageEngine
+from gpt.engines.choose import engine_class, engine_of
 from gpt.engines.cpu import weight_bytes
 from gpt.engines.options import EngineOptions
+from gpt.engines.process.client import ProcessEngine
 from gpt.folders import FolderFacts, describe, whole
+from gpt.settings import GptSettings
 
 RUNTIME_BYTES = 430 * 2**20  # the process with torch and transformers and nothing loaded (measured)
 _KV_TOKENS = 4096  # tokens of cache counted in the estimate, or the context when it is shorter
 
 
 class GptLoader:
-    """Loader of language models."""
+    """Loader of language models. `isolate` gives each engine a process of its own (tests may do without)."""
 
-    def __init__(self, hub: Hub, *, use_gpu: bool) -> None:
+    def __init__(self, hub: Hub, settings: GptSettings, *, isolate: bool = True) -> None:
         self._hub = hub
-        self._use_gpu = use_gpu
+        self._settings = settings
+        self._isolate = isolate
 
     def folder(self, entry: ModelEntry) -> Path | None:
         """Where the entry's files are, or None when they are not all here."""
@@ -57,15 +61,33 @@ class GptLoader:
             raise ApiError(422, "model_unusable", message, "model")
         self._hub.download(entry.hub_id, entry.revision, progress)
 
-    def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> LanguageEngine:  # noqa: ARG002
-        """Open the model. torch is imported here, not before."""
+    def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> LanguageEngine:
+        """Open the model with the engine that suits it; `options` are those of the load request."""
         folder = self.folder(entry)
         if folder is None:
             message = _("Les fichiers du modèle %(model)s sont absents ou incomplets.", model=entry.key)
             raise ApiError(422, "model_unusable", message, "model")
-        from gpt.engines.transformers.engine import TransformersEngine
+        engine = self.engine(entry)
+        if isinstance(engine, Text):
+            raise ApiError(501, "engine_not_installed", engine, "model")
+        opening = self._options(options)
+        if not self._isolate:
+            return engine_class(engine)(folder, opening)
+        settings = self._settings
+        return ProcessEngine(engine, folder, opening, log_level=settings.log_level, log_dir=settings.log_dir)
 
-        return TransformersEngine(folder, EngineOptions(use_gpu=self._use_gpu))
+    def engine(self, entry: ModelEntry) -> str | Text:
+        """The name of the engine that opens `entry`, or the reason why none here can."""
+        settings = self._settings
+        return engine_of(entry, asked=settings.ia_engine, cuda=False, adapters=bool(settings.ia_adapters))
+
+    def _options(self, asked: Mapping[str, Any]) -> EngineOptions:
+        settings = self._settings
+        return EngineOptions(
+            use_gpu=settings.ia_use_gpu,
+            quantization=asked.get("quantization", settings.ia_quantization),
+            gpu_device_ids=tuple(asked.get("gpu_device_ids", settings.gpu_device_ids)),
+        )
 
     def need_bytes(self, entry: ModelEntry) -> int | None:
         """Weights at the loading precision, cache and runtime; None when nothing is known of the model."""

@@ -15,9 +15,7 @@ from gpt.engines.base import LanguageEngine
 # Each engine that holds a model itself: its class, and what must be installed for it. These run in a process of
 # their own; vllm and remote are servers of their own, reached over HTTP.
 _CLASSES = {
-    "ctranslate2": ("gpt.engines.ctranslate2.engine:CTranslate2Engine", "ctranslate2"),
     "transformers": ("gpt.engines.transformers.engine:TransformersEngine", "transformers"),
-    "nanochat": ("gpt.engines.nanochat.engine:NanochatEngine", "torch"),
 }
 LIGHT_FAMILIES = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3", "phi"})  # what ctranslate2's converter knows
 OWN_KINDS = frozenset({"nanochat", "remote"})  # entries that only one engine can open
@@ -26,8 +24,7 @@ OWN_KINDS = frozenset({"nanochat", "remote"})  # entries that only one engine ca
 @cache
 def installed(engine: str) -> bool:
     """True when the libraries of `engine` are in this environment; nothing is imported."""
-    package = _CLASSES[engine][1] if engine in _CLASSES else engine
-    return engine == "remote" or find_spec(package) is not None
+    return engine == "remote" or (engine in _CLASSES and find_spec(_CLASSES[engine][1]) is not None)
 
 
 def engine_class(engine: str) -> Callable[..., LanguageEngine]:

@@ -25,6 +25,7 @@ CHATML = (
     "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+ROOT = Path(__file__).resolve().parents[2]
 WORDS = [
     "Le client envoie la demande. Le service comptable vérifie la facture, puis l'archive.",
     "The customer sends the request. The system checks the invoice and files it.",
@@ -124,7 +125,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def ready_registry(settings: GptSettings) -> Registry[LanguageEngine]:
-    registry = create_registry(settings)
+    registry = create_registry(settings, isolate=False)
     registry.start()
     wait_until(lambda: registry.state(registry.selection.chosen) in {"ready", "error"}, 60)
     assert registry.ready() == {"model": "ready"}, registry.status(registry.selection.chosen)["error"]

@@ -16,11 +16,12 @@ from gpt.choose import load_models
 from gpt.engines.cpu import usable_cpus
 from gpt.folders import describe, whole
 from gpt.loader import RUNTIME_BYTES, GptLoader
+from tests.gpt.conftest import settings_for
 
 
 @pytest.fixture
 def loader(tmp_path: Path) -> GptLoader:
-    return GptLoader(Hub(cache_dir=tmp_path / "cache"), use_gpu=False)
+    return GptLoader(Hub(cache_dir=tmp_path / "cache"), settings_for("auto", tmp_path / "cache"), isolate=False)
 
 
 def entry(path: Path | None = None, parameters: int = 0) -> ModelEntry:

@@ -65,6 +65,15 @@ class ProcessEngine:
         """See `LanguageEngine`. A process that dies meanwhile emits a 503 `engine_died`."""
         return self._child.stream("submit", (request,), emit, last=_is_last)
 
+    def load_adapter(self, key: str, folder: Path) -> None:
+        self._child.call("load_adapter", key, folder)
+
+    def unload_adapter(self, key: str) -> None:
+        self._child.call("unload_adapter", key)
+
+    def adapters(self) -> tuple[str, ...]:
+        return tuple(self._child.call("adapters"))
+
     def watch(self, died: Callable[[Text], None]) -> None:
         """Call `died(reason)` once, if the process ends without having been asked to."""
         self._child.watch(died)

@@ -9,7 +9,7 @@ from typing import Any
 
 from common.models.child_host import Host
 from common.web import logs
-from gpt.engines.base import LanguageEngine
+from gpt.engines.base import AdapterEngine, LanguageEngine
 from gpt.engines.choose import engine_class
 from gpt.engines.process.spec import Facts, Spec
 
@@ -28,6 +28,12 @@ class HostedEngine:
             "decode": engine.decode,
             "load": lambda: engine.load,
         }
+        if isinstance(engine, AdapterEngine):
+            self.calls |= {
+                "load_adapter": engine.load_adapter,
+                "unload_adapter": engine.unload_adapter,
+                "adapters": engine.adapters,
+            }
         self.streams: dict[str, Callable[..., Callable[[], None]]] = {"submit": engine.submit}
         self.close = engine.close
 

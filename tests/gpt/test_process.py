@@ -1,0 +1,85 @@
+"""A language engine in a process of its own gives what it gives in this one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from common.errors import ApiError
+from gpt.engines.base import GenerationRequest, LanguageEngine
+from gpt.engines.generation import Generation
+from gpt.engines.options import EngineOptions
+from gpt.engines.process.client import ProcessEngine
+from tests.gpt.conftest import ROOT, wait_until
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_llama: Path) -> Iterator[ProcessEngine]:
+    one = ProcessEngine("transformers", tiny_llama, EngineOptions(use_gpu=False))
+    yield one
+    one.close()
+
+
+def test_it_says_what_the_engine_says(engine: ProcessEngine, llama: LanguageEngine) -> None:
+    assert engine.name == llama.name
+    assert engine.capabilities == llama.capabilities
+    assert engine.context == llama.context
+    assert engine.defaults == llama.defaults
+
+
+def test_prompts_and_text_are_the_same(engine: ProcessEngine, llama: LanguageEngine) -> None:
+    assert engine.encode("Le client") == llama.encode("Le client")
+    assert engine.encode_chat([{"role": "user", "content": "où ?"}], {}) == llama.encode_chat(
+        [{"role": "user", "content": "où ?"}], {}
+    )
+    prompt = llama.encode("Le service")
+    assert engine.decode(prompt.ids) == llama.decode(prompt.ids)
+
+
+def test_deltas_are_the_same(engine: ProcessEngine, llama: LanguageEngine) -> None:
+    request = GenerationRequest(llama.encode("Le client"), 30, temperature=0, logprobs=2)
+    ours, theirs = list(Generation(engine, request)), list(Generation(llama, request))
+    assert [delta.text for delta in ours] == [delta.text for delta in theirs]
+    assert [delta.token_ids for delta in ours] == [delta.token_ids for delta in theirs]
+    assert ours[-1].usage == theirs[-1].usage
+
+
+def test_a_refusal_keeps_its_form(engine: ProcessEngine) -> None:
+    with pytest.raises(ApiError) as caught:
+        engine.encode_ids([10**6])
+    assert (caught.value.status, caught.value.param) == (400, "prompt")
+
+
+def test_a_reader_who_leaves_frees_the_slot(engine: ProcessEngine) -> None:
+    generation = Generation(engine, GenerationRequest(engine.encode("Le"), 250, ignore_eos=True))
+    next(iter(generation))
+    assert engine.load[0] == 1
+    generation.close()
+    wait_until(lambda: engine.load == (0, 0))
+
+
+def test_a_killed_engine_ends_its_generations_with_an_error(tiny_llama: Path) -> None:
+    one = ProcessEngine("transformers", tiny_llama, EngineOptions(use_gpu=False))
+    reading = iter(Generation(one, GenerationRequest(one.encode("Le"), 250, ignore_eos=True)))
+    next(reading)
+    psutil.Process(one.pid).kill()
+    with pytest.raises(ApiError) as caught:
+        list(reading)
+    assert caught.value.code == "engine_died"
+    one.close()
+
+
+def test_the_service_itself_never_imports_an_engines_library(tmp_path: Path) -> None:
+    code = (
+        "import sys, gpt.wsgi\n"
+        "from common.models import registry\n"
+        "sys.exit(bool({'torch', 'transformers', 'ctranslate2', 'llguidance'} & set(sys.modules)))"
+    )
+    env = {"DATA_DIR": str(tmp_path), "IA_MODEL": "frigo-mini", "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
