@@ -2,75 +2,31 @@
 
 from __future__ import annotations
 
-import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
 
 from common.errors import ApiError
 from common.messages import _
-from common.models.catalogue import ModelEntry
 from common.models.registry import Registry
-from gpt.engines.base import Constraint, Delta, GenerationRequest, LanguageEngine, Prompt, context_exceeded
-from gpt.engines.generation import Generation
-from gpt.metrics import FIRST_TOKEN, TOKENS
+from gpt.engines.base import Capabilities, GenerationRequest, LanguageEngine, Prompt, context_exceeded
+from gpt.job import Gone, Job
 from gpt.wire.requests import ChatBody, CompletionBody, Sampling
 
 COMPLETION_MAX_TOKENS = 16  # OpenAI's default for /v1/completions; a chat turn may fill the context
+# what every engine honours, and need not declare
+_ALWAYS = frozenset({"prompt", "max_tokens", "temperature", "top_p", "top_k", "stop", "constraint"})
+_DEFAULTS = {field.name: field.default for field in fields(GenerationRequest) if field.name not in _ALWAYS}
+_DEFAULTS["logit_bias"] = {}  # made by a factory
 
 
-class Job:
-    """A running answer: one generation per choice, and the lease on the model, given back by `close`."""
+@dataclass(frozen=True)
+class Use:
+    """A model held for a request, under the name that its answer gives."""
 
-    def __init__(self, kind: str, entry: ModelEntry) -> None:
-        self.id = f"{kind}-{uuid.uuid4().hex}"
-        self.created = int(time.time())
-        self.entry = entry
-        self.prompt_tokens = 0
-        self.echoes: list[str] = []  # per choice, what goes before the answer
-        self._generations: list[Generation] = []
-        self._held = ExitStack()
-        self._began: float | None = time.monotonic()
-
-    def hold(self, lease: ExitStack) -> None:
-        """Keep the model in use until `close`."""
-        self._held = lease
-
-    def add(self, generation: Generation, echo: str = "") -> None:
-        """One more choice."""
-        self._generations.append(generation)
-        self.echoes.append(echo)
-
-    def __len__(self) -> int:
-        return len(self._generations)
-
-    def deltas(self, gone: Callable[[], bool]) -> Iterator[tuple[int, Delta]]:
-        """Every choice's deltas. Choices are computed together and read in order.
-
-        Raises (to nobody) as soon as `gone` says that the client has left.
-        """
-        try:
-            TOKENS.labels(self.entry.key, "prompt").inc(self.prompt_tokens)
-            for index, generation in enumerate(self._generations):
-                for delta in generation:
-                    if gone():
-                        raise ApiError(499, "client_closed_request", _("Le client est parti avant la fin."))
-                    self._measure(delta)
-                    yield index, delta
-        finally:
-            self.close()
-
-    def _measure(self, delta: Delta) -> None:
-        if self._began is not None:
-            FIRST_TOKEN.labels(self.entry.key).observe(time.monotonic() - self._began)
-            self._began = None
-        TOKENS.labels(self.entry.key, "completion").inc(len(delta.token_ids))
-
-    def close(self) -> None:
-        """Stop what still runs within one token, and let the model go. May be called twice."""
-        for generation in self._generations:
-            generation.close()
-        self._held.close()
+    name: str
+    engine: LanguageEngine
 
 
 class IaService:
@@ -79,41 +35,48 @@ class IaService:
     def __init__(self, registry: Registry[LanguageEngine]) -> None:
         self._registry = registry
 
-    def chat(self, body: ChatBody) -> Job:
+    def chat(self, body: ChatBody, gone: Gone) -> Job:
         """Start a chat answer. Raises 400, 404, 503 before anything is computed."""
         body.refuse_unsupported()
-        turns = body.turns()
         with ExitStack() as stack:
-            lease = stack.enter_context(self._registry.use(body.model))
-            prompt = lease.engine.encode_chat(turns, body.chat_template_kwargs or {})
-            limit = body.max_completion_tokens if body.max_completion_tokens is not None else body.max_tokens
-            name = "max_completion_tokens" if body.max_completion_tokens is not None else "max_tokens"
-            room = _room(lease.engine, prompt, limit, name, "messages", default=lease.engine.context)
-            alternatives = (body.top_logprobs or 0) if body.logprobs else None
-            job = Job("chatcmpl", lease.entry)
-            _start(job, lease.engine, body, [(prompt, "")], room, alternatives)
+            use = stack.enter_context(self._use(body.model, gone))
+            engine = use.engine
+            if (found := body.image()) is not None and not engine.capabilities.images:
+                message = _(
+                    "Le modèle %(model)s ne lit que du texte : « %(kind)s » n'est pas accepté.",
+                    model=use.name,
+                    kind=found[1],
+                )
+                raise ApiError(400, "unsupported_content", message, found[0])
+            prompt = engine.encode_chat(body.turns(), body.template(engine.capabilities.template_options))
+            room = _room(engine, prompt, body, "messages", default=engine.context)
+            job = Job("chatcmpl", use.name)
+            _start(job, engine, body, [(prompt, "")], room)
             job.hold(stack.pop_all())
             return job
 
-    def completion(self, body: CompletionBody) -> Job:
+    def completion(self, body: CompletionBody, gone: Gone) -> Job:
         """Start one continuation per prompt and choice. Raises as `chat`."""
-        body.refuse_unsupported(allowed=frozenset({"echo"}))
+        body.refuse_unsupported()
         with ExitStack() as stack:
-            lease = stack.enter_context(self._registry.use(body.model))
-            engine = lease.engine
+            use = stack.enter_context(self._use(body.model, gone))
+            engine = use.engine
             prompts: list[tuple[Prompt, str]] = []
             room = engine.context
             for given in body.prompts():
                 prompt = engine.encode(given) if isinstance(given, str) else engine.encode_ids(given)
-                room = min(
-                    room, _room(engine, prompt, body.max_tokens, "max_tokens", "prompt", default=COMPLETION_MAX_TOKENS)
-                )
+                room = min(room, _room(engine, prompt, body, "prompt", default=COMPLETION_MAX_TOKENS))
                 echo = (given if isinstance(given, str) else engine.decode(given)) if body.echo else ""
                 prompts.append((prompt, echo))
-            job = Job("cmpl", lease.entry)
-            _start(job, engine, body, prompts, room, body.logprobs)
+            job = Job("cmpl", use.name, computed=body.candidates(), kept=body.n or 1)
+            _start(job, engine, body, prompts, room)
             job.hold(stack.pop_all())
             return job
+
+    @contextmanager
+    def _use(self, name: str | None, gone: Gone) -> Iterator[Use]:  # noqa: ARG002
+        with self._registry.use(name) as lease:
+            yield Use(lease.entry.key, lease.engine)
 
 
 def _start(
@@ -122,42 +85,36 @@ def _start(
     body: Sampling,
     prompts: Sequence[tuple[Prompt, str]],
     room: int,
-    alternatives: int | None,
 ) -> None:
     """Queue every generation of `job`; none is left behind when one is refused."""
-    constraint = body.constraint()
-    _check_capabilities(engine, body, constraint, alternatives)
-    choices = body.n or 1
-    usual = engine.defaults
+    asked = body.sampling()
+    asked["logprobs"] = body.alternatives()
+    job.show_logprobs = asked["logprobs"] is not None
+    _refuse_what_lacks(engine, asked)
+    if job.kept < job.computed and not job.show_logprobs:
+        if "logprobs" not in engine.capabilities.parameters:
+            raise _lacking(engine, "best_of")
+        asked["logprobs"] = 0  # the best is told by them
+    for name in ("temperature", "top_p", "top_k"):
+        asked.setdefault(name, getattr(engine.defaults, name))
+    seed = asked.pop("seed", None)
     try:
         for prompt, echo in prompts:
             job.prompt_tokens += len(prompt.ids)
-            for choice in range(choices):
-                request = GenerationRequest(
-                    prompt=prompt,
-                    max_tokens=room,
-                    temperature=usual.temperature if body.temperature is None else body.temperature,
-                    top_p=usual.top_p if body.top_p is None else body.top_p,
-                    top_k=usual.top_k if body.top_k is None else max(0, body.top_k),
-                    stop=body.stops(),
-                    seed=None if body.seed is None else body.seed + choice,
-                    constraint=constraint,
-                    presence_penalty=body.presence_penalty or 0.0,
-                    frequency_penalty=body.frequency_penalty or 0.0,
-                    logit_bias=body.biases(),
-                    logprobs=alternatives,
-                )
-                job.add(Generation(engine, request), echo)
+            for choice in range(body.candidates()):
+                own = None if seed is None else seed + choice
+                job.add(engine, GenerationRequest(prompt, room, seed=own, **asked), echo)
     except BaseException:
         job.close()
         raise
 
 
-def _room(engine: LanguageEngine, prompt: Prompt, limit: int | None, name: str, param: str, *, default: int) -> int:
-    """How many tokens may be sampled: `limit`, or less when the context ends before.
+def _room(engine: LanguageEngine, prompt: Prompt, body: Sampling, param: str, *, default: int) -> int:
+    """How many tokens may be sampled: what the body says, or less when the context ends before.
 
-    Raises 400 when `limit` is more than any answer of this model, or when the prompt alone fills the context.
+    Raises 400 when it says more than any answer of this model, or when the prompt alone fills the context.
     """
+    limit, name = body.limit()
     if limit is not None and limit > engine.context:
         message = _(
             "%(name)s vaut %(value)s : ce modèle s'arrête à %(limit)s tokens.",
@@ -172,22 +129,20 @@ def _room(engine: LanguageEngine, prompt: Prompt, limit: int | None, name: str, 
     return min(default if limit is None else limit, left)
 
 
-def _check_capabilities(
-    engine: LanguageEngine, body: Sampling, constraint: Constraint | None, alternatives: int | None
-) -> None:
-    """Raise 400 for what the engine says it cannot do."""
-    can = engine.capabilities.parameters
-    asked = {
-        "logprobs": alternatives is not None,
-        "presence_penalty": bool(body.presence_penalty),
-        "frequency_penalty": bool(body.frequency_penalty),
-        "logit_bias": bool(body.logit_bias),
-        "seed": body.seed is not None,
-    }
-    lacking = [name for name, wanted in asked.items() if wanted and name not in can]
+def _refuse_what_lacks(engine: LanguageEngine, asked: dict[str, Any]) -> None:
+    """Raise 400 for the first field of `GenerationRequest` that differs from its default and that `engine` does not
+    declare; `GenerationRequest` itself is the table."""
+    capabilities: Capabilities = engine.capabilities
+    for name, value in asked.items():
+        if name in _DEFAULTS and value != _DEFAULTS[name] and name not in capabilities.parameters:
+            raise _lacking(engine, name)
+    constraint = asked.get("constraint")
     if constraint is not None:
         imposed = "json_schema" if constraint.kind in {"json_schema", "json_object"} else "grammar"
-        lacking += [constraint.param] if imposed not in can else []
-    for param in lacking:
-        message = _("Le moteur %(engine)s ne sait pas honorer « %(name)s ».", engine=engine.name, name=param)
-        raise ApiError(400, "unsupported_parameter", message, param)
+        if imposed not in capabilities.parameters:
+            raise _lacking(engine, constraint.param)
+
+
+def _lacking(engine: LanguageEngine, param: str) -> ApiError:
+    message = _("Le moteur %(engine)s ne sait pas honorer « %(name)s ».", engine=engine.name, name=param)
+    return ApiError(400, "unsupported_parameter", message, param)

@@ -8,10 +8,10 @@ from flask import Response, request
 from flask_openapi import APIBlueprint, Tag
 
 from common.web.leaving import client_gone
-from common.web.sse import sse
+from common.web.sse import sse_polled
 from gpt.ia_service import IaService
 from gpt.wire.answers import chat_answer, chat_chunks, completion_answer, completion_chunks
-from gpt.wire.requests import ChatBody, CompletionBody
+from gpt.wire.requests import ChatBody, CompletionBody, Sampling
 
 
 def completions_blueprint(service: IaService) -> APIBlueprint:
@@ -20,18 +20,22 @@ def completions_blueprint(service: IaService) -> APIBlueprint:
 
     @bp.post("/chat/completions", summary="Répondre à une conversation (SSE avec stream)")
     def chat(body: ChatBody) -> Response | dict[str, Any]:
-        job, gone = service.chat(body), client_gone(request.environ)
+        gone = client_gone(request.environ)
+        job = service.chat(body, gone)
         if not body.stream:
             return chat_answer(job, gone)
-        usage = bool(body.stream_options and body.stream_options.include_usage)
-        return sse(chat_chunks(job, gone, include_usage=usage), done=True, on_close=job.close)
+        return sse_polled(chat_chunks(job, gone, include_usage=_usage(body)), done=True, on_close=job.close)
 
     @bp.post("/completions", summary="Continuer un texte (SSE avec stream)")
     def completion(body: CompletionBody) -> Response | dict[str, Any]:
-        job, gone = service.completion(body), client_gone(request.environ)
+        gone = client_gone(request.environ)
+        job = service.completion(body, gone)
         if not body.stream:
             return completion_answer(job, gone)
-        usage = bool(body.stream_options and body.stream_options.include_usage)
-        return sse(completion_chunks(job, gone, include_usage=usage), done=True, on_close=job.close)
+        return sse_polled(completion_chunks(job, gone, include_usage=_usage(body)), done=True, on_close=job.close)
 
     return bp
+
+
+def _usage(body: Sampling) -> bool:
+    return bool(body.stream_options and body.stream_options.include_usage)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from flask_openapi import APIBlueprint, Tag
-from openai.types import Model
 
 from common.models.catalogue import ModelEntry
 from common.models.registry import Registry, State
@@ -37,9 +36,11 @@ def openai_models_blueprint(registry: Registry[LanguageEngine], context: Callabl
 
 
 def _shown(entry: ModelEntry, state: State, context: int) -> dict[str, Any]:
-    model = Model(id=entry.key, object="model", created=_STARTED, owned_by="frigo")
     return {
-        **model.model_dump(mode="json", exclude_unset=True),
+        "id": entry.key,
+        "object": "model",
+        "created": _STARTED,
+        "owned_by": "frigo",
         "aliases": list(entry.aliases),
         "embedded": entry.embedded,
         "family": entry.family,

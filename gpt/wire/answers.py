@@ -1,25 +1,20 @@
-"""A running job as OpenAI's answers, built with the `openai` package's own types."""
+"""A running job as OpenAI's answers. They are plain objects, so that the service need not carry the `openai` package
+in memory (17 MB); tests hold every one of them against that package's types.
+
+A streamed chunk is mostly the same from one to the next: what does not change is encoded once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Iterator, Sequence
+from json.encoder import encode_basestring
 from typing import Any
 
-from openai.types import Completion, CompletionUsage
-from openai.types import CompletionChoice as TextChoice
-from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage, ChatCompletionTokenLogprob
-from openai.types.chat.chat_completion import Choice as ChatChoice
-from openai.types.chat.chat_completion import ChoiceLogprobs
-from openai.types.chat.chat_completion_chunk import Choice as ChunkChoice
-from openai.types.chat.chat_completion_chunk import ChoiceDelta
-from openai.types.chat.chat_completion_chunk import ChoiceLogprobs as ChunkLogprobs
-from openai.types.chat.chat_completion_token_logprob import TopLogprob
-from openai.types.completion_choice import Logprobs as TextLogprobs
-
 from gpt.engines.base import FinishReason, TokenLogprob
-from gpt.ia_service import Job
+from gpt.job import Gone, Job
 
-Gone = Callable[[], bool]
+Chunks = Iterator[bytes | None]  # server-sent events; None: nothing has come for a moment
 
 
 class _Choice:
@@ -30,152 +25,165 @@ class _Choice:
         self.finish: FinishReason = "stop"
         self.logprobs: list[TokenLogprob] = []
 
+    @property
+    def likelihood(self) -> float:
+        """Mean log-probability of its tokens."""
+        return sum(token.logprob for token in self.logprobs) / len(self.logprobs) if self.logprobs else float("-inf")
 
-def _gather(job: Job, gone: Gone) -> tuple[list[_Choice], CompletionUsage]:
-    """Run the job to its end."""
+
+def _gather(job: Job, gone: Gone) -> tuple[list[_Choice], dict[str, int]]:
+    """Run the job to its end, and keep the choices that are to be answered."""
     choices = [_Choice(echo) for echo in job.echoes]
     sampled = 0
-    for index, delta in job.deltas(gone):
+    for item in job.deltas(gone):
+        if item is None:
+            continue
+        index, delta = item
         choice = choices[index]
         choice.text += delta.text
         choice.logprobs.extend(delta.logprobs)
         choice.finish = delta.finish_reason or choice.finish
         sampled += delta.usage.completion_tokens if delta.usage else 0
+    if job.kept < job.computed:
+        groups = (choices[at : at + job.computed] for at in range(0, len(choices), job.computed))
+        choices = [best for group in groups for best in sorted(group, key=lambda c: -c.likelihood)[: job.kept]]
     return choices, _usage(job, sampled)
 
 
-def _usage(job: Job, sampled: int) -> CompletionUsage:
-    return CompletionUsage(
-        prompt_tokens=job.prompt_tokens, completion_tokens=sampled, total_tokens=job.prompt_tokens + sampled
-    )
+def _usage(job: Job, sampled: int) -> dict[str, int]:
+    return {
+        "prompt_tokens": job.prompt_tokens,
+        "completion_tokens": sampled,
+        "total_tokens": job.prompt_tokens + sampled,
+    }
 
 
 def chat_answer(job: Job, gone: Gone) -> dict[str, Any]:
     """The whole answer at once."""
     choices, usage = _gather(job, gone)
-    answer = ChatCompletion(
-        id=job.id,
-        object="chat.completion",
-        created=job.created,
-        model=job.entry.key,
-        choices=[
-            ChatChoice(
-                index=index,
-                message=ChatCompletionMessage(role="assistant", content=choice.text, refusal=None),
-                logprobs=_chat_logprobs(choice.logprobs),
-                finish_reason=choice.finish,
-            )
-            for index, choice in enumerate(choices)
-        ],
-        usage=usage,
-    )
-    return answer.model_dump(mode="json", exclude_unset=True)
+    made = [
+        {
+            "index": index,
+            "message": {"role": "assistant", "content": choice.text, "refusal": None},
+            "logprobs": {"content": _chat_logprobs(choice.logprobs), "refusal": None} if choice.logprobs else None,
+            "finish_reason": choice.finish,
+        }
+        for index, choice in enumerate(choices)
+    ]
+    return {**_envelope(job, "chat.completion"), "choices": made, "usage": usage}
 
 
-def chat_chunks(job: Job, gone: Gone, *, include_usage: bool) -> Iterator[dict[str, Any]]:
+def chat_chunks(job: Job, gone: Gone, *, include_usage: bool) -> Chunks:
     """The answer as it comes: the role first, then text, then the reason it ended, then usage if asked for."""
-
-    def chunk(choices: list[ChunkChoice], **more: Any) -> dict[str, Any]:
-        made = ChatCompletionChunk(
-            id=job.id,
-            object="chat.completion.chunk",
-            created=job.created,
-            model=job.entry.key,
-            choices=choices,
-            **more,
-        )
-        return made.model_dump(mode="json", exclude_unset=True)
-
-    sampled, begun = 0, -1
-    for index, delta in job.deltas(gone):
-        if index != begun:
-            begun = index
-            first = ChoiceDelta(role="assistant", content="")
-            yield chunk([ChunkChoice(index=index, delta=first, logprobs=None, finish_reason=None)])
+    wrap = _Wrap(job, "chat.completion.chunk", include_usage=include_usage)
+    begun: set[int] = set()
+    sampled = 0
+    for item in job.deltas(gone):
+        if item is None:
+            yield None
+            continue
+        index, delta = item
+        if index not in begun:
+            begun.add(index)
+            yield wrap.choice(_CHAT_CHOICE % (index, '{"role":"assistant","content":""}', "null", "null"))
         if delta.text or delta.logprobs:
-            logprobs = ChunkLogprobs(content=_token_logprobs(delta.logprobs)) if delta.logprobs else None
-            content = ChoiceDelta(content=delta.text)
-            yield chunk([ChunkChoice(index=index, delta=content, logprobs=logprobs, finish_reason=None)])
+            logprobs = _json({"content": _chat_logprobs(delta.logprobs)}) if delta.logprobs else "null"
+            content = '{"content":' + encode_basestring(delta.text) + "}"
+            yield wrap.choice(_CHAT_CHOICE % (index, content, logprobs, "null"))
         if delta.finish_reason is not None:
             sampled += delta.usage.completion_tokens if delta.usage else 0
-            last = ChunkChoice(index=index, delta=ChoiceDelta(), logprobs=None, finish_reason=delta.finish_reason)
-            yield chunk([last])
+            yield wrap.choice(_CHAT_CHOICE % (index, "{}", "null", f'"{delta.finish_reason}"'))
     if include_usage:
-        yield chunk([], usage=_usage(job, sampled))
+        yield wrap.usage(_usage(job, sampled))
 
 
 def completion_answer(job: Job, gone: Gone) -> dict[str, Any]:
     """All continuations at once."""
     choices, usage = _gather(job, gone)
-    made = [
-        _text_choice(index, choice.text, choice.finish, choice.logprobs, len(job.echoes[index]))
-        for index, choice in enumerate(choices)
-    ]
-    return _completion(job, made, usage=usage)
+    made = []
+    for index, choice in enumerate(choices):
+        echoed = len(job.echoes[index * job.computed // job.kept])
+        logprobs = _text_logprobs(choice.logprobs, echoed) if choice.logprobs and job.show_logprobs else None
+        made.append(
+            {"index": index, "text": choice.text, "logprobs": logprobs, "finish_reason": choice.finish},
+        )
+    return {**_envelope(job, "text_completion"), "choices": made, "usage": usage}
 
 
-def completion_chunks(job: Job, gone: Gone, *, include_usage: bool) -> Iterator[dict[str, Any]]:
+def completion_chunks(job: Job, gone: Gone, *, include_usage: bool) -> Chunks:
     """Continuations as they come, the echoed prompt first."""
-    sampled, begun, offset = 0, -1, 0
-    for index, delta in job.deltas(gone):
-        if index != begun:
-            begun, offset = index, len(job.echoes[index])
+    wrap = _Wrap(job, "text_completion", include_usage=include_usage)
+    offsets: dict[int, int] = {}
+    sampled = 0
+    for item in job.deltas(gone):
+        if item is None:
+            yield None
+            continue
+        index, delta = item
+        if index not in offsets:
+            offsets[index] = len(job.echoes[index])
             if job.echoes[index]:
-                yield _completion(job, [_text_choice(index, job.echoes[index], None, (), 0)])
+                yield wrap.choice(_TEXT_CHOICE % (index, encode_basestring(job.echoes[index]), "null", "null"))
         if delta.text or delta.logprobs or delta.finish_reason:
-            yield _completion(job, [_text_choice(index, delta.text, delta.finish_reason, delta.logprobs, offset)])
-        offset += len(delta.text)
+            logprobs = _json(_text_logprobs(delta.logprobs, offsets[index])) if delta.logprobs else "null"
+            finish = f'"{delta.finish_reason}"' if delta.finish_reason else "null"
+            yield wrap.choice(_TEXT_CHOICE % (index, encode_basestring(delta.text), logprobs, finish))
+        offsets[index] += len(delta.text)
         sampled += delta.usage.completion_tokens if delta.usage else 0
     if include_usage:
-        yield _completion(job, [], usage=_usage(job, sampled))
+        yield wrap.usage(_usage(job, sampled))
 
 
-def _completion(job: Job, choices: list[TextChoice], **more: Any) -> dict[str, Any]:
-    answer = Completion(
-        id=job.id, object="text_completion", created=job.created, model=job.entry.key, choices=choices, **more
-    )
-    return answer.model_dump(mode="json", exclude_unset=True)
+_CHAT_CHOICE = '{"index":%d,"delta":%s,"logprobs":%s,"finish_reason":%s}'
+_TEXT_CHOICE = '{"index":%d,"text":%s,"logprobs":%s,"finish_reason":%s}'
 
 
-def _text_choice(
-    index: int,
-    text: str,
-    finish: FinishReason | None,
-    logprobs: list[TokenLogprob] | tuple[TokenLogprob, ...],
-    offset: int,
-) -> TextChoice:
-    # a chunk has no finish reason yet, which the package's type does not foresee: hence model_construct
-    return TextChoice.model_construct(
-        index=index, text=text, logprobs=_text_logprobs(logprobs, offset) if logprobs else None, finish_reason=finish
-    )
+class _Wrap:
+    """What goes around every chunk of one job. With `include_usage`, OpenAI gives each a null usage but the last."""
+
+    def __init__(self, job: Job, kind: str, *, include_usage: bool) -> None:
+        self._head = "data: " + _json(_envelope(job, kind))[:-1] + ',"choices":['
+        self._tail = '],"usage":null}\n\n' if include_usage else "]}\n\n"
+
+    def choice(self, choice: str) -> bytes:
+        """An event with one choice, already JSON."""
+        return (self._head + choice + self._tail).encode()
+
+    def usage(self, usage: dict[str, int]) -> bytes:
+        """The last event."""
+        return (self._head + '],"usage":' + _json(usage) + "}\n\n").encode()
 
 
-def _text_logprobs(tokens: list[TokenLogprob] | tuple[TokenLogprob, ...], offset: int) -> TextLogprobs:
+def _envelope(job: Job, kind: str) -> dict[str, Any]:
+    return {"id": job.id, "object": kind, "created": job.created, "model": job.model}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _text_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> dict[str, Any]:
     offsets = []
     for token in tokens:
         offsets.append(offset)
         offset += len(token.text)
-    return TextLogprobs(
-        tokens=[token.text for token in tokens],
-        token_logprobs=[token.logprob for token in tokens],
-        top_logprobs=[{text: value for _id, text, _raw, value in token.top} for token in tokens],
-        text_offset=offsets,
-    )
+    return {
+        "tokens": [token.text for token in tokens],
+        "token_logprobs": [token.logprob for token in tokens],
+        "top_logprobs": [{text: value for _id, text, _raw, value in token.top} for token in tokens],
+        "text_offset": offsets,
+    }
 
 
-def _chat_logprobs(tokens: list[TokenLogprob]) -> ChoiceLogprobs | None:
-    return ChoiceLogprobs(content=_token_logprobs(tokens), refusal=None) if tokens else None
-
-
-def _token_logprobs(tokens: list[TokenLogprob] | tuple[TokenLogprob, ...]) -> list[ChatCompletionTokenLogprob]:
+def _chat_logprobs(tokens: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
     return [
-        ChatCompletionTokenLogprob(
-            token=token.text,
-            bytes=list(token.raw),
-            logprob=token.logprob,
-            top_logprobs=[
-                TopLogprob(token=text, bytes=list(raw), logprob=value) for _id, text, raw, value in token.top
+        {
+            "token": token.text,
+            "bytes": list(token.raw),
+            "logprob": token.logprob,
+            "top_logprobs": [
+                {"token": text, "bytes": list(raw), "logprob": value} for _id, text, raw, value in token.top
             ],
-        )
+        }
         for token in tokens
     ]

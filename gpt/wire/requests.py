@@ -1,5 +1,5 @@
 """Bodies of /v1/chat/completions and /v1/completions. Every field that would change the answer is here, honoured or
-refused by name; anything else a client sends (user, metadata, store…) is a hint, accepted and left alone."""
+refused by name (see `gpt.wire.refused`); anything else a client sends is a hint, accepted and left alone."""
 
 from __future__ import annotations
 
@@ -9,43 +9,31 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.errors import ApiError
 from common.messages import _
-from gpt.engines.base import Constraint, ConstraintKind, Message
+from gpt.engines.base import Message
+from gpt.wire.constraints import Constrained
+from gpt.wire.content import ChatMessage, first_image, read_messages
+from gpt.wire.refused import REFUSED, refuse, unsupported
 
 MAX_TOKENS = 1_000_000
 MAX_CHOICES = 8
+MAX_BEST_OF = 16
 MAX_PROMPTS = 64
 MAX_STOPS = 16
+MAX_WORDS = 64
 MAX_MESSAGES = 10_000
 
-# Fields whose value changes the answer in a way no engine here honours, with the values that change nothing.
-_REFUSED: dict[str, tuple[object, ...]] = {
-    "audio": (),
-    "bad_words": ([],),
-    "best_of": (1,),
-    "continue_final_message": (False,),
-    "chat_template": ("",),
-    "echo": (False,),
-    "function_call": ("none", "auto"),
-    "functions": ([],),
-    "guided_choice": (),
-    "guided_grammar": (),
-    "guided_json": (),
-    "guided_regex": (),
-    "ignore_eos": (False,),
-    "length_penalty": (1,),
-    "min_p": (0,),
-    "min_tokens": (0,),
-    "modalities": (["text"],),
-    "reasoning_effort": ("none",),
-    "repetition_penalty": (1,),
-    "stop_token_ids": ([],),
-    "suffix": ("",),
-    "tool_choice": ("none", "auto"),
-    "tools": ([],),
-    "use_beam_search": (False,),
-    "verbosity": ("medium",),
-    "web_search_options": (),
-}
+# Fields that go to GenerationRequest under the same name, as they are
+_SAME = (
+    "frequency_penalty",
+    "ignore_eos",
+    "min_p",
+    "min_tokens",
+    "presence_penalty",
+    "repetition_penalty",
+    "seed",
+    "temperature",
+    "top_p",
+)
 
 
 class StreamOptions(BaseModel):
@@ -54,54 +42,7 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class Part(BaseModel):
-    """A piece of a message; only text is understood."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str
-    text: str | None = None
-
-
-class ChatMessage(BaseModel):
-    """One turn of the conversation."""
-
-    model_config = ConfigDict(extra="allow")
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[Part] | None = None
-
-
-class JsonSchema(BaseModel):
-    """``response_format.json_schema``."""
-
-    model_config = ConfigDict(extra="allow", populate_by_name=True, serialize_by_alias=True)
-
-    name: str = "answer"
-    schema_: dict[str, Any] = Field(alias="schema", default_factory=dict)
-    strict: bool | None = None
-
-
-class ResponseFormat(BaseModel):
-    """The form of the answer."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchema | None = None
-
-
-class StructuredOutputs(BaseModel):
-    """vLLM's field: exactly one of the four."""
-
-    model_config = ConfigDict(extra="allow", populate_by_name=True, serialize_by_alias=True)
-
-    json_: dict[str, Any] | str | None = Field(alias="json", default=None)
-    json_object: bool | None = None
-    regex: str | None = None
-    choice: list[str] | None = None
-    grammar: str | None = None
-
-
-class Sampling(BaseModel):
+class Sampling(Constrained):
     """What both endpoints share."""
 
     model_config = ConfigDict(extra="allow")
@@ -113,50 +54,69 @@ class Sampling(BaseModel):
     temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
     top_k: int | None = Field(default=None, ge=-1, description="Extension de vLLM ; 0 ou -1 : tous les tokens")
+    min_p: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False, description="Extension de vLLM")
     n: int | None = Field(default=None, ge=1, le=MAX_CHOICES)
     stop: str | list[str] | None = None
+    stop_token_ids: list[int] | None = Field(default=None, max_length=MAX_WORDS, description="Extension de vLLM")
+    bad_words: list[str] | None = Field(default=None, max_length=MAX_WORDS, description="Extension de vLLM")
+    ignore_eos: bool | None = Field(default=None, description="Extension de vLLM")
+    min_tokens: int | None = Field(default=None, ge=0, le=MAX_TOKENS, description="Extension de vLLM")
     seed: int | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     presence_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
+    repetition_penalty: float | None = Field(
+        default=None, gt=0, le=10, allow_inf_nan=False, description="Extension de vLLM"
+    )
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
-    response_format: ResponseFormat | None = None
-    structured_outputs: StructuredOutputs | None = None
 
-    def stops(self) -> tuple[str, ...]:
-        """Stop strings, always as a tuple. Raises 400 when there are too many."""
+    def sampling(self) -> dict[str, Any]:
+        """The fields of `GenerationRequest` that the body sets. Raises 400 on a value that means nothing."""
+        found = {name: getattr(self, name) for name in _SAME}
+        found["top_k"] = None if self.top_k is None else max(0, self.top_k)
+        found["stop"] = self._stops()
+        found["stop_token_ids"] = tuple(self.stop_token_ids or ())
+        found["bad_words"] = tuple(word for word in self.bad_words or () if word)
+        found["logit_bias"] = self._biases()
+        found["constraint"] = self.constraint()
+        return {name: value for name, value in found.items() if value is not None}
+
+    def limit(self) -> tuple[int | None, str]:
+        """The most tokens to sample, None when not said, and the field that says it."""
+        return self.max_tokens, "max_tokens"
+
+    def candidates(self) -> int:
+        """How many answers to compute for each prompt."""
+        return self.n or 1
+
+    def alternatives(self) -> int | None:
+        """How many alternatives to give beside each token; None when no log-probability is asked for."""
+        raise NotImplementedError
+
+    def refuse_unsupported(self) -> None:
+        """Raise 400 for a field that would change the answer and cannot be honoured, or contradicts another."""
+        refuse(self.model_extra, REFUSED)
+        limit, name = self.limit()
+        if limit is not None and self.min_tokens is not None and self.min_tokens > limit:
+            message = _(
+                "min_tokens (%(least)s) dépasse %(name)s (%(most)s).", least=self.min_tokens, name=name, most=limit
+            )
+            raise ApiError(400, "invalid_value", message, "min_tokens")
+
+    def _stops(self) -> tuple[str, ...]:
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
         if len(given) > MAX_STOPS:
             message = _("Au plus %(limit)s chaînes d'arrêt sont acceptées.", limit=MAX_STOPS)
             raise ApiError(400, "invalid_value", message, "stop")
         return tuple(stop for stop in given if stop)
 
-    def biases(self) -> dict[int, float]:
-        """logit_bias by token id. Raises 400 on a key that is not one."""
+    def _biases(self) -> dict[int, float]:
         try:
             return {int(token): bias for token, bias in (self.logit_bias or {}).items()}
         except ValueError as error:
             message = _("Les clés de logit_bias sont des identifiants de tokens.")
             raise ApiError(400, "invalid_value", message, "logit_bias") from error
-
-    def constraint(self) -> Constraint | None:
-        """The imposed form, or None. Raises 400 when two are given or one is not complete."""
-        found = [
-            c for c in (_from_response_format(self.response_format), _from_structured(self.structured_outputs)) if c
-        ]
-        if len(found) > 1:
-            message = _("response_format et structured_outputs ne vont pas ensemble.")
-            raise ApiError(400, "invalid_value", message, "structured_outputs")
-        return found[0] if found else None
-
-    def refuse_unsupported(self, *, allowed: frozenset[str] = frozenset()) -> None:
-        """Raise 400 for a field that would change the answer and cannot be honoured."""
-        for name, value in (self.model_extra or {}).items():
-            if name in allowed or name not in _REFUSED or value is None or value in _REFUSED[name]:
-                continue
-            message = _("Le paramètre « %(name)s » n'est pas pris en charge par ce moteur.", name=name)
-            raise ApiError(400, "unsupported_parameter", message, name)
 
 
 class ChatBody(Sampling):
@@ -166,19 +126,68 @@ class ChatBody(Sampling):
     max_completion_tokens: int | None = Field(default=None, ge=0, le=MAX_TOKENS)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    add_generation_prompt: bool | None = Field(default=None, description="Extension de vLLM ; vrai si absent")
+    continue_final_message: bool | None = Field(
+        default=None, description="Extension de vLLM : continuer le dernier message au lieu d'y répondre"
+    )
     chat_template_kwargs: dict[str, Any] | None = Field(
         default=None, description="Options du gabarit (enable_thinking…)"
     )
 
     def turns(self) -> list[Message]:
-        """The messages as plain text. Raises 400 on a part that is not text."""
-        turns: list[Message] = []
-        for at, message in enumerate(self.messages):
-            content = message.content
-            if isinstance(content, list):
-                content = "\n".join(_text(part, f"messages[{at}].content") for part in content)
-            turns.append({"role": "system" if message.role == "developer" else message.role, "content": content or ""})
-        return turns
+        """The messages. Raises 400 on a part that is neither text nor an image."""
+        return read_messages(self.messages)
+
+    def image(self) -> tuple[str, str] | None:
+        """Where the first image is and what its part is called; None when there is only text."""
+        return first_image(self.messages)
+
+    def template(self, honoured: frozenset[str]) -> dict[str, Any]:
+        """Options for the chat template, which honours `honoured`. Raises 400 when it would ignore a field."""
+        options = dict(self.chat_template_kwargs or {})
+        if self.reasoning_effort is not None:
+            if "reasoning_effort" in honoured:
+                options.setdefault("reasoning_effort", self.reasoning_effort)
+            elif "enable_thinking" in honoured:
+                options.setdefault("enable_thinking", self.reasoning_effort not in {"none", "minimal"})
+            elif self.reasoning_effort != "none":
+                raise unsupported("reasoning_effort")
+        begins = self.continue_final_message or False
+        prompts = not begins if self.add_generation_prompt is None else self.add_generation_prompt
+        if begins and prompts:
+            message = _("add_generation_prompt et continue_final_message ne vont pas ensemble.")
+            raise ApiError(400, "invalid_value", message, "continue_final_message")
+        for name, value, usual in (
+            ("continue_final_message", begins, False),
+            ("add_generation_prompt", prompts, not begins),
+        ):
+            if value != usual and name not in honoured:
+                raise unsupported(name)
+            options.pop(name, None)
+        if begins:
+            options["continue_final_message"] = True
+        elif not prompts:
+            options["add_generation_prompt"] = False
+        return options
+
+    def limit(self) -> tuple[int | None, str]:
+        """As `Sampling.limit`; the newer name wins."""
+        if self.max_completion_tokens is not None:
+            return self.max_completion_tokens, "max_completion_tokens"
+        return super().limit()
+
+    def alternatives(self) -> int | None:
+        """As `Sampling.alternatives`."""
+        return (self.top_logprobs or 0) if self.logprobs else None
+
+    def refuse_unsupported(self) -> None:
+        """As `Sampling.refuse_unsupported`."""
+        super().refuse_unsupported()
+        refuse(self.model_extra, {"best_of": (1,), "echo": (False,)})
+        if self.top_logprobs and not self.logprobs:
+            message = _("top_logprobs ne vaut qu'avec logprobs: true.")
+            raise ApiError(400, "invalid_value", message, "top_logprobs")
 
 
 class CompletionBody(Sampling):
@@ -186,6 +195,7 @@ class CompletionBody(Sampling):
 
     prompt: str | list[int] | list[str] | list[list[int]] = Field(description="Texte, textes ou identifiants de tokens")
     echo: bool | None = None
+    best_of: int | None = Field(default=None, ge=1, le=MAX_BEST_OF)
     logprobs: int | None = Field(default=None, ge=0, le=20)
 
     def prompts(self) -> list[str | list[int]]:
@@ -203,41 +213,22 @@ class CompletionBody(Sampling):
             raise ApiError(400, "invalid_value", message, "prompt")
         return many
 
+    def candidates(self) -> int:
+        """As `Sampling.candidates`: the `best_of` from which the best `n` are kept."""
+        return max(self.best_of or 1, self.n or 1)
 
-def _text(part: Part, param: str) -> str:
-    if part.type in {"text", "input_text"} and part.text is not None:
-        return part.text
-    message = _("Ce modèle ne lit que du texte : « %(kind)s » n'est pas accepté.", kind=part.type)
-    raise ApiError(400, "unsupported_content", message, param)
+    def alternatives(self) -> int | None:
+        """As `Sampling.alternatives`."""
+        return self.logprobs
 
-
-def _from_response_format(form: ResponseFormat | None) -> Constraint | None:
-    if form is None or form.type == "text":
-        return None
-    if form.type == "json_object":
-        return Constraint("json_object", None, "response_format")
-    if form.json_schema is None:
-        raise ApiError(
-            400, "invalid_value", _("Le champ json_schema est obligatoire ici."), "response_format.json_schema"
-        )
-    return Constraint("json_schema", form.json_schema.schema_, "response_format")
-
-
-def _from_structured(form: StructuredOutputs | None) -> Constraint | None:
-    if form is None:
-        return None
-    given: list[tuple[ConstraintKind, Any]] = []
-    if form.json_ is not None:
-        given.append(("json_schema", form.json_))
-    if form.json_object:
-        given.append(("json_object", None))
-    if form.regex is not None:
-        given.append(("regex", form.regex))
-    if form.choice is not None:
-        given.append(("choice", form.choice))
-    if form.grammar is not None:
-        given.append(("grammar", form.grammar))
-    if len(given) != 1:
-        message = _("structured_outputs attend un seul de ces champs : json, json_object, regex, choice, grammar.")
-        raise ApiError(400, "invalid_value", message, "structured_outputs")
-    return Constraint(given[0][0], given[0][1], "structured_outputs")
+    def refuse_unsupported(self) -> None:
+        """As `Sampling.refuse_unsupported`."""
+        super().refuse_unsupported()
+        if self.echo and self.logprobs is not None:  # the prompt's own log-probabilities would be owed
+            raise unsupported("echo")
+        if self.best_of is not None and self.best_of < (self.n or 1):
+            message = _("best_of (%(best)s) est inférieur à n (%(n)s).", best=self.best_of, n=self.n)
+            raise ApiError(400, "invalid_value", message, "best_of")
+        if self.stream and self.candidates() > (self.n or 1):
+            message = _("best_of ne va pas avec stream : le meilleur n'est connu qu'à la fin.")
+            raise ApiError(400, "invalid_value", message, "best_of")

@@ -14,6 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi import OpenAPI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic import BaseModel
 
 from gpt.engines.base import LanguageEngine
 from tests.gpt.conftest import wait_until
@@ -36,6 +37,15 @@ def ask(client: FlaskClient, **fields: Any) -> Any:
     return client.post(URL, json={"messages": HELLO, "max_tokens": 8, "temperature": 0, **fields})
 
 
+def unknown_fields(model: BaseModel) -> list[str]:
+    """Fields that the `openai` package's type does not know, at any depth."""
+    found = list(model.model_extra or {})
+    for value in model.__dict__.values():
+        for item in value if isinstance(value, list) else [value]:
+            found += unknown_fields(item) if isinstance(item, BaseModel) else []
+    return found
+
+
 def events(body: str) -> Iterator[str]:
     for line in body.splitlines():
         if line.startswith("data: "):
@@ -46,6 +56,7 @@ def test_an_answer_is_a_chat_completion(client: FlaskClient, llama: LanguageEngi
     answer = ask(client)
     assert answer.status_code == 200
     completion = ChatCompletion.model_validate(answer.json)
+    assert unknown_fields(completion) == []
     assert completion.model == "tiny-llama"
     assert completion.choices[0].message.role == "assistant"
     assert completion.usage is not None
@@ -64,6 +75,7 @@ def test_streamed_pieces_make_the_same_answer(client: FlaskClient, n: int) -> No
     *sent, last = events(answer.text)
     assert last == "[DONE]"
     chunks = [ChatCompletionChunk.model_validate_json(item) for item in sent]
+    assert [name for chunk in chunks for name in unknown_fields(chunk)] == []
     assert chunks[0].choices[0].delta.role == "assistant"
     texts = [
         "".join(c.choices[0].delta.content or "" for c in chunks if c.choices and c.choices[0].index == i)
@@ -146,6 +158,38 @@ def test_structured_outputs_follow_a_grammar_while_streaming(client: FlaskClient
     assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
 
 
+@pytest.mark.parametrize(
+    ("older", "answers"),
+    [
+        ({"guided_regex": "a[bc]d"}, {"abd", "acd"}),
+        ({"guided_choice": ["oui", "non"]}, {"oui", "non"}),
+        ({"guided_grammar": 'start: "x" ("y" | "z")'}, {"xy", "xz"}),
+        ({"guided_json": {"enum": ["é", "è"]}}, {'"é"', '"è"'}),
+    ],
+)
+def test_the_older_names_of_structured_outputs(client: FlaskClient, older: dict[str, Any], answers: set[str]) -> None:
+    assert ask(client, **older, max_tokens=50).json["choices"][0]["message"]["content"] in answers
+
+
+def test_choices_are_streamed_as_they_come(client: FlaskClient) -> None:
+    """Not one after the other: the last choice's first token comes before the first choice's last."""
+    answer = ask(client, stream=True, n=3, max_tokens=60, temperature=1, **ENDLESS)
+    indexes = [json.loads(item)["choices"][0]["index"] for item in list(events(answer.text))[:-1]]
+    assert indexes.index(2) < len(indexes) - 1 - indexes[::-1].index(0)
+
+
+def test_the_last_message_can_be_continued(client: FlaskClient, llama: LanguageEngine) -> None:
+    """No turn is begun: the prompt ends with the message's own words."""
+    begun = [*HELLO, {"role": "assistant", "content": "Bonjour, le client"}]
+    options = {"continue_final_message": True, "add_generation_prompt": False}
+    prompt = llama.encode_chat(begun, {"continue_final_message": True})  # type: ignore[arg-type]
+    assert llama.decode(prompt.ids).endswith("Bonjour, le client")
+    answer = ask(client, messages=begun, **options).json
+    assert answer["usage"]["prompt_tokens"] == len(prompt.ids)
+    as_is = ask(client, messages=begun, add_generation_prompt=False).json["usage"]["prompt_tokens"]
+    assert len(prompt.ids) < as_is < ask(client, messages=begun).json["usage"]["prompt_tokens"]
+
+
 def test_log_probabilities(client: FlaskClient) -> None:
     answer = ChatCompletion.model_validate(ask(client, logprobs=True, top_logprobs=3, max_tokens=4).json)
     found = answer.choices[0].logprobs
@@ -160,6 +204,9 @@ def test_log_probabilities(client: FlaskClient) -> None:
 def test_hints_are_accepted(client: FlaskClient) -> None:
     hints = {"user": "u", "metadata": {"a": "b"}, "store": False, "service_tier": "auto", "prediction": None, "n": 1}
     neutral = {"tools": [], "tool_choice": "none", "top_k": -1, "repetition_penalty": 1.0, "logprobs": False}
+    neutral |= {"min_p": 0, "min_tokens": 0, "ignore_eos": False, "bad_words": [], "stop_token_ids": [], "stop": None}
+    neutral |= {"reasoning_effort": "none", "echo": False, "presence_penalty": 0, "max_tokens": None, "seed": None}
+    hints |= {"prompt_cache_key": "k", "safety_identifier": "s", "parallel_tool_calls": True, "guided_json": None}
     assert ask(client, **hints, **neutral).status_code == 200
 
 
@@ -184,7 +231,18 @@ def test_hints_are_accepted(client: FlaskClient) -> None:
         ({"logit_bias": {"99999": 1}}, "logit_bias", "99999"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools", "tools"),
         ({"top_k": -2}, "top_k", "-1"),
-        ({"min_p": 0.1}, "min_p", "min_p"),
+        ({"min_p": 1.5}, "min_p", "1"),
+        ({"repetition_penalty": 0}, "repetition_penalty", "0"),
+        ({"min_tokens": 9}, "min_tokens", "max_tokens"),
+        ({"top_logprobs": 2}, "top_logprobs", "logprobs"),
+        ({"reasoning_effort": "high"}, "reasoning_effort", "reasoning_effort"),
+        ({"reasoning_effort": "maximal"}, "reasoning_effort", "high"),
+        ({"continue_final_message": True, "add_generation_prompt": True}, "continue_final_message", "ensemble"),
+        ({"prompt_logprobs": 1}, "prompt_logprobs", "prompt_logprobs"),
+        ({"best_of": 2}, "best_of", "best_of"),
+        ({"guided_regex": "a", "guided_choice": ["b"]}, "guided_choice", "guided_regex"),
+        ({"guided_regex": "a("}, "guided_regex", "unclosed"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{}]}]}, "messages[0].tool_calls", "tool_calls"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "obligatoire"),
         ({"response_format": BAD_FORM}, "response_format", "objec"),
         ({"response_format": {"type": "xml"}}, "response_format.type", "json_object"),

@@ -12,6 +12,7 @@ from flask_openapi import OpenAPI
 from openai.types import Completion
 
 from gpt.engines.base import LanguageEngine
+from tests.gpt.test_chat_completions import unknown_fields
 
 URL = "/v1/completions"
 
@@ -47,6 +48,10 @@ def test_real_weights_give_the_exact_text_as_a_stream(stories_app: OpenAPI, stor
     chunks = [json.loads(item) for item in sent]
     assert "".join(chunk["choices"][0]["text"] for chunk in chunks if chunk["choices"]) == expected
     assert len(chunks) > 150
+    for chunk in chunks[-1:] + chunks[:-2]:
+        for choice in chunk["choices"]:
+            choice["finish_reason"] = choice["finish_reason"] or "length"  # the package's type has no unfinished chunk
+        assert unknown_fields(Completion.model_validate(chunk)) == []
     assert chunks[-1]["usage"] == {"prompt_tokens": 1, "completion_tokens": 200, "total_tokens": 201}
 
 
@@ -106,6 +111,23 @@ def test_log_probabilities_in_the_older_form(client: FlaskClient) -> None:
     assert found.text_offset == [0, len(found.tokens[0]), len(found.tokens[0] + found.tokens[1])]
 
 
+def test_the_best_of_several_is_kept(client: FlaskClient) -> None:
+    """The likeliest per token, in order; all that was computed is counted; log-probabilities only when asked for."""
+    body = {"prompt": ["Le", "The"], "max_tokens": 6, "seed": 1, "logit_bias": {"2": -100, "0": -100}}
+    several = Completion.model_validate(client.post(URL, json={**body, "n": 5, "logprobs": 0}).json)
+    likely = [sum(choice.logprobs.token_logprobs) for choice in several.choices]  # type: ignore[union-attr, arg-type]
+    best = [max(range(5), key=lambda i: likely[i]), 5 + max(range(5), key=lambda i: likely[5 + i])]
+    answer = Completion.model_validate(client.post(URL, json={**body, "best_of": 5, "echo": True}).json)
+    texts = [start + several.choices[i].text for start, i in zip(("Le", "The"), best, strict=True)]
+    assert [choice.text for choice in answer.choices] == texts
+    assert [(choice.index, choice.logprobs) for choice in answer.choices] == [(0, None), (1, None)]
+    assert answer.usage == several.usage
+    two = Completion.model_validate(client.post(URL, json={**body, "best_of": 5, "n": 2, "logprobs": 0}).json)
+    assert [choice.index for choice in two.choices] == [0, 1, 2, 3]
+    assert two.choices[0].text == several.choices[best[0]].text
+    assert two.choices[1].logprobs is not None
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
@@ -117,7 +139,10 @@ def test_log_probabilities_in_the_older_form(client: FlaskClient) -> None:
         ({"max_tokens": -1}, "max_tokens"),
         ({"max_tokens": 10**9}, "max_tokens"),
         ({"temperature": -1}, "temperature"),
-        ({"best_of": 3}, "best_of"),
+        ({"best_of": 1, "n": 2}, "best_of"),
+        ({"best_of": 99}, "best_of"),
+        ({"best_of": 3, "stream": True}, "best_of"),
+        ({"echo": True, "logprobs": 1}, "echo"),
         ({"suffix": "fin"}, "suffix"),
         ({"prompt": "zéro " * 300}, "prompt"),
     ],

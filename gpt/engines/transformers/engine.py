@@ -21,7 +21,7 @@ from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.scheduler import Scheduler
 from gpt.engines.transformers.sequence import Sequence, Vocabulary
 from gpt.engines.transformers.weights import load_weights
-from gpt.prompts import PLAIN_STOPS, plain_chat
+from gpt.prompts import PLAIN_STOPS, plain_chat, template_options
 
 HONOURED = frozenset({"logprobs", "presence_penalty", "frequency_penalty", "logit_bias", "seed"})
 
@@ -56,6 +56,7 @@ class TransformersEngine:
         fast = bool(weights.tokenizer.is_fast)
         self.capabilities = Capabilities(
             chat_template=bool(weights.tokenizer.chat_template),
+            template_options=template_options(weights.tokenizer.chat_template),
             parameters=HONOURED | ({"json_schema", "grammar"} if fast else set()),
         )
         self._constrainer = _constrainer(weights.tokenizer, weights.eos_ids) if fast else None
@@ -88,12 +89,16 @@ class TransformersEngine:
         messages = [{**message, "content": self._without_marks(text_of(message))} for message in messages]
         try:
             own = {name: value for name, value in options.items() if name not in self._reserved}
-            text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **own)
+            begins = bool(options.get("continue_final_message"))
+            own |= {"continue_final_message": begins}
+            own |= {"add_generation_prompt": not begins and bool(options.get("add_generation_prompt", True))}
+            text = self._tokenizer.apply_chat_template(messages, tokenize=False, **own)
         except (TemplateError, TypeError, ValueError) as error:
             reason = str(error)[:300]
             message = _("Le gabarit de conversation de ce modèle refuse ces messages : %(reason)s", reason=reason)
             raise ApiError(400, "invalid_messages", message, "messages") from error
-        return Prompt(list(self._tokenizer.encode(text, add_special_tokens=False)))
+        ids = list(self._tokenizer.encode(text, add_special_tokens=False))
+        return Prompt(ids, context_ids=ids if begins else [])
 
     def decode(self, ids: Seq[int]) -> str:
         """The text of `ids`, special tokens left out."""

@@ -1,0 +1,105 @@
+"""The messages of a conversation, as engines take them: text, and images as data: URLs. Nothing is ever fetched."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from common.errors import ApiError
+from common.messages import _
+from gpt.engines.base import ImagePart, Message, TextPart
+from gpt.wire.refused import REFUSED_IN_MESSAGE, refuse
+
+MAX_IMAGES = 16  # in a request
+MAX_IMAGE_BYTES = 20 * 2**20
+_TEXT = frozenset({"text", "input_text", "output_text"})
+_IMAGE = frozenset({"image_url", "input_image"})
+_DATA_URL = re.compile(r"data:image/(png|jpe?g|webp|gif)(;[\w.-]+=[\w.-]+)*;base64,", re.IGNORECASE | re.ASCII)
+
+
+class Part(BaseModel):
+    """A piece of a message: text, or an image."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    text: str | None = None
+    image_url: str | dict[str, Any] | None = None
+
+
+class ChatMessage(BaseModel):
+    """One turn of the conversation."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[Part] | None = None
+
+
+def first_image(messages: Sequence[ChatMessage]) -> tuple[str, str] | None:
+    """Where the first image is (``messages[0].content``) and its part's type, or None when there is only text."""
+    for at, message in enumerate(messages):
+        for part in message.content if isinstance(message.content, list) else ():
+            if part.type in _IMAGE:
+                return f"messages[{at}].content", part.type
+    return None
+
+
+def read_messages(messages: Sequence[ChatMessage]) -> list[Message]:
+    """The conversation, parts in their order. Raises 400 on a part that is neither text nor a usable image."""
+    turns: list[Message] = []
+    images = 0
+    for at, message in enumerate(messages):
+        refuse(message.model_extra, REFUSED_IN_MESSAGE, f"messages[{at}].")
+        content: str | list[TextPart | ImagePart] = ""
+        if isinstance(message.content, str):
+            content = message.content
+        elif message.content is not None:
+            parts = [_read(part, f"messages[{at}].content") for part in message.content]
+            texts = [part["text"] for part in parts if part["type"] == "text"]
+            images += len(parts) - len(texts)
+            content = "\n".join(texts) if len(texts) == len(parts) else parts
+        turns.append({"role": "system" if message.role == "developer" else message.role, "content": content})
+    if images > MAX_IMAGES:
+        reason = _("Au plus %(limit)s images sont acceptées dans une demande.", limit=MAX_IMAGES)
+        raise ApiError(400, "invalid_value", reason, "messages")
+    return turns
+
+
+def _read(part: Part, param: str) -> TextPart | ImagePart:
+    if part.type in _TEXT and part.text is not None:
+        return {"type": "text", "text": part.text}
+    if part.type in _IMAGE and part.image_url is not None:
+        url = part.image_url if isinstance(part.image_url, str) else part.image_url.get("url")
+        return {"type": "image", "data": _decode(url if isinstance(url, str) else "", param)}
+    message = _("Seuls du texte et des images sont acceptés : « %(kind)s » ne l'est pas.", kind=part.type)
+    raise ApiError(400, "unsupported_content", message, param)
+
+
+def _decode(url: str, param: str) -> bytes:
+    """The file inside a data: URL."""
+    if url[:8].lower().startswith(("http://", "https://")):
+        message = _(
+            "Les images à une adresse http(s) ne sont pas cherchées : "
+            "envoyez l'image elle-même, en « data:image/…;base64,… »."
+        )
+        raise ApiError(400, "unsupported_content", message, param)
+    head = _DATA_URL.match(url[:200])
+    if head is None:
+        message = _("Une image est attendue en « data:image/png;base64,… » (PNG, JPEG, WebP ou GIF).")
+        raise ApiError(400, "invalid_image", message, param)
+    if (len(url) - head.end()) * 3 // 4 > MAX_IMAGE_BYTES + 2:
+        message = _("Une image dépasse %(limit)s Mo.", limit=MAX_IMAGE_BYTES // 2**20)
+        raise ApiError(400, "invalid_image", message, param)
+    try:
+        data = base64.b64decode(url[head.end() :], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ApiError(400, "invalid_image", _("Le base64 d'une image n'est pas lisible."), param) from error
+    if not data:
+        raise ApiError(400, "invalid_image", _("Une image est vide."), param)
+    return data

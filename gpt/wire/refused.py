@@ -1,0 +1,69 @@
+"""Fields that would change the answer and that nothing here honours: refused by name, unless their value is neutral.
+
+They are OpenAI's, vLLM's and llama.cpp's. What is neither in a body's own fields nor here is a hint (user, metadata,
+store, service_tier, prompt_cache_key, safety_identifier…): accepted and left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from common.errors import ApiError
+from common.messages import _
+
+# the values that change nothing; null never does
+REFUSED: dict[str, tuple[object, ...]] = {
+    "add_special_tokens": (),
+    "allowed_token_ids": (),
+    "audio": (),
+    "chat_template": ("",),
+    "documents": ([],),
+    "dry_multiplier": (0,),
+    "dynatemp_range": (0,),
+    "function_call": ("none", "auto"),
+    "functions": ([],),
+    "grammar": ("",),
+    "guided_json_object": (False,),
+    "guided_whitespace_pattern": (),
+    "include_stop_str_in_output": (False,),
+    "json_schema": (),
+    "length_penalty": (1,),
+    "logits_processors": ([],),
+    "mirostat": (0,),
+    "mirostat_mode": (0,),
+    "mm_processor_kwargs": ({},),
+    "modalities": (["text"],),
+    "prompt_embeds": (),
+    "prompt_logprobs": (),
+    "repeat_penalty": (1,),
+    "return_tokens_as_token_ids": (False,),
+    "skip_special_tokens": (True,),
+    "suffix": ("",),
+    "tfs_z": (1,),
+    "thinking_token_budget": (),
+    "tool_choice": ("none", "auto"),
+    "tools": ([],),
+    "top_a": (0,),
+    "truncate_prompt_tokens": (),
+    "typical_p": (1,),
+    "use_beam_search": (False,),
+    "verbosity": ("medium",),
+    "web_search_options": (),
+    "xtc_probability": (0,),
+}
+# as above, inside a message: turns of tools cannot be told to a model that was not given any
+REFUSED_IN_MESSAGE: dict[str, tuple[object, ...]] = {"audio": (), "function_call": (), "tool_calls": ([],)}
+
+
+def refuse(given: Mapping[str, object] | None, refused: Mapping[str, tuple[object, ...]], where: str = "") -> None:
+    """Raise 400 `unsupported_parameter` for the first of `given` that is refused; `where` comes before its name."""
+    for name, value in (given or {}).items():
+        if name not in refused or value is None or value in refused[name]:
+            continue
+        raise unsupported(where + name)
+
+
+def unsupported(name: str) -> ApiError:
+    """The 400 of a parameter that is not honoured."""
+    message = _("Le paramètre « %(name)s » n'est pas pris en charge.", name=name)
+    return ApiError(400, "unsupported_parameter", message, name)
