@@ -12,7 +12,7 @@ import urllib3
 from flask import Flask, Response
 
 from common.errors import ApiError
-from common.web.sse import Event, encode, sse
+from common.web.sse import Event, encode, sse, sse_polled
 
 
 @pytest.mark.parametrize(
@@ -91,3 +91,23 @@ def test_a_reader_who_leaves_stops_the_producer(serve: Callable[..., str]) -> No
     response.close()
     assert cancelled.wait(5)
     assert closed.wait(5)
+
+
+def test_a_polled_stream_is_the_same_without_a_thread() -> None:
+    before = threading.active_count()
+    response = sse_polled(iter([{"a": 1}, None, b"data: brut\n\n", None]), done=True, ping_seconds=0)
+    assert threading.active_count() == before
+    assert _read(response) == 'data: {"a":1}\n\n: ping\n\ndata: brut\n\n: ping\n\ndata: [DONE]\n\n'
+    assert _read(sse_polled(iter([None, "fin"]))) == "data: fin\n\n"  # a short silence is no news
+
+
+def test_a_polled_stream_tells_its_error_and_always_closes() -> None:
+    def produce() -> Iterator[Event | None]:
+        yield None
+        raise ApiError(503, "model_not_ready", "pas prêt")
+
+    closed: list[bool] = []
+    assert "event: error\n" in _read(sse_polled(produce(), on_close=lambda: closed.append(True)))
+    unread = sse_polled(produce(), on_close=lambda: closed.append(True))
+    unread.close()
+    assert closed == [True]
