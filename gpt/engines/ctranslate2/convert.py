@@ -1,0 +1,160 @@
+"""Turns a Hugging Face folder into a CTranslate2 model, once: numpy only, a few megabytes of memory, kept on disk.
+
+The result lies beside the model, or under MODEL_CACHE_DIR when that folder cannot be written. It is made under another
+name and renamed when it is whole, so that one that was killed halfway is never used, and its name carries a digest of
+what it was made from: another model, another recipe or another CTranslate2 makes another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from common.errors import ApiError
+from common.messages import Text, _
+from gpt.engines.ctranslate2.families import Plan, UnsupportedError, plan
+from gpt.engines.ctranslate2.model_file import Compute, file_bytes, write_model
+from gpt.engines.ctranslate2.tensors import BadWeightsError, TensorFolder, header_bytes, weight_files
+
+_RECIPE = 1  # counts up when the same files would be converted differently
+_MARGIN_BYTES = 32 * 2**20  # left free on the disk
+_SAMPLE_BYTES, _SAMPLES = 4096, 64
+_log = logging.getLogger("frigo.gpt")
+
+
+def converted(folder: Path, compute: Compute) -> Path:
+    """The CTranslate2 folder of the model in `folder`, converted now if it was not yet.
+
+    Raises 422 for a model that cannot be converted (by the name of what is in the way), 507 when the disk is full.
+    """
+    if not any(folder.glob("*.safetensors")):
+        reason = _("Ce modèle n'a pas de poids au format safetensors, seul format accepté.")
+        raise ApiError(422, "no_safetensors", reason)
+    try:
+        name = f"ctranslate2-{compute}-{_digest(folder)}"
+        found = next((base / name for base in _places(folder) if (base / name / "model.bin").is_file()), None)
+        if found is not None:
+            return found
+        base = next((base for base in _places(folder) if _writable(base)), None)
+        if base is None:
+            raise ApiError(507, "disk_full", _("Aucun dossier où écrire le modèle converti : MODEL_CACHE_DIR."))
+        with _alone(base / f"{name}.lock"):
+            if not (base / name / "model.bin").is_file():  # another process may have made it meanwhile
+                _convert(folder, base / name, compute)
+        return base / name
+    except UnsupportedError as error:
+        raise ApiError(422, "model_unusable", unsupported(str(error))) from error
+    except (BadWeightsError, ValueError, OSError) as error:
+        reason = _("Ce modèle n'a pas pu être converti : %(reason)s", reason=_without_path(str(error), folder))
+        raise ApiError(422, "model_unusable", reason) from error
+
+
+def unsupported(what: str) -> Text:
+    """The sentence for what this converter does not know, with what to do."""
+    return _(
+        "Le moteur ctranslate2 ne sait pas convertir ce modèle (%(what)s) ; essayez IA_ENGINE=transformers.", what=what
+    )
+
+
+def _convert(folder: Path, target: Path, compute: Compute) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    tensors = TensorFolder(folder)
+    planned = plan(config, tensors)
+    need, free = file_bytes(planned.variables, compute) + _MARGIN_BYTES, shutil.disk_usage(target.parent).free
+    if need > free:
+        message = _(
+            "Place insuffisante pour convertir le modèle : il faut %(need)s Mo, il en reste %(free)s.",
+            need=need // 10**6,
+            free=free // 10**6,
+        )
+        raise ApiError(507, "disk_full", message)
+    for stale in target.parent.glob(f"{target.name}.part*"):  # the lock is ours: nobody is writing it
+        shutil.rmtree(stale, ignore_errors=True)
+    part = target.with_name(f"{target.name}.part")
+    part.mkdir(parents=True)
+    try:
+        with (part / "model.bin").open("wb") as file:
+            write_model(file, planned.variables, compute)
+            file.flush()
+            os.fsync(file.fileno())
+        if left := tensors.unused():
+            raise BadWeightsError(f"unknown tensors: {', '.join(left[:3])}")
+        _write_settings(part, config, planned)
+        part.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    _forget_older(target, compute)
+    _log.info("model converted", extra={"compute": compute, "bytes": (target / "model.bin").stat().st_size})
+
+
+def _write_settings(part: Path, config: dict[str, Any], planned: Plan) -> None:
+    """CTranslate2 wants names for its tokens: their numbers do, and take the least memory."""
+    heads = config.get("num_attention_heads")
+    settings = {
+        "layer_norm_epsilon": planned.epsilon,
+        "unk_token": "0",
+        "bos_token": "0",
+        "eos_token": "0",
+        "multi_query_attention": config.get("num_key_value_heads", heads) != heads,
+    }
+    (part / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    names = json.dumps([str(i) for i in range(planned.vocabulary)])
+    (part / "vocabulary.json").write_text(names, encoding="utf-8")
+
+
+def _digest(folder: Path) -> str:
+    """Names the model's content. Weights are sampled: reading gigabytes at every start would be slow, and dates
+    change when an image is built."""
+    found = hashlib.sha256(f"{_RECIPE} {version('ctranslate2')}".encode())
+    found.update((folder / "config.json").read_bytes())
+    for path in weight_files(folder):
+        size = path.stat().st_size
+        found.update(f"{path.name} {size}".encode() + header_bytes(path))
+        with path.open("rb") as file:
+            for i in range(_SAMPLES + 1):
+                file.seek(max(0, size - _SAMPLE_BYTES) * i // _SAMPLES)
+                found.update(file.read(_SAMPLE_BYTES))
+    return found.hexdigest()[:16]
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    yield folder
+    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
+    cache = Path(os.environ.get("MODEL_CACHE_DIR") or home / "hub")
+    yield cache.expanduser() / "converted"
+
+
+def _writable(base: Path) -> bool:
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(base, os.W_OK | os.X_OK)
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One converter at a time, in this process and any other. The file stays: removed, it could be locked twice."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _forget_older(target: Path, compute: Compute) -> None:
+    """Conversions of what the folder held before; those in the shared cache may be other models'."""
+    for other in target.parent.glob(f"ctranslate2-{compute}-*"):
+        if other != target and other.is_dir() and (target.parent / "config.json").is_file():
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _without_path(text: str, folder: Path) -> str:
+    return text.replace(str(folder), folder.name)[:300]
