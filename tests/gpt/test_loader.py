@@ -13,7 +13,6 @@ from common.errors import ApiError
 from common.models.catalogue import ModelEntry
 from common.models.hub import Hub
 from gpt.choose import load_models
-from gpt.engines.cpu import usable_cpus
 from gpt.folders import describe, whole
 from gpt.loader import RUNTIME_BYTES, GptLoader
 from tests.gpt.conftest import settings_for
@@ -98,25 +97,3 @@ def test_a_folder_that_is_not_whole_is_not_loaded(loader: GptLoader, tmp_path: P
         with pytest.raises(ApiError) as refused:
             act()
         assert refused.value.code == "model_unusable"
-
-
-@pytest.mark.parametrize(
-    ("files", "cpus"),
-    [
-        ({"sys/fs/cgroup/cpu.max": "100000 100000"}, 1),
-        ({"sys/fs/cgroup/cpu.max": "50000 100000"}, 1),
-        ({"sys/fs/cgroup/cpu.max": "200000 100000"}, 2),
-        ({"sys/fs/cgroup/cpu.max": "max 100000"}, 64),
-        ({"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "300000", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"}, 3),
-        ({"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000"}, 64),
-        ({}, 64),
-    ],
-)
-def test_threads_follow_the_containers_quota(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], cpus: int
-) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(64)))
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="ascii")
-    assert usable_cpus(tmp_path) == cpus

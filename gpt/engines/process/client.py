@@ -8,8 +8,8 @@ from typing import Any
 
 from common.messages import Text
 from common.models.child import Child
+from common.models.resources import usable_cpus
 from gpt.engines.base import Capabilities, Delta, Emit, GenerationRequest, Message, Prompt, SamplingDefaults
-from gpt.engines.cpu import usable_cpus
 from gpt.engines.options import EngineOptions
 from gpt.engines.process.spec import Facts, Spec
 

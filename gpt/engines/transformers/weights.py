@@ -18,8 +18,9 @@ from transformers.models.auto import modeling_auto
 
 from common.errors import ApiError
 from common.messages import _
+from common.models.resources import usable_cpus
 from gpt.engines.base import SamplingDefaults
-from gpt.engines.cpu import usable_cpus, weight_bytes
+from gpt.engines.cpu import weight_bytes
 from gpt.folders import describe
 
 _ONE_THREAD_PARAMETERS = 30_000_000  # below, waking a second thread costs more than it computes
