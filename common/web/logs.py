@@ -13,7 +13,7 @@ from common.web.context import request_id
 
 FILE_BYTES = 10 * 1024 * 1024
 FILES_KEPT = 5
-_NOISY = ("urllib3", "werkzeug", "httpx", "filelock", "huggingface_hub", "alembic.runtime", "huey")
+_NOISY = ("urllib3", "werkzeug", "httpx", "httpx2", "filelock", "huggingface_hub", "alembic.runtime", "huey")
 
 
 class _RequestId(logging.Filter):
