@@ -10,7 +10,7 @@ from common.models.routes import models_blueprint
 from common.web.auth import service_only
 from common.web.factory import create_service
 from gpt.choose import choose, load_models
-from gpt.engines.base import LanguageEngine
+from gpt.engines.forwarding import GptEngine
 from gpt.ia_service import IaService
 from gpt.loader import GptLoader
 from gpt.routes.completions import completions_blueprint
@@ -31,7 +31,7 @@ def create_loader(settings: GptSettings, *, isolate: bool = True) -> GptLoader:
     return GptLoader(hub, settings, isolate=isolate)
 
 
-def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[LanguageEngine]:
+def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[GptEngine]:
     """The models gpt knows, nothing loaded yet. Raises `SettingsError` when IA_MODEL names nothing.
 
     `isolate` gives each engine a process of its own.
@@ -41,7 +41,7 @@ def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[
     return Registry(catalogue, create_loader(settings, isolate=isolate), selection)
 
 
-def create_app(settings: GptSettings, registry: Registry[LanguageEngine] | None = None) -> OpenAPI:
+def create_app(settings: GptSettings, registry: Registry[GptEngine] | None = None) -> OpenAPI:
     """The service. The chosen model starts loading in the background, unless `registry` is given."""
     if registry is None:
         registry = create_registry(settings)

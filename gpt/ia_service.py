@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,6 +11,8 @@ from common.errors import ApiError
 from common.messages import _
 from common.models.registry import Registry
 from gpt.engines.base import Capabilities, GenerationRequest, LanguageEngine, Prompt, context_exceeded
+from gpt.engines.forwarding import ForwardingEngine, GptEngine
+from gpt.forwarded import Forwarded
 from gpt.job import Gone, Job
 from gpt.wire.requests import ChatBody, CompletionBody, Sampling
 
@@ -26,21 +28,26 @@ class Use:
     """A model held for a request, under the name that its answer gives."""
 
     name: str
-    engine: LanguageEngine
+    engine: GptEngine
 
 
 class IaService:
     """What the routes of /v1 call."""
 
-    def __init__(self, registry: Registry[LanguageEngine]) -> None:
+    def __init__(self, registry: Registry[GptEngine]) -> None:
         self._registry = registry
 
-    def chat(self, body: ChatBody, gone: Gone) -> Job:
-        """Start a chat answer. Raises 400, 404, 503 before anything is computed."""
-        body.refuse_unsupported()
+    def chat(self, body: ChatBody, gone: Gone, payload: Mapping[str, Any]) -> Job | Forwarded:
+        """Start a chat answer. Raises 400, 404, 503 before anything is computed.
+
+        `payload` is the request as it was sent, for a model that another server computes.
+        """
         with ExitStack() as stack:
             use = stack.enter_context(self._use(body.model, gone))
             engine = use.engine
+            if isinstance(engine, ForwardingEngine):
+                return _forward(use, engine, "/chat/completions", payload, stack.pop_all())
+            body.refuse_unsupported()
             if (found := body.image()) is not None and not engine.capabilities.images:
                 message = _(
                     "Le modèle %(model)s ne lit que du texte : « %(kind)s » n'est pas accepté.",
@@ -55,12 +62,14 @@ class IaService:
             job.hold(stack.pop_all())
             return job
 
-    def completion(self, body: CompletionBody, gone: Gone) -> Job:
-        """Start one continuation per prompt and choice. Raises as `chat`."""
-        body.refuse_unsupported()
+    def completion(self, body: CompletionBody, gone: Gone, payload: Mapping[str, Any]) -> Job | Forwarded:
+        """Start one continuation per prompt and choice. As `chat`."""
         with ExitStack() as stack:
             use = stack.enter_context(self._use(body.model, gone))
             engine = use.engine
+            if isinstance(engine, ForwardingEngine):
+                return _forward(use, engine, "/completions", payload, stack.pop_all())
+            body.refuse_unsupported()
             prompts: list[tuple[Prompt, str]] = []
             room = engine.context
             for given in body.prompts():
@@ -77,6 +86,10 @@ class IaService:
     def _use(self, name: str | None, gone: Gone) -> Iterator[Use]:  # noqa: ARG002
         with self._registry.use(name) as lease:
             yield Use(lease.entry.key, lease.engine)
+
+
+def _forward(use: Use, engine: ForwardingEngine, path: str, payload: Mapping[str, Any], lease: ExitStack) -> Forwarded:
+    return Forwarded(use.name, lambda: engine.forward(path, payload), lease)
 
 
 def _start(

@@ -12,9 +12,9 @@ from common.errors import ApiError
 from common.messages import Text, _
 from common.models.catalogue import ModelEntry
 from common.models.hub import Hub
-from gpt.engines.base import LanguageEngine
 from gpt.engines.choose import engine_class, engine_of
 from gpt.engines.cpu import weight_bytes
+from gpt.engines.forwarding import GptEngine
 from gpt.engines.options import EngineOptions
 from gpt.engines.process.client import ProcessEngine
 from gpt.folders import FolderFacts, describe, whole
@@ -61,7 +61,7 @@ class GptLoader:
             raise ApiError(422, "model_unusable", message, "model")
         self._hub.download(entry.hub_id, entry.revision, progress)
 
-    def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> LanguageEngine:
+    def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> GptEngine:
         """Open the model with the engine that suits it; `options` are those of the load request."""
         folder = self.folder(entry)
         if folder is None:

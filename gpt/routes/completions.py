@@ -9,7 +9,9 @@ from flask_openapi import APIBlueprint, Tag
 
 from common.web.leaving import client_gone
 from common.web.sse import sse_polled
+from gpt.forwarded import Forwarded
 from gpt.ia_service import IaService
+from gpt.routes.forwarded import forwarded_response
 from gpt.wire.answers import chat_answer, chat_chunks, completion_answer, completion_chunks
 from gpt.wire.requests import ChatBody, CompletionBody, Sampling
 
@@ -21,7 +23,9 @@ def completions_blueprint(service: IaService) -> APIBlueprint:
     @bp.post("/chat/completions", summary="Répondre à une conversation (SSE avec stream)")
     def chat(body: ChatBody) -> Response | dict[str, Any]:
         gone = client_gone(request.environ)
-        job = service.chat(body, gone)
+        job = service.chat(body, gone, request.get_json())
+        if isinstance(job, Forwarded):
+            return forwarded_response(job, gone)
         if not body.stream:
             return chat_answer(job, gone)
         return sse_polled(chat_chunks(job, gone, include_usage=_usage(body)), done=True, on_close=job.close)
@@ -29,7 +33,9 @@ def completions_blueprint(service: IaService) -> APIBlueprint:
     @bp.post("/completions", summary="Continuer un texte (SSE avec stream)")
     def completion(body: CompletionBody) -> Response | dict[str, Any]:
         gone = client_gone(request.environ)
-        job = service.completion(body, gone)
+        job = service.completion(body, gone, request.get_json())
+        if isinstance(job, Forwarded):
+            return forwarded_response(job, gone)
         if not body.stream:
             return completion_answer(job, gone)
         return sse_polled(completion_chunks(job, gone, include_usage=_usage(body)), done=True, on_close=job.close)

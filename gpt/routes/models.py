@@ -11,13 +11,13 @@ from flask_openapi import APIBlueprint, Tag
 from common.models.catalogue import ModelEntry
 from common.models.registry import Registry, State
 from common.models.routes import ModelPath
-from gpt.engines.base import LanguageEngine
+from gpt.engines.forwarding import GptEngine
 
 _USABLE: tuple[State, ...] = ("ready", "loading", "unloading", "downloaded")
 _STARTED = int(time.time())
 
 
-def openai_models_blueprint(registry: Registry[LanguageEngine], context: Callable[[ModelEntry], int]) -> APIBlueprint:
+def openai_models_blueprint(registry: Registry[GptEngine], context: Callable[[ModelEntry], int]) -> APIBlueprint:
     """The list names what is on this machine, ready first; any catalogue entry can be looked up by name."""
     bp = APIBlueprint("openai_models", __name__, url_prefix="/v1/models", abp_tags=[Tag(name="OpenAI")])
 
