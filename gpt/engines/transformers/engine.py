@@ -32,7 +32,7 @@ class TransformersEngine:
     name = "transformers"
 
     def __init__(self, folder: Path, options: EngineOptions) -> None:
-        weights = load_weights(folder, use_gpu=options.use_gpu)
+        weights = load_weights(folder, options)
         self._tokenizer: Any = weights.tokenizer
         # an option of the template may not pass for one of transformers' own (chat_template, tokenizer_kwargs…)
         self._reserved = frozenset(inspect.signature(self._tokenizer.apply_chat_template).parameters) | {"messages"}
@@ -53,6 +53,7 @@ class TransformersEngine:
         self._longest = max(len(token) for token in weights.tokenizer.get_vocab())
         self.parameters = weights.parameters
         self.device = weights.device.type
+        self.quantization = weights.quantization
         fast = bool(weights.tokenizer.is_fast)
         self.capabilities = Capabilities(
             chat_template=bool(weights.tokenizer.chat_template),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,13 @@ from common.messages import _
 from common.models.resources import usable_cpus
 from gpt.engines.base import SamplingDefaults
 from gpt.engines.cpu import weight_bytes
+from gpt.engines.options import EngineOptions
+from gpt.engines.transformers import quantize
 from gpt.folders import describe
 
 _ONE_THREAD_PARAMETERS = 30_000_000  # below, waking a second thread costs more than it computes
 transformers.utils.logging.disable_progress_bar()
+_log = logging.getLogger("frigo.gpt")
 
 
 @dataclass(frozen=True)
@@ -40,26 +44,37 @@ class Weights:
     vocabulary: int  # numbers in one step's output, at least the tokenizer's
     defaults: SamplingDefaults
     threads: int  # CPU threads that are worth using for one step
+    quantization: quantize.Resolved  # how the weights really are in memory
 
 
-def load_weights(folder: Path, *, use_gpu: bool) -> Weights:
-    """Load `folder`. Raises 422 with the reason when it holds nothing that can be loaded safely."""
+def load_weights(folder: Path, options: EngineOptions) -> Weights:
+    """Load `folder`, a tensor at a time, straight to where and as it will be used.
+
+    Raises 422 with the reason when it holds nothing that can be loaded safely.
+    """
     if not any(folder.glob("*.safetensors")):
         raise ApiError(
             422, "no_safetensors", _("Ce modèle n'a pas de poids au format safetensors, seul format accepté.")
         )
-    torch.set_num_threads(usable_cpus())
+    threads = options.threads or usable_cpus()
+    torch.set_num_threads(threads)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    device = torch.device("cuda" if use_gpu and torch.cuda.is_available() else "cpu")
-    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    device = torch.device("cuda" if options.use_gpu and torch.cuda.is_available() else "cpu")
+    dtype = _dtype(folder, device)
+    facts = describe(folder)
+    stored = facts.parameters if facts else 0
+    shrunk = quantize.resolve(options.quantization, config, stored, dtype.itemsize, device)
+    safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **safely)
         model, loading = _kind(config).from_pretrained(
             folder,
-            dtype=_dtype(folder, device),
+            dtype=dtype,
+            device_map={"": device},
             use_safetensors=True,
             output_loading_info=True,
-            **options,
+            **quantize.loading_options(shrunk, config, dtype),
+            **safely,
         )
     except (ValueError, KeyError, OSError, ImportError, RuntimeError, SafetensorError) as error:
         family = config.get("model_type", "?")
@@ -70,8 +85,12 @@ def load_weights(folder: Path, *, use_gpu: bool) -> Weights:
     if missing := sorted(loading["missing_keys"]):  # transformers would fill them with noise and only warn
         message = _("Ce modèle est incomplet : il manque %(names)s.", names=", ".join(missing[:3]))
         raise ApiError(422, "model_unusable", message)
-    model = model.to(device).eval()
-    parameters = sum(p.numel() for p in model.parameters())
+    model.eval()
+    parameters = stored or sum(p.numel() for p in model.parameters())
+    _log.info(
+        "weights loaded",
+        extra={"folder": folder.name, "quantization": shrunk, "weight_bytes": quantize.weight_bytes(model)},
+    )
     return Weights(
         model=model,
         tokenizer=tokenizer,
@@ -81,7 +100,8 @@ def load_weights(folder: Path, *, use_gpu: bool) -> Weights:
         parameters=parameters,
         vocabulary=int(model.config.get_text_config().vocab_size),
         defaults=_defaults(folder),
-        threads=1 if parameters < _ONE_THREAD_PARAMETERS else usable_cpus(),
+        threads=1 if parameters < _ONE_THREAD_PARAMETERS else threads,
+        quantization=shrunk,
     )
 
 
