@@ -35,6 +35,7 @@ class Fault:
     `status` (with the hub's `error_code` and `headers`) refuses every request; the others touch only bodies of files:
     `cut_after` bytes the connection is closed, or left hanging with `stall`; `corrupt` changes the last byte sent;
     `short` announces and sends that many bytes less than there are; `slow` waits that many seconds before each 64 KiB.
+    `cdn` faults are the other host's.
     """
 
     where: str
@@ -46,6 +47,7 @@ class Fault:
     corrupt: bool = False
     short: int = 0
     slow: float = 0.0
+    cdn: bool = False
     times: int = 10**9
 
 
@@ -119,7 +121,7 @@ class HubServer:
         path = request.path
         self.seen.append((request.command, path, request.headers.get("Range", "")))
         self.tokens.append(request.headers.get("Authorization", ""))
-        fault = self._fault(path, body=body)
+        fault = self._fault(path, body=body, cdn=False)
         if fault is not None and fault.status:
             return self._refuse(request, fault.status, fault.error_code, fault.headers)
         if self.token is not None and self.tokens[-1] != f"Bearer {self.token}":
@@ -151,11 +153,13 @@ class HubServer:
         found = _FILE.match(request.path)
         if found is None:
             return self._refuse(request, 404, "")
-        fault = self._fault(request.path, body=body)
+        fault = self._fault(request.path, body=body, cdn=True)
+        if fault is not None and fault.status:
+            return self._refuse(request, fault.status, fault.error_code, fault.headers)
         return self._send_file(request, self.repos[found["repo"]] / found["file"], body=body, fault=fault)
 
-    def _fault(self, path: str, *, body: bool) -> Fault | None:
-        fault = next((f for f in self.faults if f.where in path and f.times > 0), None)
+    def _fault(self, path: str, *, body: bool, cdn: bool) -> Fault | None:
+        fault = next((f for f in self.faults if f.where in path and f.times > 0 and f.cdn is cdn), None)
         if fault is not None and (fault.status or (body and _FILE.match(path))):
             fault.times -= 1
         return fault

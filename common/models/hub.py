@@ -26,7 +26,7 @@ class Hub:
     """One hub and the folder its models are kept in.
 
     The token is `token`, else what `saved_token` holds at the time (a file the dashboard writes), else whatever
-    `hf auth login` left, if anything.
+    `hf auth login` left, if anything; an empty `token` shows none.
     """
 
     cache_dir: Path

@@ -94,7 +94,7 @@ class RangeRefusedError(Exception):
 
 @dataclass(frozen=True)
 class HubClient:
-    """One model's files on one hub. `token` None: whatever huggingface_hub finds on this machine, if anything."""
+    """One model's files on one hub. `token` None: whatever `hf auth login` left on this machine; "": none."""
 
     hub: str
     repo_id: str
@@ -166,10 +166,10 @@ class HubClient:
     def _headers(self) -> dict[str, str]:
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # re-exported lazily
 
-        if self.token is not None and not _TOKEN.fullmatch(self.token):  # httpx2 would quote it in its error
+        if self.token and not _TOKEN.fullmatch(self.token):  # httpx2 would quote it in its error
             asked = Asked(self.hub, self.repo_id, self.revision, with_token=True)
             raise hub_errors.refused(asked, 401, {"x-error-message": "invalid credentials"})
-        return dict(build_hf_headers(token=self.token, library_name="frigo"))
+        return dict(build_hf_headers(token=False if self.token == "" else self.token, library_name="frigo"))
 
     def _check(self, asked: Asked, answer: httpx2.Response) -> None:
         status = answer.status_code
