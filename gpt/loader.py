@@ -11,7 +11,7 @@ import psutil
 from common.errors import ApiError
 from common.messages import Text, _
 from common.models.catalogue import ModelEntry
-from common.models.hub import Hub
+from common.models.hub import Hub, never
 from gpt.engines.choose import engine_class, engine_of
 from gpt.engines.cpu import weight_bytes
 from gpt.engines.forwarding import GptEngine
@@ -53,13 +53,13 @@ class GptLoader:
         self,
         entry: ModelEntry,
         progress: Callable[[int, int], None],
-        cancelled: Callable[[], bool],  # noqa: ARG002
+        cancelled: Callable[[], bool] = never,
     ) -> None:
         """Fetch the files from the hub. Raises `ApiError` with the reason and the remedy."""
         if entry.hub_id is None:
             message = _("Le dossier du modèle %(model)s est absent ou incomplet.", model=entry.key)
             raise ApiError(422, "model_unusable", message, "model")
-        self._hub.download(entry.hub_id, entry.revision, progress)
+        self._hub.download(entry.hub_id, entry.revision, progress, cancelled)
 
     def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> GptEngine:
         """Open the model with the engine that suits it; `options` are those of the load request."""
