@@ -25,8 +25,8 @@ __all__ = ["HUB", "SAVED_TOKEN", "Hub", "Patience", "Progress", "never", "wanted
 class Hub:
     """One hub and the folder its models are kept in.
 
-    The token is `token`, else what `saved_token` holds at the time (a file the dashboard writes), else whatever
-    `hf auth login` left, if anything; an empty `token` shows none.
+    The token is what `saved_token` holds at the time (a file that the dashboard writes), else `token` (the
+    environment's), else whatever `hf auth login` left, if anything; an empty `token` shows none.
     """
 
     cache_dir: Path
@@ -50,12 +50,12 @@ class Hub:
 
     def current_token(self) -> str | None:
         """The token to show the hub now. Never logged, never returned by a route."""
-        if self.token is not None or self.saved_token is None:
+        if self.saved_token is None:
             return self.token
         try:
-            return self.saved_token.read_text(encoding="utf-8").strip() or None
+            return self.saved_token.read_text(encoding="utf-8").strip() or self.token
         except (OSError, ValueError):
-            return None
+            return self.token
 
     def download(
         self,
