@@ -10,6 +10,7 @@ import pytest
 from gpt.engines.base import GenerationRequest
 from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions
+from gpt.engines.transformers.batch import BatchRunner
 from gpt.engines.transformers.engine import TransformersEngine
 from tests.gpt.conftest import write_tokenizer
 
@@ -85,11 +86,14 @@ def test_greedy_ids_are_those_of_transformers(family: str, tmp_path: Path, monke
             parameter.mul_(4) if parameter.ndim > 1 else None
     model.save_pretrained(tmp_path)
 
-    monkeypatch.setattr("gpt.engines.transformers.scheduler.PROMPT_SLICE", 13)  # the prompt is read in several slices
     engine = TransformersEngine(tmp_path, EngineOptions(use_gpu=False))
-    prompt = engine.encode("Le client envoie la demande. The system checks the invoice, puis l'archive. " * 3)
-    expected = model.generate(torch.tensor([prompt.ids]), max_new_tokens=40, do_sample=False, min_new_tokens=40)
+    assert isinstance(engine._runner, BatchRunner)
+    monkeypatch.setattr(engine._runner, "slice", 13)  # the prompts are read in several slices
+    text = "Le client envoie la demande. The system checks the invoice, puis l'archive. "
+    prompts = [engine.encode(text * 3), engine.encode(text), engine.encode(text * 2 + "Le")]
     bias = dict.fromkeys((2,), -1e9)  # generate's min_new_tokens forbids the end; so do we
-    deltas = list(Generation(engine, GenerationRequest(prompt, 40, temperature=0, logit_bias=bias)))
-    assert [i for delta in deltas for i in delta.token_ids] == expected[0, len(prompt.ids) :].tolist()
+    running = [Generation(engine, GenerationRequest(prompt, 40, temperature=0, logit_bias=bias)) for prompt in prompts]
+    for prompt, generation in zip(prompts, running, strict=True):
+        expected = model.generate(torch.tensor([prompt.ids]), max_new_tokens=40, do_sample=False, min_new_tokens=40)
+        assert [i for delta in generation for i in delta.token_ids] == expected[0, len(prompt.ids) :].tolist()
     engine.close()

@@ -7,12 +7,15 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 
 from common.errors import ApiError
 from gpt.engines.base import Delta, GenerationRequest, LanguageEngine, Prompt, SamplingDefaults
 from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.engine import TransformersEngine
+from gpt.engines.transformers.runner import Feed
+from gpt.engines.transformers.sampling import Sampler
 from gpt.engines.transformers.weights import _defaults
 from tests.gpt.conftest import wait_until
 
@@ -57,7 +60,7 @@ def test_a_prompt_longer_than_a_slice_is_read_whole(
 ) -> None:
     prompt = "Once upon a time there was a little dog. " * 5
     at_once = run(story_teller, prompt, 30, temperature=0)[0]
-    monkeypatch.setattr("gpt.engines.transformers.scheduler.PROMPT_SLICE", 7)
+    monkeypatch.setattr(story_teller._runner, "slice", 7)
     assert run(story_teller, prompt, 30, temperature=0)[0] == at_once
 
 
@@ -148,15 +151,31 @@ def test_a_reader_that_leaves_frees_its_place_within_a_token(llama: LanguageEngi
         assert sum(len(delta.token_ids) for delta in generation) < 250
 
 
-def test_it_serves_again_after_a_generation_failed(llama: LanguageEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_args: object) -> int:
-        raise RuntimeError("boom")
+def test_one_row_that_fails_does_not_hurt_the_others(
+    story_teller: TransformersEngine, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model breaks on any step that the broken row takes part in; shaping and drawing break for it alone."""
+    request = GenerationRequest(story_teller.encode_ids([1]), 200, temperature=0)
+    fine = Generation(story_teller, request)
+    whole = story_teller._runner.step
+
+    def step(feeds: list[Feed]) -> torch.Tensor:
+        if any(feed.adapter == "broken" for feed in feeds):
+            raise RuntimeError("boom")
+        return whole(feeds)
+
+    def shape(sampler: Sampler, logits: torch.Tensor) -> None:
+        if sampler.request.seed == 666:
+            raise RuntimeError("boom")
 
     with monkeypatch.context() as patch:
-        patch.setattr("gpt.engines.transformers.sampling.Sampler.draw", broken)
-        with pytest.raises(RuntimeError, match="boom"):
-            run(llama, "Le", 5)
-    assert run(llama, "Le", 5, temperature=0)[1].finish_reason is not None
+        patch.setattr(story_teller._runner, "step", step)
+        patch.setattr(Sampler, "shape", shape)
+        for broken in ({"adapter": "broken"}, {"seed": 666}):
+            with pytest.raises(RuntimeError, match="boom"):
+                run(story_teller, "Once upon a time there was", 50, **broken)
+        assert "".join(delta.text for delta in fine) == expected
+    wait_until(lambda: story_teller.load == (0, 0))
 
 
 def test_ids_outside_the_vocabulary_are_refused(llama: LanguageEngine) -> None:

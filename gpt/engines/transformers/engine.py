@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import gc
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Seq
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,28 @@ from common.messages import _
 from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, context_exceeded, text_of
 from gpt.engines.constraint import Constrainer, TokenMask
 from gpt.engines.options import EngineOptions
+from gpt.engines.transformers.open import open_runner
 from gpt.engines.transformers.scheduler import Scheduler
 from gpt.engines.transformers.sequence import Sequence, Vocabulary
 from gpt.engines.transformers.weights import load_weights
 from gpt.prompts import PLAIN_STOPS, plain_chat, template_options
 
-HONOURED = frozenset({"logprobs", "presence_penalty", "frequency_penalty", "logit_bias", "seed"})
+HONOURED = frozenset(
+    {
+        "top_k",
+        "min_p",
+        "seed",
+        "logprobs",
+        "logit_bias",
+        "presence_penalty",
+        "frequency_penalty",
+        "repetition_penalty",
+        "min_tokens",
+        "stop_token_ids",
+        "ignore_eos",
+        "bad_words",
+    }
+)
 
 
 class TransformersEngine:
@@ -42,8 +58,8 @@ class TransformersEngine:
             special_ids=frozenset(weights.tokenizer.all_special_ids) | _special_added(weights.tokenizer),
             decode=self._plain_decode,
             token_bytes=self._token_bytes,
+            spell=self._spell,
         )
-        self.context = weights.context
         self.defaults = weights.defaults
         self._marks = [
             token.content
@@ -61,7 +77,9 @@ class TransformersEngine:
             parameters=HONOURED | ({"json_schema", "grammar"} if fast else set()),
         )
         self._constrainer = _constrainer(weights.tokenizer, weights.eos_ids) if fast else None
-        self._scheduler = Scheduler(weights.model, weights.device, weights.threads)
+        self._runner = open_runner(weights, options)
+        self.context = min(weights.context, options.context or weights.context, self._runner.capacity)
+        self._scheduler = Scheduler(self._runner, weights.threads)
 
     def encode(self, text: str) -> Prompt:
         """A text to continue, begun as the tokenizer begins a text (BOS where the model has one)."""
@@ -72,12 +90,7 @@ class TransformersEngine:
     def encode_ids(self, ids: Seq[int]) -> Prompt:
         """Token ids to continue. Raises 400 when one is outside the vocabulary or there is none to start from."""
         ids = list(ids) or self._beginning()
-        wrong = next((i for i in ids if not 0 <= i < self._vocabulary_size), None)
-        if wrong is not None:
-            message = _(
-                "L'identifiant %(id)s n'est pas dans le vocabulaire (%(size)s).", id=wrong, size=self._vocabulary_size
-            )
-            raise ApiError(400, "invalid_value", message, "prompt")
+        self._refuse_unknown(ids, "prompt")
         return Prompt(ids, context_ids=ids)
 
     def encode_chat(self, messages: Seq[Message], options: Mapping[str, Any]) -> Prompt:
@@ -106,13 +119,11 @@ class TransformersEngine:
         return self._plain_decode(list(ids))
 
     def submit(self, request: GenerationRequest, emit: Emit) -> Callable[[], None]:
-        """Queue a generation. Raises 400 on a constraint that cannot be compiled, 503 when the queue is full."""
-        unknown = next((i for i in request.logit_bias if not 0 <= i < self._vocabulary_size), None)
-        if unknown is not None:
-            message = _(
-                "L'identifiant %(id)s n'est pas dans le vocabulaire (%(size)s).", id=unknown, size=self._vocabulary_size
-            )
-            raise ApiError(400, "invalid_value", message, "logit_bias")
+        """Queue a generation. Raises 400 on what cannot be honoured, 503 when the queue is full."""
+        self._refuse_unknown(request.logit_bias, "logit_bias")
+        self._refuse_unknown(request.stop_token_ids, "stop_token_ids")
+        if len(request.prompt.ids) + request.max_tokens > self.context:
+            raise context_exceeded(len(request.prompt.ids) + request.max_tokens, self.context, "max_tokens")
         sequence = Sequence(request, self._vocabulary, self._mask(request), emit)
         self._scheduler.submit(sequence)
         return sequence.cancel
@@ -136,6 +147,19 @@ class TransformersEngine:
             message = _("Le tokenizer de ce modèle ne permet pas d'imposer une forme à la réponse.")
             raise ApiError(400, "unsupported_parameter", message, request.constraint.param)
         return self._constrainer.start(request.constraint)
+
+    def _refuse_unknown(self, ids: Iterable[int], param: str) -> None:
+        wrong = next((i for i in ids if not 0 <= i < self._vocabulary_size), None)
+        if wrong is not None:
+            message = _(
+                "L'identifiant %(id)s n'est pas dans le vocabulaire (%(size)s).", id=wrong, size=self._vocabulary_size
+            )
+            raise ApiError(400, "invalid_value", message, param)
+
+    def _spell(self, word: str) -> list[list[int]]:
+        """The ids of `word` at the beginning of a text, and inside one."""
+        ways = [self._tokenizer.encode(form, add_special_tokens=False) for form in (word, " " + word.lstrip())]
+        return [list(ids) for ids in ways if ids]
 
     def _without_marks(self, content: str) -> str:
         """`content` with the model's own marks (end of turn, roles…) broken by a space: a text may not fake a turn."""

@@ -1,4 +1,4 @@
-"""One generation inside the transformers engine: its cache, its sampled tokens, and what it emits."""
+"""One generation inside the transformers engine: its ids, its sampled tokens, and what it emits."""
 
 from __future__ import annotations
 
@@ -18,28 +18,34 @@ from gpt.engines.transformers.sampling import Sampler
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a sequence needs of the tokenizer. `decode` leaves special tokens out."""
+    """What a sequence needs of the tokenizer. `decode` leaves special tokens out; `spell` gives the ids of a word,
+    as it begins a text and as it goes on one."""
 
     eos_ids: frozenset[int]
     special_ids: frozenset[int]
     decode: Callable[[list[int]], str]
     token_bytes: Callable[[int], bytes]
+    spell: Callable[[str], list[list[int]]]
 
 
 class Sequence:
-    """Fed by the scheduler's thread with logits; what comes of them goes to `emit` as deltas."""
+    """Fed by the scheduler's thread with tokens; what comes of them goes to `emit` as deltas."""
 
     def __init__(self, request: GenerationRequest, vocabulary: Vocabulary, mask: TokenMask | None, emit: Emit) -> None:
         self.request = request
-        self.cache: Any = None  # the scheduler's key-value cache
-        self.pending = list(request.prompt.ids)  # ids that the cache does not hold yet
+        self.row: Any = None  # the runner's, while it runs
+        self.ids = list(request.prompt.ids)  # read or to be read
+        self.read = 0  # how many of them the row holds
         self.finished = False
         self._vocabulary = vocabulary
         self._mask = mask
-        self._sampler = Sampler(request, mask)
+        self._ends = frozenset(request.stop_token_ids) | (frozenset() if request.ignore_eos else vocabulary.eos_ids)
+        bad_words = [ids for word in request.bad_words for ids in vocabulary.spell(word)]
+        self.sampler = Sampler(request, mask, self._ends, bad_words)
         self._text = Detokenizer(vocabulary.decode, vocabulary.special_ids, request.prompt.context_ids)
         self._stops = StopCutter((*request.stop, *request.prompt.stops))
         self._sampled = 0
+        self._begun = False
         self._emit = emit
         self._cancelled = threading.Event()
 
@@ -51,21 +57,39 @@ class Sequence:
     def cancelled(self) -> bool:
         return self._cancelled.is_set()
 
+    @property
+    def pending(self) -> int:
+        """How many ids are still to be read before the next token can be sampled."""
+        return len(self.ids) - self.read
+
+    def next_ids(self, limit: int) -> list[int]:
+        """The ids to read next; with images, the whole prompt at once."""
+        if self.images:
+            return self.ids[: len(self.request.prompt.ids)]
+        return self.ids[self.read : self.read + limit]
+
+    @property
+    def images(self) -> tuple[bytes, ...]:
+        """The prompt's images, as long as nothing has been read."""
+        return self.request.prompt.images if self.read == 0 else ()
+
     def begin(self) -> None:
         """Before the first step: nothing to sample at all, or a beginning that the constraint forces."""
+        if self._begun:  # it was put back for want of room
+            return
+        self._begun = True
         if self.request.max_tokens <= 0:
             self._end("", (), (), "length")
         elif self._mask is not None and self.request.logprobs is None:  # a forced token has no logits to report
             forced = self._mask.forced()
             if forced:
+                self._mask.accept(forced)
                 self._take(forced, ())
 
-    def feed(self, logits: torch.Tensor) -> None:
-        """Sample the next token from the logits after the last id fed."""
-        shaped = self._sampler.shape(logits)
-        token = self._sampler.draw(shaped)
-        logprobs = (self._logprob(shaped, token),) if self.request.logprobs is not None else ()
-        if token in self._vocabulary.eos_ids:
+    def accept(self, token: int, logits: torch.Tensor) -> None:
+        """Go on with a sampled token. `logits` is the shaped row it was drawn from."""
+        logprobs = (self._logprob(logits, token),) if self.request.logprobs is not None else ()
+        if token in self._ends or (self._mask is not None and token in self._vocabulary.eos_ids):
             self._sampled += 1
             self._end("", (token,), logprobs, "stop")
             return
@@ -75,24 +99,20 @@ class Sequence:
             if self.request.logprobs is None:
                 ids += self._mask.forced()
                 self._mask.accept(ids[1:])
-            self._take(ids, logprobs, accepted=True)
-        else:
-            self._take(ids, logprobs)
+        self._take(ids, logprobs)
 
     def fail(self, error: Exception) -> None:
         """Hand `error` to the reader."""
         self.finished = True
         self._emit(error)
 
-    def _take(self, ids: list[int], logprobs: tuple[TokenLogprob, ...], *, accepted: bool = False) -> None:
+    def _take(self, ids: list[int], logprobs: tuple[TokenLogprob, ...]) -> None:
         room = self.request.max_tokens - self._sampled
-        if self._mask is not None and not accepted:
-            self._mask.accept(ids)
         whole = len(ids) <= room
         ids = ids[:room]
         self._sampled += len(ids)
-        self._sampler.count(ids)
-        self.pending.extend(ids)
+        self.sampler.count(ids)
+        self.ids.extend(ids)
         text = self._stops.push(self._text.push(ids))
         if self._stops.stopped:
             self._end(text, tuple(ids), logprobs, "stop", cut=True)

@@ -1,0 +1,59 @@
+"""Puts a loaded model behind the runner that serves it best, with a cache of what memory there is."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+
+from common.models.resources import read_resources
+from gpt.engines.options import EngineOptions
+from gpt.engines.transformers.batch import BatchRunner
+from gpt.engines.transformers.runner import ImageReader, Runner
+from gpt.engines.transformers.solo import SoloRunner
+from gpt.engines.transformers.weights import Weights
+
+_CPU_ROWS = 32
+_GPU_ROWS = 64
+_CPU_SHARE = 0.5  # of the free memory that the cache may take: what runs beside us needs some too
+_GPU_SHARE = 0.8
+_STALL = 2.5e10  # weights × prompt ids in a slice: about a quarter of a second on two cores
+_log = logging.getLogger("frigo.gpt")
+
+
+def open_runner(weights: Weights, options: EngineOptions, images: ImageReader | None = None) -> Runner:
+    """The batching runner, or the one-by-one runner for a model that it cannot reproduce."""
+    on_cpu = weights.device.type == "cpu"
+    budget = options.cache_bytes or spare_bytes(weights.device)
+    rows = _CPU_ROWS if on_cpu else _GPU_ROWS
+    portion = max(32, min(512, 1 << (int(_STALL / max(1, weights.parameters)).bit_length() - 1))) if on_cpu else 512
+    common: dict[str, Any] = {
+        "vocabulary": weights.vocabulary,
+        "rows": rows,
+        "slice": portion,
+        "images": images,
+    }
+    context = min(weights.context, options.context or weights.context)
+    try:
+        with torch.inference_mode():
+            return BatchRunner(weights.model, weights.device, context=context, budget=budget, **common)
+    except ValueError as error:
+        _log.info("generations take turns", extra={"reason": str(error)})
+    capacity = max(1, budget // _token_bytes(weights.model))
+    return SoloRunner(weights.model, weights.device, capacity=capacity, **common)
+
+
+def spare_bytes(device: torch.device) -> int:
+    """Bytes that a cache may take where the model is, beside the weights already there."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * _GPU_SHARE)
+    return int(read_resources(use_gpu=False).memory_available * _CPU_SHARE)
+
+
+def _token_bytes(model: Any) -> int:
+    """A token's keys and values in all layers, by the model's config: at most, for layers that keep less."""
+    config = model.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * heads * size * model.dtype.itemsize)

@@ -1,0 +1,77 @@
+"""Serves rows in turn, each with the cache that transformers gives its kind of model: recurrent layers, attention
+sinks, and whatever `BatchRunner` finds that it cannot reproduce. Slower with several readers, as exact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from gpt.engines.transformers.runner import Feed, ImageReader
+
+
+@dataclass(eq=False)
+class _Row:
+    cache: Any
+    length: int = 0
+    offset: int = 0
+
+
+class SoloRunner:
+    """A `Runner` of one feed a step. `budget` bytes are shared out as `capacity` tokens, by `token_bytes` each."""
+
+    width = 1
+    joint = 1
+
+    def __init__(
+        self,
+        model: Any,
+        device: torch.device,
+        *,
+        vocabulary: int,
+        capacity: int,
+        rows: int,
+        slice: int,  # noqa: A002  the protocol's own name
+        images: ImageReader | None = None,
+    ) -> None:
+        self.model = model
+        self.vocabulary = vocabulary
+        self.capacity = capacity
+        self.rows = rows
+        self.slice = slice
+        self.images = images
+        self._device = device
+
+    def fits(self, lengths: Sequence[int]) -> bool:
+        return sum(lengths) <= self.capacity
+
+    def open(self) -> _Row:
+        return _Row(DynamicCache(config=self.model.config))
+
+    def release(self, row: _Row) -> None:
+        row.cache = None
+
+    def step(self, feeds: Sequence[Feed]) -> torch.Tensor:
+        (feed,) = feeds
+        row = feed.row
+        more: dict[str, Any] = {"adapter_names": [feed.adapter]} if feed.adapter else {}
+        if feed.images and self.images is not None:
+            read = self.images(feed.ids, feed.images)
+            row.offset = read.offset
+            more |= read.arguments
+            if read.positions is not None:
+                more["position_ids"] = read.positions
+        elif row.offset:
+            first = row.length + row.offset
+            more["position_ids"] = torch.arange(first, first + len(feed.ids), device=self._device)[None]
+        tokens = torch.tensor([list(feed.ids)], device=self._device)
+        output = self.model(input_ids=tokens, past_key_values=row.cache, use_cache=True, logits_to_keep=1, **more)
+        row.length += len(feed.ids)
+        logits: torch.Tensor = output.logits[:, -1].float()
+        return logits
+
+    def close(self) -> None:
+        self.model = None
