@@ -148,7 +148,10 @@ class _Builder:
 
 
 def plan(config: Config, tensors: TensorFolder) -> Plan:
-    """What to write for a model. Raises UnsupportedError by name, BadWeightsError on a tensor missing, unknown or misshapen."""
+    """What to write for a model.
+
+    Raises UnsupportedError by name, BadWeightsError on a tensor that is missing, unknown or misshapen.
+    """
     family = str(config.get("model_type", ""))
     build = _FAMILIES.get(family)
     if build is None:

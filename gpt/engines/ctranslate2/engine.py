@@ -1,0 +1,132 @@
+"""The light engine: CTranslate2 on a CPU, from a Hugging Face folder, without torch or transformers."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when OpenMP starts: two engines on the same cores
+
+import ctranslate2
+
+from common.models.resources import usable_cpus
+from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt
+from gpt.engines.constraint import Constrainer, TokenMask
+from gpt.engines.ctranslate2.answer import Answer, Vocabulary
+from gpt.engines.ctranslate2.convert import converted
+from gpt.engines.ctranslate2.model_file import Compute
+from gpt.engines.ctranslate2.scheduler import MAX_RUNNING, PLACES, Scheduler
+from gpt.engines.ctranslate2.tokenizer import open_text_side
+from gpt.engines.options import EngineOptions
+from gpt.engines.prompter import Prompter
+from gpt.folders import describe
+from gpt.prompts import template_options
+
+HONOURED = frozenset(
+    {"logprobs", "presence_penalty", "frequency_penalty", "logit_bias", "seed", "min_p", "repetition_penalty"}
+    | {"min_tokens", "stop_token_ids", "ignore_eos", "bad_words", "json_schema", "grammar"}
+)
+_SMALL_PARAMETERS = 30_000_000  # below, float32 costs little memory, and a second thread more than it computes
+
+
+class CTranslate2Engine:
+    """One Hugging Face folder in memory, int8 or float32 (`options.quantization`: auto is int8 but for tiny models)."""
+
+    name = "ctranslate2"
+
+    def __init__(self, folder: Path, options: EngineOptions) -> None:
+        facts = describe(folder)
+        self.parameters = facts.parameters if facts else 0
+        compute = compute_type(self.parameters, options)
+        self.quantization = "int8" if compute == "int8" else "none"
+        text = open_text_side(folder)
+        model = converted(folder, compute)
+        self._text = text
+        threads = options.threads or usable_cpus()
+        self._generator: Any = ctranslate2.Generator(
+            str(model),
+            device="cpu",
+            compute_type="int8_float32" if compute == "int8" else "float32",
+            inter_threads=PLACES,
+            intra_threads=1 if self.parameters < _SMALL_PARAMETERS else threads,
+        )
+        self.context = min(text.context, options.context or text.context)
+        self.defaults = text.defaults
+        self._prompter = Prompter(
+            tokenize=text.tokenize,
+            vocabulary=text.vocabulary,
+            context=self.context,
+            longest=text.longest,
+            beginnings=text.beginnings,
+            marks=text.marks,
+            template=text.template,
+        )
+        self._constrainer = Constrainer(text.tokenizer.to_str(), sorted(text.eos_ids))
+        self._vocabulary = Vocabulary(
+            eos_ids=text.eos_ids,
+            special_ids=text.special_ids,
+            decode=text.decode,
+            token_bytes=self._constrainer.token_bytes,
+            words=lambda word: [ids for text_ in (word, f" {word}") if (ids := text.tokenize(text_, False))],
+        )
+        self.capabilities = Capabilities(
+            chat_template=text.template is not None,
+            template_options=template_options(text.template.source if text.template else None),
+            parameters=HONOURED,
+        )
+        self._scheduler = Scheduler(self._generator, text.vocabulary, MAX_RUNNING * self.context)
+
+    def encode(self, text: str) -> Prompt:
+        """A text to continue, begun as the tokenizer begins a text (BOS where the model has one)."""
+        return self._prompter.text(text)
+
+    def encode_ids(self, ids: Sequence[int]) -> Prompt:
+        """Token ids to continue. Raises 400 when one is outside the vocabulary or there is none to start from."""
+        return self._prompter.ids(ids)
+
+    def encode_chat(self, messages: Sequence[Message], options: Mapping[str, Any]) -> Prompt:
+        """A conversation, ready for the assistant's next turn. Raises 400 when the model's template refuses it."""
+        return self._prompter.chat(messages, options)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, special tokens left out."""
+        return self._text.decode(list(ids))
+
+    def submit(self, request: GenerationRequest, emit: Emit) -> Callable[[], None]:
+        """Queue a generation. Raises 400 on a constraint that cannot be compiled, 503 when the queue is full."""
+        self._prompter.check_ids(list(request.logit_bias), "logit_bias")
+        answer = Answer(request, self._vocabulary, self._mask(request), emit)
+        self._scheduler.submit(answer)
+        return answer.cancel
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many generations are running, and how many wait."""
+        return self._scheduler.load
+
+    def close(self) -> None:
+        """Free the model, and give its memory back to the machine."""
+        self._scheduler.close()
+        if self._generator is not None:
+            self._generator.unload_model()
+            self._generator = None
+        gc.collect()
+        with contextlib.suppress(OSError, AttributeError):  # glibc only
+            ctypes.CDLL(None).malloc_trim(0)
+
+    def _mask(self, request: GenerationRequest) -> TokenMask | None:
+        return None if request.constraint is None else self._constrainer.start(request.constraint)
+
+
+def compute_type(parameters: int, options: EngineOptions) -> Compute:
+    """The precision of the weights: int8, unless it is refused or the model is so small that nothing is gained."""
+    if options.quantization == "int8":
+        return "int8"
+    if options.quantization == "auto" and parameters >= _SMALL_PARAMETERS:
+        return "int8"
+    return "float32"
