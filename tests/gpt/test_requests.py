@@ -97,7 +97,7 @@ def never() -> bool:
 
 
 def asked(engine: Recorder, **body: Any) -> GenerationRequest:
-    service(engine).chat(ChatBody.model_validate({"messages": HELLO, **body}), never).close()
+    service(engine).chat(ChatBody.model_validate({"messages": HELLO, **body}), never, {}).close()
     return engine.requests[-1]
 
 
@@ -156,7 +156,7 @@ def test_each_choice_draws_its_own_seed() -> None:
 def test_best_of_needs_log_probabilities() -> None:
     body = CompletionBody.model_validate({"prompt": "Le", "best_of": 2})
     with pytest.raises(ApiError) as refused:
-        service(Recorder(Capabilities())).completion(body, never)
+        service(Recorder(Capabilities())).completion(body, never, {})
     assert refused.value.param == "best_of"
 
 
@@ -201,7 +201,7 @@ def test_a_choice_that_fails_ends_the_answer_and_stops_the_others() -> None:
             self.cancelled += 1
 
     engine = Failing(Capabilities(parameters=ALL))
-    job = service(engine).chat(ChatBody.model_validate({"messages": HELLO, "n": 3}), never)
+    job = service(engine).chat(ChatBody.model_validate({"messages": HELLO, "n": 3}), never, {})
     with pytest.raises(ApiError, match="engine_died"):
         list(job.deltas(never))
     assert engine.cancelled == 3
@@ -215,7 +215,7 @@ def test_a_client_that_leaves_while_its_request_waits_is_noticed() -> None:
             return lambda: setattr(self, "cancelled", True)
 
     engine = Silent(Capabilities())
-    job = service(engine).chat(ChatBody.model_validate({"messages": HELLO}), never)
+    job = service(engine).chat(ChatBody.model_validate({"messages": HELLO}), never, {})
     with pytest.raises(ApiError, match="client_closed_request"):
         list(job.deltas(lambda: True))
     assert engine.cancelled

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ from gpt.engines.transformers import quantize
 from gpt.folders import describe
 
 _ONE_THREAD_PARAMETERS = 30_000_000  # below, waking a second thread costs more than it computes
+_M_MMAP_THRESHOLD = -3  # glibc's malloc.h
 transformers.utils.logging.disable_progress_bar()
 _log = logging.getLogger("frigo.gpt")
 
@@ -67,15 +71,16 @@ def load_weights(folder: Path, options: EngineOptions) -> Weights:
     safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **safely)
-        model, loading = _kind(config).from_pretrained(
-            folder,
-            dtype=dtype,
-            device_map={"": device},
-            use_safetensors=True,
-            output_loading_info=True,
-            **quantize.loading_options(shrunk, config, dtype),
-            **safely,
-        )
+        with _lean_heap():
+            model, loading = _kind(config).from_pretrained(
+                folder,
+                dtype=dtype,
+                device_map={"": device},
+                use_safetensors=True,
+                output_loading_info=True,
+                **quantize.loading_options(shrunk, config, dtype),
+                **safely,
+            )
     except (ValueError, KeyError, OSError, ImportError, RuntimeError, SafetensorError) as error:
         family = config.get("model_type", "?")
         message = _(
@@ -103,6 +108,23 @@ def load_weights(folder: Path, options: EngineOptions) -> Weights:
         threads=1 if parameters < _ONE_THREAD_PARAMETERS else threads,
         quantization=shrunk,
     )
+
+
+@contextmanager
+def _lean_heap() -> Iterator[None]:
+    """Let glibc give every big block back as soon as it is freed: tensors are converted one at a time, and what they
+    leave in the heap would else be as much again as the model. Elsewhere nothing changes."""
+    try:
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, 256 * 1024)
+    except (OSError, AttributeError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)  # what glibc comes to by itself; mapping anew at each step is slow
+        libc.malloc_trim(0)
 
 
 def _kind(config: dict[str, Any]) -> Any:
