@@ -14,8 +14,29 @@ from common.messages import _
 DEFAULT = "default"
 
 
+class Shape(BaseModel):
+    """What a model's memory depends on beside its parameters, for when its own files are out of reach.
+
+    `experts` are the numbers in expert stacks and convolutions; `tied`: the output layer is the token table.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    layers: int = Field(gt=0)
+    hidden: int = Field(gt=0)
+    kv_heads: int = Field(gt=0)
+    head_dim: int = Field(gt=0)
+    vocabulary: int = Field(gt=0)
+    tied: bool = True
+    experts: int = Field(default=0, ge=0)
+
+
 class ModelEntry(BaseModel):
-    """One line of a catalogue. `path` is a local folder, relative to the repository; `note` is for readers."""
+    """One line of a catalogue. `path` is a local folder, relative to the repository; `note` is for readers.
+
+    `rank` is the order in which `auto` prefers (1 first; None: never). `url` is another server's address, for an
+    entry that a variable named; it stays here, since it may hold a password.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,6 +57,9 @@ class ModelEntry(BaseModel):
     path: Path | None = None
     parent: str | None = None
     note: str = ""
+    rank: int | None = Field(default=None, ge=1, exclude=True)
+    shape: Shape | None = Field(default=None, exclude=True)
+    url: str | None = Field(default=None, exclude=True)
 
 
 def unknown_model(name: str, known: Iterator[str] | list[str]) -> ApiError:

@@ -33,9 +33,9 @@ class ModelFacts:
     """Sizes and shape. `parameters` counts distinct numbers; `kv_values` those that one token adds to the cache.
 
     `linear` are the numbers of ordinary matrices (what int8 and nf4 can shrink in any engine), `embeddings` those of
-    token and position tables and of the output layer, `vectors` those of norms and biases; the rest of `parameters`
-    are expert stacks and convolutions. `packed_bytes` are tensors of integers, which keep their size. `largest` is
-    the biggest tensor; `stored_bytes` what the weight files weigh.
+    token and position tables and of the output layer, `vectors` those of norms and biases, `others` those of expert
+    stacks and convolutions; the rest of `parameters` are integers, `packed_bytes` of them, which keep their size.
+    `largest` is the biggest tensor; `stored_bytes` what the weight files weigh.
     """
 
     family: str
@@ -50,6 +50,7 @@ class ModelFacts:
     linear: int = 0
     embeddings: int = 0
     vectors: int = 0
+    others: int = 0
     largest: int = 0
     packed_bytes: int = 0
 
@@ -192,7 +193,7 @@ class _Sums:
         self._seen: set[str] = set()
         self._heads: list[int] = []
         self._tables: set[int] = set()
-        self._numbers = {"linear": 0, "embeddings": 0, "vectors": 0, "other": 0}
+        self._numbers = {"linear": 0, "embeddings": 0, "vectors": 0, "others": 0}
         self._stored = 0.0
         self._packed = 0
         self._packed_numbers = 0
@@ -232,6 +233,7 @@ class _Sums:
             "linear": self._numbers["linear"],
             "embeddings": self._numbers["embeddings"] + heads,
             "vectors": self._numbers["vectors"],
+            "others": self._numbers["others"],
             "largest": self._largest,
             "packed_bytes": self._packed,
         }
@@ -241,7 +243,7 @@ def _kind(name: str, shape: list[int]) -> str:
     if len(shape) < 2:
         return "vectors"
     # Experts are matrices in the file and one stack in memory, which bitsandbytes leaves alone.
-    return "linear" if len(shape) == 2 and ".experts." not in name else "other"
+    return "linear" if len(shape) == 2 and ".experts." not in name else "others"
 
 
 def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
