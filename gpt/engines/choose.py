@@ -15,6 +15,7 @@ from gpt.engines.base import LanguageEngine
 # Each engine that holds a model itself: its class, and what must be installed for it. These run in a process of
 # their own; vllm and remote are servers of their own, reached over HTTP.
 _CLASSES = {
+    "ctranslate2": ("gpt.engines.ctranslate2.engine:CTranslate2Engine", "ctranslate2"),
     "transformers": ("gpt.engines.transformers.engine:TransformersEngine", "transformers"),
 }
 LIGHT_FAMILIES = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3", "phi"})  # what ctranslate2's converter knows

@@ -114,7 +114,9 @@ def stories(request: pytest.FixtureRequest) -> Path:
 
 
 def settings_for(folder: Path | str, cache: Path, **more: Any) -> GptSettings:
-    return GptSettings(ia_model=str(folder), model_cache_dir=cache, ia_use_gpu=False, **more)
+    return GptSettings(
+        **{"ia_model": str(folder), "model_cache_dir": cache, "ia_use_gpu": False, "ia_engine": "transformers", **more}
+    )
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
