@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+
 from flask_openapi import OpenAPI
 
 from common.models.hub import SAVED_TOKEN, Hub
@@ -18,17 +20,21 @@ from gpt.routes.models import openai_models_blueprint
 from gpt.settings import GptSettings
 
 
-def create_loader(settings: GptSettings, *, isolate: bool = True) -> GptLoader:
-    """What fetches and opens models, with the hub that the settings describe."""
+def create_hub(settings: GptSettings) -> Hub:
+    """The hub that the settings describe, and the folder its models are kept in."""
     token = settings.huggingface_token
-    hub = Hub(
+    return Hub(
         cache_dir=settings.cache_dir,
         endpoint=settings.hf_endpoint,
         token=token.get_secret_value() if token else None,
         offline=settings.hf_hub_offline,
         saved_token=settings.data_dir / SAVED_TOKEN,
     )
-    return GptLoader(hub, settings, isolate=isolate)
+
+
+def create_loader(settings: GptSettings, *, isolate: bool = True) -> GptLoader:
+    """What fetches and opens models."""
+    return GptLoader(create_hub(settings), settings, isolate=isolate)
 
 
 def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[GptEngine]:
@@ -38,7 +44,14 @@ def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[
     """
     catalogue = load_models()
     selection = choose(settings, catalogue)
-    return Registry(catalogue, create_loader(settings, isolate=isolate), selection)
+    return Registry(
+        catalogue,
+        create_loader(settings, isolate=isolate),
+        selection,
+        ttl_s=settings.ia_model_ttl_s,
+        swap_wait_s=settings.ia_swap_wait_s,
+        options=frozenset({"gpu_device_ids", "quantization"}),
+    )
 
 
 def create_app(settings: GptSettings, registry: Registry[GptEngine] | None = None) -> OpenAPI:
@@ -46,6 +59,7 @@ def create_app(settings: GptSettings, registry: Registry[GptEngine] | None = Non
     if registry is None:
         registry = create_registry(settings)
         registry.start()
+        atexit.register(registry.close)
     app = create_service("gpt", settings, ready=registry.ready)
     app.before_request(service_only(settings))
     app.register_api(completions_blueprint(IaService(registry)))

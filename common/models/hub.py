@@ -78,6 +78,12 @@ class Hub:
         client = self.client(repo_id, revision, cancelled)
         return Download(RepoFolder(self.cache_dir, repo_id), client, progress, choose or _language_model).run()
 
+    def pin(self, repo_id: str, revision: str, name: str) -> None:
+        """Let the revision `name` mean the fetched `revision` from now on, for a service that asks for `name`."""
+        folder = self.find(repo_id, revision)
+        if folder is not None and name != folder.name:
+            RepoFolder(self.cache_dir, repo_id).point(name, folder.name)
+
     def client(self, repo_id: str, revision: str, cancelled: Callable[[], bool] = never) -> HubClient:
         """What lists and reads the files of `repo_id`, with the token of now.
 

@@ -116,7 +116,7 @@ class RepoFolder:
             finally:
                 shutil.rmtree(draft.parent, ignore_errors=True)
         if revision != commit:
-            self._point(revision, commit)
+            self.point(revision, commit)
         return target
 
     def _link(self, file: RemoteFile, folder: Path) -> None:
@@ -132,7 +132,8 @@ class RepoFolder:
                 shutil.copyfile(self.blob(file), draft)
         draft.replace(place)
 
-    def _point(self, revision: str, commit: str) -> None:
+    def point(self, revision: str, commit: str) -> None:
+        """Let `revision` (a branch, a tag) mean the snapshot `commit`."""
         ref = self.path / "refs" / revision
         ref.parent.mkdir(parents=True, exist_ok=True)
         draft = ref.with_name(f".{ref.name}.{os.getpid()}")
@@ -143,3 +144,11 @@ class RepoFolder:
 def valid_revision(revision: str) -> bool:
     """True for a branch, tag or commit that names nothing outside of its folder."""
     return bool(_REVISION.fullmatch(revision)) and ".." not in revision
+
+
+def kept_repos(cache_dir: Path) -> list[str]:
+    """The repositories that have a snapshot under `cache_dir`, by name; whole or not."""
+    names = [
+        path.name.removeprefix("models--") for path in cache_dir.glob("models--*") if any(path.glob("snapshots/*"))
+    ]
+    return sorted(name.replace("--", "/", 1) for name in names)
