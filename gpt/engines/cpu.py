@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-_SMALL_PARAMETERS = 100_000_000  # below, float32 costs little memory and spares conversions
+_SMALL_PARAMETERS = 30_000_000  # below, float32 costs little memory and spares conversions
 
 
 def weight_bytes(parameters: int) -> int:
