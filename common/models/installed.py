@@ -50,20 +50,14 @@ def choose_installed(variable: str, asked: str, catalogue: Catalogue, missing: M
 class InstalledRegistry(Registry[E]):
     """`missing(entry)` gives the reason why an entry's engine can't run here, or None."""
 
-    def __init__(self, catalogue: Catalogue, loader: Loader[E], selection: Selection, missing: Missing) -> None:
-        super().__init__(catalogue, loader, selection)
+    def __init__(
+        self, catalogue: Catalogue, loader: Loader[E], selection: Selection, missing: Missing, **kwargs: Any
+    ) -> None:
         self._missing = missing
+        super().__init__(catalogue, loader, selection, **kwargs)
 
-    def download(self, name: str) -> dict[str, Any]:
-        self._check(name)
-        return super().download(name)
-
-    def load(self, name: str) -> dict[str, Any]:
-        self._check(name)
-        return super().load(name)
-
-    def _check(self, name: str) -> None:
+    def check(self, entry: ModelEntry) -> None:
         """Raises ApiError 501 engine_not_installed."""
-        reason = self._missing(self.catalogue.resolve(name))
+        reason = self._missing(entry)
         if reason is not None:
             raise ApiError(501, "engine_not_installed", reason, "model")

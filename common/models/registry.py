@@ -1,359 +1,370 @@
-"""The life of a service's models: one state machine, its events, and leases that keep a model in use from leaving.
+"""The models of one service: calls hold them, people load, unload and fetch them; everything else follows.
 
     idle → downloading → downloaded → loading → ready → unloading → idle,   and error from anywhere, with the reason
 
-All changes happen under one condition variable; work (download, load, unload) runs in threads of its own, so that
-the routes that ask for it answer at once.
+How models share the memory (`room`, `mover`):
+
+- A model that fits beside those that are loaded is loaded beside them. Else those used least recently leave, as many as
+  needed: their calls end, new ones wait, the memory is seen to be back. A load that fails brings them back.
+- Loads are served one at a time, in the order they were asked for. A model that was just loaded serves the calls that
+  waited for it before it can leave; when only requests want its place, it stays as long as it took to load while
+  calls for it go on. So calls to many models in turn cost at most as much loading as serving.
+
+Which model serves calls that name none (the default, ``selection.chosen``): the one chosen at start, until a person
+loads another; it serves as soon as it is ready, and what is ready serves before. A default that fails gives way to the
+one before it. A load that a mere request caused changes no default.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from contextlib import contextmanager, suppress
+from typing import Any, Generic
 
 from common.errors import ApiError
-from common.messages import Text, _
+from common.messages import _
 from common.models.catalogue import DEFAULT, Catalogue, ModelEntry
+from common.models.contract import E, Engine, Lease, Loader, Measured, Selection, Watched
+from common.models.downloads import Downloads
+from common.models.ledger import RETRY_SECONDS, Ledger
+from common.models.mover import Mover
+from common.models.room import DRAIN_SECONDS, Room, stopping
+from common.models.states import RESTING, Resident, Slot, State, Wish
+from common.models.views import Views
 
-State = Literal["idle", "downloading", "downloaded", "loading", "ready", "unloading", "error"]
-RETRY_AFTER_SECONDS = 3
-ERROR_RETRY_SECONDS = 30.0  # a model in error is not tried again by a mere request before that
-_log = logging.getLogger("frigo.models")
-
-
-class Engine(Protocol):
-    """What the registry needs of an engine."""
-
-    def close(self) -> None:
-        """Give the memory back. May be called twice."""
-
-
-@runtime_checkable
-class Watched(Protocol):
-    """An engine that can stop by itself (a child process, a server)."""
-
-    def watch(self, died: Callable[[Text], None]) -> None:
-        """Call `died(reason)` once, from any thread, when the engine stops without `close`; at once if it has."""
-
-
-@runtime_checkable
-class Measured(Protocol):
-    """An engine that knows what it takes."""
-
-    def memory_bytes(self) -> int:
-        """Bytes of memory this engine holds now, measured."""
+__all__ = [
+    "E",
+    "Engine",
+    "Lease",
+    "Loader",
+    "Measured",
+    "Registry",
+    "Selection",
+    "State",
+    "Watched",
+]
+_GONE_SECONDS = 0.25  # how often a waiting call looks whether its client has left
+_CLOSE_SECONDS = 10.0
 
 
-E = TypeVar("E", bound=Engine)
-E_co = TypeVar("E_co", bound=Engine, covariant=True)
-
-
-class Loader(Protocol[E_co]):
-    """How one service fetches and loads its models."""
-
-    def downloaded(self, entry: ModelEntry) -> bool:
-        """True when the files are here, whole."""
-
-    def download(self, entry: ModelEntry, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
-        """Fetch the files; `progress(bytes_done, bytes_total)` as they come. Raises `ApiError`.
-
-        Once `cancelled()` is true it soon ends, in any way, keeping what a later call can go on from.
-        """
-
-    def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> E_co:
-        """Load from disk; `options` are those of the request (``gpu_device_ids``, ``quantization``), often none.
-
-        Raises `ApiError`, or `MemoryError`.
-        """
-
-    def need_bytes(self, entry: ModelEntry) -> int | None:
-        """Estimated memory once loaded, or None when it can't be told."""
-
-    def unfit(self, entry: ModelEntry, freed: int = 0) -> Text | None:
-        """Why this machine can't run the model now, even with `freed` bytes of memory given back; None when it can."""
-
-
-@dataclass
-class _Slot(Generic[E]):
-    """A model's place in the state machine."""
-
-    entry: ModelEntry
-    state: State = "idle"
-    engine: E | None = None
-    users: int = 0
-    bytes_done: int = 0
-    bytes_total: int = 0
-    error: Text | str | None = None
-    failed_at: float = 0.0
-    used_at: float = field(default_factory=time.monotonic)
-
-
-@dataclass(frozen=True)
-class Lease(Generic[E]):
-    """A ready model, held for the time of a call."""
-
-    entry: ModelEntry
-    engine: E
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which model was chosen at start, and why."""
-
-    chosen: str
-    why: Text
-    available_bytes: int | None = None
-    rejected: tuple[dict[str, Any], ...] = ()
+def _stays() -> bool:
+    return False
 
 
 class Registry(Generic[E]):
-    """The models of one service."""
+    """The models of one service.
 
-    def __init__(self, catalogue: Catalogue, loader: Loader[E], selection: Selection) -> None:
+    `ttl_s`: a model not used for that many seconds is unloaded; 0: never. `swap_wait_s`: how long a call waits for its
+    model; `drain_s`: how long a load waits for the calls of a model that has to leave. Seconds. `options` names those
+    of a load that the loader honours; `clock` gives monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        loader: Loader[E],
+        selection: Selection,
+        *,
+        ttl_s: float = 0.0,
+        swap_wait_s: float = 0.0,
+        drain_s: float = DRAIN_SECONDS,
+        options: frozenset[str] = frozenset(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.catalogue = catalogue
-        self.selection = selection
         self._loader = loader
-        self._changed = threading.Condition()
-        self._version = 0
-        self._slots = {entry.key: _Slot[E](entry) for entry in catalogue}
-        for slot in self._slots.values():
-            if loader.downloaded(slot.entry):
-                slot.state = "downloaded"
+        self._swap_wait = swap_wait_s
+        self._options = options
+        self._ledger: Ledger[E] = Ledger(catalogue, loader, selection, clock)
+        self._room: Room[E] = Room(self._ledger, loader, stay_seconds=swap_wait_s / 4, drain_seconds=drain_s)
+        self._mover: Mover[E] = Mover(self._ledger, loader, self._room, ttl_seconds=ttl_s)
+        self._downloads: Downloads[E] = Downloads(self._ledger, loader, self._mover)
+        self._views: Views[E] = Views(self._ledger, loader)
+
+    @property
+    def selection(self) -> Selection:
+        """The default model now, and why."""
+        return self._ledger.selection
 
     def start(self) -> None:
         """Begin to load the chosen model; returns at once. One that cannot fit leaves the service up, saying so."""
+        ledger = self._ledger
+        slot = ledger.chosen
         try:
-            self.load(self.selection.chosen)
+            self._start(slot, None)
         except ApiError as error:
-            self._fail(self._slot(self.selection.chosen), error.message)
+            with ledger.changed:
+                ledger.fail(slot, error.message)
+        meanwhile = self.selection.meanwhile
+        if meanwhile is not None and slot.state in {"downloading", "error"}:
+            with suppress(ApiError):
+                self._start(ledger.slot(meanwhile), None, patient=True)
 
     # --- use -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def use(self, name: str | None = None) -> Iterator[Lease[E]]:
-        """Hold a ready model. No name, or "default": the chosen one when ready, else any that is.
+    def use(self, name: str | None = None, gone: Callable[[], bool] = _stays) -> Iterator[Lease[E]]:
+        """Hold a model for a call, waiting for it to be ready up to `swap_wait_s`; one that rests starts to load.
 
-        Raises `ApiError` 404 `model_not_found`, or 503 `model_not_ready` (and starts loading what was asked for).
+        No name, or "default": the default when ready, else any that is. `gone()` tells that the client has left.
+        Raises `ApiError` 404 model_not_found, 503 model_not_ready, 507 model_does_not_fit, 499 when it has left.
         """
-        slot = self._acquire(name)
-        assert slot.engine is not None  # noqa: S101  a ready slot has its engine
+        slot, resident = self._acquire(name, gone)
         try:
-            yield Lease(slot.entry, slot.engine)
+            yield Lease(slot.entry, resident.engine)
         finally:
-            with self._changed:
-                slot.users -= 1
-                slot.used_at = time.monotonic()
-                self._changed.notify_all()
+            with self._ledger.changed:
+                resident.users -= 1
+                slot.used_at = self._ledger.clock()
+                if not resident.users:
+                    self._ledger.changed.notify_all()
 
-    def _acquire(self, name: str | None) -> _Slot[E]:
-        with self._changed:
-            slot = self._pick(name)
-            if slot.state == "ready":
-                slot.users += 1
-                return slot
-        self._load_on_demand(slot)
-        raise self._not_ready(slot)
+    def _acquire(self, name: str | None, gone: Callable[[], bool]) -> tuple[Slot[E], Resident[E]]:
+        ledger = self._ledger
+        asked = self._ledger.slot(name) if name and name.lower() != DEFAULT else None
+        until = ledger.clock() + self._swap_wait
+        place = _Place[E]()
+        try:
+            while True:
+                with ledger.changed:
+                    if ledger.closed:
+                        raise stopping()
+                    wanted = asked or ledger.chosen
+                    start = self._may_start(wanted)
+                    found = self._take(wanted, named=asked is not None)
+                    if found is None and not start:
+                        place.take(wanted)
+                        self._wait(wanted, until, gone)
+                if found is not None:
+                    if start:
+                        self._start_quietly(wanted)
+                    return found
+                if start:
+                    self._start(wanted, None, patient=True)
+                elif gone():
+                    raise ApiError(499, "client_closed_request", _("Le client est parti avant la fin."))
+        finally:
+            with ledger.changed:
+                if place.leave():
+                    ledger.changed.notify_all()
 
-    def _pick(self, name: str | None) -> _Slot[E]:
-        if name and name.lower() != DEFAULT:
-            return self._slot(name)
-        chosen = self._slots[self.selection.chosen]
-        if chosen.state == "ready":
-            return chosen
-        ready = [slot for slot in self._slots.values() if slot.state == "ready"]
-        return max(ready, key=lambda slot: slot.used_at, default=chosen)
+    def _take(self, wanted: Slot[E], *, named: bool) -> tuple[Slot[E], Resident[E]] | None:
+        """`wanted` when it is free; for a call that names no model, else the one used last."""
+        slot: Slot[E] | None = wanted
+        if not wanted.free:
+            slot = None if named else self._ledger.latest_free()
+        if slot is None or slot.resident is None:
+            return None
+        slot.resident.users += 1
+        slot.used_at = self._ledger.clock()
+        return slot, slot.resident
 
-    def _load_on_demand(self, slot: _Slot[E]) -> None:
-        recent_failure = slot.state == "error" and time.monotonic() - slot.failed_at < ERROR_RETRY_SECONDS
-        if slot.state in {"idle", "downloaded"} or (slot.state == "error" and not recent_failure):
-            self.load(slot.entry.key)
+    def _wait(self, wanted: Slot[E], until: float, gone: Callable[[], bool]) -> None:
+        """Wait for news. Raises 503 model_not_ready when the time is over, or when nothing is on its way."""
+        left = until - self._ledger.clock()
+        if wanted.state in RESTING or left <= 0:
+            raise self._views.not_ready(wanted)
+        self._ledger.changed.wait(left if gone is _stays else min(left, _GONE_SECONDS))
 
-    def _not_ready(self, slot: _Slot[E]) -> ApiError:
-        if slot.state == "error" and slot.error is not None:
-            message = _(
-                "Le modèle %(model)s n'a pas pu être chargé : %(reason)s",
-                model=slot.entry.key,
-                reason=slot.error,
-            )
-        else:
-            message = _(
-                "Le modèle %(model)s n'est pas encore prêt (%(state)s).",
-                model=slot.entry.key,
-                state=slot.state,
-            )
-        progress = {
-            "key": slot.entry.key,
-            "state": slot.state,
-            "bytes_done": slot.bytes_done,
-            "bytes_total": slot.bytes_total,
-        }
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        return ApiError(503, "model_not_ready", message, "model", headers=headers, extra={"model": progress})
+    def _may_start(self, slot: Slot[E]) -> bool:
+        return slot.state in RESTING and self._ledger.clock() >= slot.retry_at
+
+    def _start_quietly(self, slot: Slot[E]) -> None:
+        """Bring the default back while another model serves; when it can't be, not again for a while."""
+        try:
+            self._start(slot, None, patient=True)
+        except ApiError:
+            with self._ledger.changed:
+                slot.retry_at = self._ledger.clock() + RETRY_SECONDS
 
     # --- changes ---------------------------------------------------------------------------------------------
 
+    def check(self, entry: ModelEntry) -> None:
+        """Raise what makes `entry` impossible in this environment. Nothing here; a service may have its reasons."""
+
     def download(self, name: str) -> dict[str, Any]:
         """Fetch a model's files in the background; its status at once."""
-        slot = self._slot(name)
-        return self._begin(slot, {"idle", "error"}, "downloading", self._run_download)
-
-    def load(self, name: str) -> dict[str, Any]:
-        """Load a model in the background, after fetching it if need be; its status at once.
-
-        Raises `ApiError` 507 `model_does_not_fit` before the first byte of a model this machine can't run.
-        """
-        slot = self._slot(name)
-        if slot.state in {"idle", "downloaded", "error"} and (reason := self._loader.unfit(slot.entry)) is not None:
-            raise ApiError(507, "model_does_not_fit", reason, "model")
-        first: State = "loading" if self._loader.downloaded(slot.entry) else "downloading"
-        return self._begin(slot, {"idle", "downloaded", "error"}, first, self._run_load)
-
-    def unload(self, name: str) -> dict[str, Any]:
-        """Give a ready model's memory back once its calls are done; its status at once."""
-        return self._begin(self._slot(name), {"ready"}, "unloading", self._run_unload)
-
-    def _begin(
-        self, slot: _Slot[E], allowed: set[str], first: State, work: Callable[[_Slot[E]], None]
-    ) -> dict[str, Any]:
-        with self._changed:
-            if slot.state not in allowed:
-                return self.status(slot.entry.key)
-            slot.error = None
-            self._move(slot, first)
-        threading.Thread(target=self._guarded, args=(slot, work), name=f"model-{slot.entry.key}", daemon=True).start()
+        slot = self._ledger.slot(name)
+        self.check(slot.entry)
+        here = self._loader.downloaded(slot.entry)
+        with self._ledger.changed:
+            if slot.state in RESTING:
+                slot.error = None
+                self._ledger.settle(slot, here=here)
+                if slot.state == "idle":
+                    self._downloads.start(slot)
         return self.status(slot.entry.key)
 
-    def _guarded(self, slot: _Slot[E], work: Callable[[_Slot[E]], None]) -> None:
-        try:
-            work(slot)
-        except ApiError as error:
-            self._fail(slot, error.message)
-        except MemoryError:
-            self._fail(slot, _("mémoire insuffisante."))
-        except Exception as error:  # noqa: BLE001  a bug in an engine must leave a state that can be seen and retried
-            _log.error("model failed", exc_info=error, extra={"model": slot.entry.key})
-            self._fail(
-                slot,
-                _(
-                    "erreur inattendue (%(kind)s) ; le journal du service la décrit.",
-                    kind=type(error).__name__,
-                ),
-            )
+    def load(self, name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Make a model the default and load it in the background, after fetching it if need be; its status at once.
 
-    def _run_download(self, slot: _Slot[E]) -> None:
-        if not self._loader.downloaded(slot.entry):
-            self._loader.download(slot.entry, lambda done, total: self._progress(slot, done, total), lambda: False)
-        self._move(slot, "downloaded")
+        `options` are the engine's; None keeps those of the last load. A model that is ready with others is loaded
+        again. Raises `ApiError` 507 `model_does_not_fit` before the first byte of a model this machine can't run, 400
+        for an option that has no effect here.
+        """
+        for option in options or ():
+            if option not in self._options:
+                message = _("L'option « %(name)s » n'est pas prise en charge par ce service.", name=option)
+                raise ApiError(400, "unsupported_parameter", message, option)
+        slot = self._ledger.slot(name)
+        self._start(slot, options or None, default=True)
+        return self.status(slot.entry.key)
 
-    def _run_load(self, slot: _Slot[E]) -> None:
-        self._run_download(slot)
-        reason = self._loader.unfit(slot.entry)
-        if reason is not None:
-            raise ApiError(507, "model_does_not_fit", reason, "model")
-        self._move(slot, "loading")
-        started = time.monotonic()
-        engine = self._loader.load(slot.entry, {})
-        with self._changed:
-            slot.engine = engine
-            slot.used_at = time.monotonic()
-            self._move(slot, "ready")
-        _log.info("model ready", extra={"model": slot.entry.key, "seconds": round(time.monotonic() - started, 2)})
+    def unload(self, name: str) -> dict[str, Any]:
+        """Give a ready model's memory back once its calls are done; its status at once.
 
-    def _run_unload(self, slot: _Slot[E]) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: slot.users == 0)
-            engine, slot.engine = slot.engine, None
-        if engine is not None:
-            engine.close()
-        self._move(slot, "downloaded" if self._loader.downloaded(slot.entry) else "idle")
+        When it was the default and another is ready, that one is the default. A download or a load is cancelled.
+        """
+        ledger = self._ledger
+        slot = ledger.slot(name)
+        if slot.state in {"downloading", "loading"}:
+            return self.cancel(name)
+        with ledger.changed:
+            if slot.state == "ready" and slot.resident is not None:
+                slot.draining = False
+                slot.then = None
+                ledger.move(slot, "unloading")
+                other = ledger.latest_free()
+                if slot is ledger.chosen and other is not None:
+                    ledger.choose(other, _("%(model)s a été déchargé.", model=slot.entry.key))
+                threading.Thread(
+                    target=self._unload, args=(slot, slot.resident), name=f"unload-{slot.entry.key}", daemon=True
+                ).start()
+        return self.status(slot.entry.key)
 
-    def _fail(self, slot: _Slot[E], reason: Text | str) -> None:
-        with self._changed:
-            slot.error = reason
-            slot.failed_at = time.monotonic()
-            self._move(slot, "error")
+    def _unload(self, slot: Slot[E], resident: Resident[E]) -> None:
+        ledger = self._ledger
+        with ledger.changed:
+            ledger.changed.wait_for(lambda: not resident.users or ledger.closed)
+            slot.resident = None
+        self._room.put_away(slot, resident)
+        with ledger.changed:
+            then, slot.then = slot.then, None
+            if then is not None and slot.state == "downloaded" and not ledger.closed:
+                self._mover.want(then)
 
-    def _move(self, slot: _Slot[E], state: State) -> None:
-        with self._changed:
-            slot.state = state
-            self._version += 1
-            self._changed.notify_all()
-        _log.info("model state", extra={"model": slot.entry.key, "state": state, "reason": str(slot.error or "")})
+    def cancel(self, name: str) -> dict[str, Any]:
+        """Stop a download (what came is kept for the next one), or give a load up; the model's status at once."""
+        ledger = self._ledger
+        slot = ledger.slot(name)
+        with ledger.changed:
+            if slot.state in {"downloading", "loading"}:
+                slot.retry_at = ledger.clock() + RETRY_SECONDS
+                slot.then = None
+                slot.asked = slot.options
+                ledger.step_back(slot)
+                if slot.state == "loading":
+                    slot.abandoned = True
+                elif slot.cancel is not None:
+                    slot.cancel()
+                ledger.changed.notify_all()
+        return self.status(slot.entry.key)
 
-    def _progress(self, slot: _Slot[E], done: int, total: int) -> None:
-        with self._changed:
-            slot.bytes_done, slot.bytes_total = done, total
-            self._version += 1
-            self._changed.notify_all()
+    def _start(
+        self, slot: Slot[E], options: Mapping[str, Any] | None, *, default: bool = False, patient: bool = False
+    ) -> None:
+        """Begin what brings `slot` to ready. Raises ApiError, nothing changed, when this machine can't run it."""
+        ledger = self._ledger
+        self.check(slot.entry)
+        if slot.state in RESTING:
+            self._room.check(slot)
+        here = self._loader.downloaded(slot.entry)
+        with ledger.changed:
+            if ledger.closed:
+                raise stopping()
+            if patient and not self._may_start(slot):
+                return  # another call was first
+            if default:
+                ledger.choose(slot, _("Choisi depuis le tableau de bord."))
+            slot.retry_at = 0.0
+            other = options is not None and dict(options) != dict(slot.asked)
+            slot.asked = slot.asked if options is None else options
+            wish = Wish(slot, slot.asked, patient)
+            if slot.state in {"downloading", "unloading"}:
+                slot.then = wish
+            elif slot.state in RESTING:
+                slot.error = None
+                ledger.settle(slot, here=here)
+                if slot.state == "idle":
+                    self._downloads.start(slot, wish)
+                else:
+                    self._mover.want(wish)
+            elif slot.draining or slot.abandoned or other:
+                self._mover.want(wish)
 
     # --- views -----------------------------------------------------------------------------------------------
 
-    def _slot(self, name: str) -> _Slot[E]:
-        entry = self.catalogue.find(name)
-        if entry is None:
-            entry = self.catalogue.resolve(name)
-        with self._changed:
-            return self._slots.setdefault(entry.key, _Slot[E](entry))
-
     def state(self, name: str) -> State:
         """The state of one model."""
-        return self._slot(name).state
+        return self._ledger.slot(name).state
+
+    def calls(self, name: str) -> tuple[int, int]:
+        """How many calls hold a model, and how many wait for it."""
+        slot = self._ledger.slot(name)
+        with self._ledger.changed:
+            return slot.resident.users if slot.resident is not None else 0, slot.waiting
 
     def ready(self) -> dict[str, str]:
-        """For ``/ready``: "ready" when a model can serve, else the chosen model's state."""
-        if any(slot.state == "ready" for slot in self._slots.values()):
+        """For ``/ready``: "ready" when a model can serve, else the default's state."""
+        if any(slot.state == "ready" for slot in self._ledger):
             return {"model": "ready"}
-        return {"model": self._slots[self.selection.chosen].state}
+        return {"model": self._ledger.chosen.state}
 
     def status(self, name: str, language: str = "fr") -> dict[str, Any]:
         """One model as ``/api/models`` shows it."""
-        slot = self._slot(name)
-        entry = slot.entry
-        reason = self._loader.unfit(entry) if slot.state != "ready" else None
-        error = slot.error.render(language) if isinstance(slot.error, Text) else slot.error
-        shown = entry.model_dump(mode="json", exclude={"path", "revision", "parent", "engine"})
-        return {
-            **shown,
-            "engine": entry.engine,
-            "parent": entry.parent,
-            "state": slot.state,
-            "progress": round(slot.bytes_done / slot.bytes_total, 4) if slot.bytes_total else None,
-            "bytes_done": slot.bytes_done,
-            "bytes_total": slot.bytes_total,
-            "error": error,
-            "need_bytes": self._loader.need_bytes(entry),
-            "fits": reason is None,
-            "reason": reason.render(language) if reason is not None else None,
-        }
+        return self._views.status(self._ledger.slot(name), language)
 
     def snapshot(self, language: str = "fr") -> dict[str, Any]:
         """``/api/models``: every model, and the selection."""
-        selection = {
-            "chosen": self.selection.chosen,
-            "why": self.selection.why.render(language),
-            "available_bytes": self.selection.available_bytes,
-            "rejected": list(self.selection.rejected),
-        }
-        return {"models": [self.status(key, language) for key in list(self._slots)], "selection": selection}
+        return self._views.snapshot(language)
 
-    def events(self, language: str = "fr") -> Iterator[dict[str, Any]]:
-        """The snapshot now, then again at every change (at most five a second)."""
-        seen = -1
-        while True:
-            with self._changed:
-                while self._version == seen:
-                    self._changed.wait()
-                seen = self._version
-            yield self.snapshot(language)
-            time.sleep(0.2)
+    def events(self, language: str = "fr", gone: Callable[[], bool] = _stays) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(name, data) of each event: see `Views.events`. `wake` makes it ask `gone` at once."""
+        return self._views.events(language, gone)
+
+    def wake(self) -> None:
+        """Make everything that waits look again."""
+        with self._ledger.changed:
+            self._ledger.changed.notify_all()
 
     def close(self) -> None:
-        """Unload everything (the service stops)."""
-        for slot in list(self._slots.values()):
-            if slot.engine is not None:
-                slot.engine.close()
+        """Stop everything (the service stops): calls that wait are refused, downloads end, engines are closed."""
+        ledger = self._ledger
+        with ledger.changed:
+            ledger.closed = True
+            for slot in ledger:
+                if slot.cancel is not None:
+                    slot.cancel()
+            ledger.changed.notify_all()
+        self._downloads.join(_CLOSE_SECONDS)
+        self._mover.join(_CLOSE_SECONDS)
+        for slot in ledger:
+            with ledger.changed:
+                resident, slot.resident = slot.resident, None
+                if resident is not None and slot.state == "ready":
+                    ledger.move(slot, "unloading")
+            if resident is not None:
+                self._room.put_away(slot, resident)
+
+
+class _Place(Generic[E]):
+    """A call's place among those that wait for a model; it may change model."""
+
+    def __init__(self) -> None:
+        self._slot: Slot[E] | None = None
+
+    def take(self, slot: Slot[E]) -> None:
+        if self._slot is not slot:
+            self.leave()
+            self._slot = slot
+            slot.waiting += 1
+
+    def leave(self) -> bool:
+        """True when there was a place to leave."""
+        if self._slot is None:
+            return False
+        self._slot.waiting -= 1
+        self._slot = None
+        return True

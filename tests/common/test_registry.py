@@ -1,81 +1,53 @@
-"""The life of a model: states, leases, refusals, and events."""
+"""The life of a model: states, leases, refusals, downloads, and events."""
 
 from __future__ import annotations
 
+import itertools
 import threading
-import time
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import pytest
 
 from common.errors import ApiError
-from common.messages import Text, _
-from common.models.catalogue import Catalogue, ModelEntry
-from common.models.registry import Registry, Selection
+from common.messages import _
+from common.models.catalogue import Catalogue
+from common.models.registry import Registry, Selection, State
+from common.models.states import MOVES, IllegalMoveError, Rate, Slot
+from tests.common.lifecycle_fakes import Call, Clock, FakeEngine, Machine, entry, registry_of, until, until_state
 
-
-class FakeEngine:
-    def __init__(self) -> None:
-        self.closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class FakeLoader:
-    """Loads when `gate` is open; `fail` maps a key to what loading it raises."""
-
-    def __init__(self) -> None:
-        self.here = {"mini"}
-        self.gate = threading.Event()
-        self.gate.set()
-        self.fail: dict[str, Exception] = {}
-        self.engines: list[FakeEngine] = []
-
-    def downloaded(self, entry: ModelEntry) -> bool:
-        return entry.key in self.here
-
-    def download(self, entry: ModelEntry, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
-        progress(5, 10)
-        self.gate.wait(10)
-        progress(10, 10)
-        self.here.add(entry.key)
-
-    def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> FakeEngine:
-        self.gate.wait(10)
-        if entry.key in self.fail:
-            raise self.fail[entry.key]
-        self.engines.append(FakeEngine())
-        return self.engines[-1]
-
-    def need_bytes(self, entry: ModelEntry) -> int | None:
-        return entry.parameters * 2
-
-    def unfit(self, entry: ModelEntry, freed: int = 0) -> Text | None:
-        return _("trop grand") if entry.key == "huge" else None
-
-
-def entry(key: str, *aliases: str) -> ModelEntry:
-    return ModelEntry(key=key, aliases=aliases, family="llama", parameters=10, licence="MIT")
+STATES: tuple[State, ...] = ("idle", "downloading", "downloaded", "loading", "ready", "unloading", "error")
 
 
 @pytest.fixture
-def loader() -> FakeLoader:
-    return FakeLoader()
+def machine() -> Machine:
+    machine = Machine()
+    machine.here.add("mini")
+    return machine
 
 
 @pytest.fixture
-def registry(loader: FakeLoader) -> Registry[FakeEngine]:
-    catalogue = Catalogue([entry("mini", "petit"), entry("gpt2"), entry("huge")])
-    return Registry(catalogue, loader, Selection("mini", _("c'est le plus petit")))
+def registry(machine: Machine) -> Registry[FakeEngine]:
+    """mini is chosen, and on this disk; gpt2 is not; huge fits nowhere. Calls wait for nothing."""
+    return registry_of(
+        machine, entry("mini", 10, "petit"), entry("gpt2", 10), entry("huge", 999), here=False, swap_wait_s=0
+    )
 
 
-def until(registry: Registry[FakeEngine], key: str, state: str) -> None:
-    deadline = time.monotonic() + 5
-    while registry.state(key) != state:
-        assert time.monotonic() < deadline, f"{key} is {registry.state(key)}, not {state}"
-        time.sleep(0.005)
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(STATES, STATES)))
+def test_a_move_the_machine_does_not_have_is_impossible(before: State, after: State) -> None:
+    slot = Slot[FakeEngine](entry("mini"), before)
+    if after == "error" or after in MOVES[before]:
+        slot.move(after)
+        assert slot.state == after
+    else:
+        with pytest.raises(IllegalMoveError):
+            slot.move(after)
+        assert slot.state == before
+
+
+def test_the_moves_are_those_of_the_contract() -> None:
+    line: list[State] = ["idle", "downloading", "downloaded", "loading", "ready", "unloading", "idle"]
+    assert all(after in MOVES[before] for before, after in itertools.pairwise(line))
+    assert "ready" not in MOVES["downloaded"] | MOVES["idle"] | MOVES["error"] | MOVES["unloading"]
 
 
 def test_what_is_on_disk_starts_downloaded(registry: Registry[FakeEngine]) -> None:
@@ -83,58 +55,62 @@ def test_what_is_on_disk_starts_downloaded(registry: Registry[FakeEngine]) -> No
     assert registry.state("gpt2") == "idle"
 
 
-def test_before_it_is_ready_a_call_is_told_how_far_it_is(registry: Registry[FakeEngine], loader: FakeLoader) -> None:
-    loader.gate.clear()
-    registry.download("gpt2")
-    until(registry, "gpt2", "downloading")
-    deadline = time.monotonic() + 5
-    while registry.status("gpt2")["bytes_done"] != 5 and time.monotonic() < deadline:
-        time.sleep(0.005)
-    with pytest.raises(ApiError) as caught, registry.use("gpt2"):
-        pass
-    assert (caught.value.status, caught.value.code) == (503, "model_not_ready")
-    assert caught.value.headers["Retry-After"]
-    assert caught.value.extra["model"] == {"key": "gpt2", "state": "downloading", "bytes_done": 5, "bytes_total": 10}
-    loader.gate.set()
-    until(registry, "gpt2", "downloaded")
-
-
 def test_a_call_that_names_a_model_makes_it_load(registry: Registry[FakeEngine]) -> None:
     with pytest.raises(ApiError, match="model_not_ready"), registry.use("gpt2"):
         pass
-    until(registry, "gpt2", "ready")
+    until_state(registry, "gpt2", "ready")
     with registry.use("gpt2") as lease:
         assert lease.entry.key == "gpt2"
+    assert registry.selection.chosen == "mini"  # a mere request chooses nothing
 
 
-def test_no_name_gets_what_is_ready(registry: Registry[FakeEngine]) -> None:
-    registry.load("gpt2")
-    until(registry, "gpt2", "ready")
-    for name in (None, "", "default"):
+def test_no_name_gets_what_is_ready(registry: Registry[FakeEngine], machine: Machine) -> None:
+    gate = machine.gate("load mini").shut()
+    registry.start()
+    with pytest.raises(ApiError, match="model_not_ready"), registry.use("gpt2"):
+        pass
+    gate.set()
+    until_state(registry, "gpt2", "ready")
+    registry.unload("mini")
+    until_state(registry, "mini", "downloaded")
+    for name in (None, "", "default", "Default"):
         with registry.use(name) as lease:
             assert lease.entry.key == "gpt2"
-    registry.start()
-    until(registry, "mini", "ready")
+    registry.load("petit")
+    until_state(registry, "mini", "ready")
     with registry.use(None) as lease:
         assert lease.entry.key == "mini"
 
 
 def test_unknown_names_are_404_and_list_what_there_is(registry: Registry[FakeEngine]) -> None:
-    with pytest.raises(ApiError) as caught, registry.use("gpt5"):
-        pass
-    assert (caught.value.status, caught.value.code, caught.value.param) == (404, "model_not_found", "model")
-    assert "gpt2" in str(caught.value.message)
+    for ask in (lambda: registry.use("gpt5").__enter__(), lambda: registry.load("gpt5"), lambda: registry.cancel("x")):
+        with pytest.raises(ApiError) as caught:
+            ask()
+        assert (caught.value.status, caught.value.code, caught.value.param) == (404, "model_not_found", "model")
+        assert "gpt2" in str(caught.value.message)
 
 
-def test_unload_waits_for_the_call_in_flight(registry: Registry[FakeEngine], loader: FakeLoader) -> None:
+def test_unload_waits_for_the_call_in_flight(registry: Registry[FakeEngine], machine: Machine) -> None:
     registry.start()
-    until(registry, "mini", "ready")
-    with registry.use("petit") as lease:
-        registry.unload("mini")
-        until(registry, "mini", "unloading")
-        assert not lease.engine.closed
-    until(registry, "mini", "downloaded")
-    assert loader.engines[0].closed
+    until_state(registry, "mini", "ready")
+    call = Call(registry, "petit")
+    assert call.held.wait(5)
+    assert registry.unload("mini")["state"] == "unloading"
+    assert not machine.engines[0].closed
+    assert call.end().served == "mini"
+    until_state(registry, "mini", "downloaded")
+    assert machine.engines == []
+
+
+def test_a_load_asked_while_unloading_follows_it(registry: Registry[FakeEngine], machine: Machine) -> None:
+    registry.start()
+    until_state(registry, "mini", "ready")
+    call = Call(registry, "mini")
+    assert call.held.wait(5)
+    registry.unload("mini")
+    registry.load("mini")
+    call.end()
+    until(registry, lambda: machine.loads == ["mini", "mini"] and registry.state("mini") == "ready")
 
 
 @pytest.mark.parametrize(
@@ -146,47 +122,319 @@ def test_unload_waits_for_the_call_in_flight(registry: Registry[FakeEngine], loa
     ],
 )
 def test_a_failure_is_a_state_with_its_reason(
-    registry: Registry[FakeEngine], loader: FakeLoader, failure: Exception, words: str
+    registry: Registry[FakeEngine], machine: Machine, failure: Exception, words: str
 ) -> None:
-    loader.fail["mini"] = failure
+    machine.fail["mini"] = [failure]
     registry.start()
-    until(registry, "mini", "error")
+    until_state(registry, "mini", "error")
     status = registry.status("mini")
     assert words in status["error"]
     assert "secret" not in status["error"]
-    with pytest.raises(ApiError, match="model_not_ready"), registry.use("mini"):
+    with pytest.raises(ApiError, match="model_not_ready") as refused, registry.use("mini"):
         pass
-    loader.fail.clear()
+    assert words in str(refused.value.message)
     registry.load("mini")
-    until(registry, "mini", "ready")
+    until_state(registry, "mini", "ready")
 
 
-def test_what_does_not_fit_is_refused_before_its_first_byte(registry: Registry[FakeEngine], loader: FakeLoader) -> None:
+def test_what_does_not_fit_is_refused_before_its_first_byte(registry: Registry[FakeEngine], machine: Machine) -> None:
     for ask in (lambda: registry.load("huge"), lambda: registry.use("huge").__enter__()):
         with pytest.raises(ApiError) as refused:
             ask()
         assert (refused.value.status, refused.value.code) == (507, "model_does_not_fit")
-    assert "huge" not in loader.here
+    assert machine.downloads == {}
     assert registry.state("huge") == "idle"
-    assert loader.engines == []
+    assert registry.selection.chosen == "mini"
     status = registry.status("huge")
     assert status["fits"] is False
-    assert status["reason"] == "trop grand"
+    assert "999" in status["reason"]
 
 
-def test_a_chosen_model_that_does_not_fit_leaves_the_service_up(loader: FakeLoader) -> None:
-    registry: Registry[FakeEngine] = Registry(Catalogue([entry("huge")]), loader, Selection("huge", _("demandé")))
+def test_a_chosen_model_that_does_not_fit_leaves_the_service_up(machine: Machine) -> None:
+    registry = registry_of(machine, entry("huge", 999))
     registry.start()
     assert registry.ready() == {"model": "error"}
-    assert registry.status("huge")["error"] == "trop grand"
+    assert "999" in registry.status("huge")["error"]
 
 
-def test_events_follow_the_states(registry: Registry[FakeEngine]) -> None:
-    events = registry.events()
-    first = next(events)
-    assert first["selection"]["chosen"] == "mini"
+def test_a_stand_in_serves_while_the_chosen_model_is_fetched(machine: Machine) -> None:
+    catalogue = Catalogue([entry("gpt2", 60), entry("mini", 60)])
+    registry = Registry(catalogue, machine, Selection("gpt2", _("le meilleur"), meanwhile="mini"), swap_wait_s=20)
+    gate = machine.gate("download gpt2").shut()
     registry.start()
-    states = []
-    while not states or states[-1] != "ready":
-        states.append(next(model["state"] for model in next(events)["models"] if model["key"] == "mini"))
+    with registry.use() as lease:
+        assert lease.entry.key == "mini"
+    gate.set()
+    until_state(registry, "gpt2", "ready")
+    with registry.use() as lease:
+        assert lease.entry.key == "gpt2"
+
+
+# --- downloads -----------------------------------------------------------------------------------------------
+
+
+def test_a_download_is_resumed_after_it_was_cancelled(registry: Registry[FakeEngine], machine: Machine) -> None:
+    gate = machine.gate("download gpt2").shut()
+    registry.load("gpt2")
+    assert gate.reached.wait(5)
+    machine.downloads["gpt2"] = 5
+    registry.cancel("gpt2")
+    gate.set()
+    until_state(registry, "gpt2", "idle")
+    assert registry.selection.chosen == "gpt2"  # nothing has served yet: there is no default to go back to
+    with pytest.raises(ApiError, match="model_not_ready") as refused, registry.use("gpt2"):
+        pass
+    assert refused.value.extra["model"]["state"] == "idle"  # a mere request does not undo what a person did
+    assert int(refused.value.headers["Retry-After"]) > 20
+    registry.load("gpt2")
+    until_state(registry, "gpt2", "ready")
+    assert machine.downloads["gpt2"] == 10
+
+
+@pytest.mark.parametrize("action", ["cancel", "unload"])
+def test_cancelling_the_download_of_a_new_default_keeps_the_old_one(
+    registry: Registry[FakeEngine], machine: Machine, action: str
+) -> None:
+    registry.start()
+    until_state(registry, "mini", "ready")
+    gate = machine.gate("download gpt2").shut()
+    registry.load("gpt2")
+    assert gate.reached.wait(5)
+    getattr(registry, action)("gpt2")
+    gate.set()
+    until_state(registry, "gpt2", "idle")
+    assert registry.selection.chosen == "mini"
+    assert machine.loads == ["mini"]
+
+
+def test_a_model_asked_for_again_while_its_download_stops_is_fetched(
+    registry: Registry[FakeEngine], machine: Machine
+) -> None:
+    gate = machine.gate("download gpt2").shut()
+    registry.download("gpt2")
+    assert gate.reached.wait(5)
+    registry.cancel("gpt2")
+    registry.load("gpt2")
+    gate.set()
+    until_state(registry, "gpt2", "ready")
+
+
+def test_a_load_asked_during_a_download_follows_it(registry: Registry[FakeEngine], machine: Machine) -> None:
+    gate = machine.gate("download gpt2").shut()
+    registry.download("gpt2")
+    assert gate.reached.wait(5)
+    registry.load("gpt2")
+    registry.load("gpt2")
+    gate.set()
+    until_state(registry, "gpt2", "ready")
+    assert machine.loads == ["gpt2"]
+
+
+def test_different_models_are_fetched_at_once_and_each_only_once(machine: Machine) -> None:
+    registry = registry_of(machine, *(entry(key, 10) for key in "abc"), here=False)
+    gates = [machine.gate(f"download {key}").shut() for key in "abc"]
+    for key in "abcabc":
+        registry.download(key)
+    assert all(gate.reached.wait(5) for gate in gates)
+    assert sum(thread.name.startswith("download-") for thread in threading.enumerate()) >= 3
+    for gate in gates:
+        gate.set()
+    for key in "abc":
+        until_state(registry, key, "downloaded")
+    assert machine.downloads == {"a": 10, "b": 10, "c": 10}
+
+
+def test_a_load_can_be_given_up(machine: Machine) -> None:
+    """While it waits for room, while it loads; what had to leave comes back."""
+    registry = registry_of(machine, entry("a", 60), entry("b", 60))
+    registry.start()
+    until_state(registry, "a", "ready")
+    call = Call(registry)
+    assert call.held.wait(5)
+    registry.load("b")
+    until(registry, lambda: registry._ledger.slot("a").draining, "a draining")
+    registry.cancel("b")
+    until_state(registry, "b", "downloaded")
+    assert call.end().served == "a"
+    assert machine.loads == ["a"]
+    gate = machine.gate("load b").shut()
+    registry.load("b")
+    assert gate.reached.wait(5)
+    registry.unload("b")
+    gate.set()
+    until_state(registry, "b", "downloaded")
+    until_state(registry, "a", "ready")
+    assert registry.selection.chosen == "a"
+    assert [engine.entry.key for engine in machine.engines] == ["a"]
+
+
+def test_a_download_that_fails_says_so_and_the_default_stays(
+    registry: Registry[FakeEngine], machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.start()
+    until_state(registry, "mini", "ready")
+
+    def refused(*_args: object) -> None:
+        raise ApiError(404, "hub_not_found", _("absent du hub"))
+
+    monkeypatch.setattr(machine, "download", refused)
+    registry.load("gpt2")
+    until_state(registry, "gpt2", "error")
+    assert registry.status("gpt2")["error"] == "absent du hub"
+    assert registry.selection.chosen == "mini"
+
+
+# --- views ---------------------------------------------------------------------------------------------------
+
+
+def test_events_tell_every_move_in_order(registry: Registry[FakeEngine]) -> None:
+    events = registry.events()
+    name, first = next(events)
+    assert (name, first["selection"]["chosen"]) == ("models", "mini")
+    registry.load("gpt2")
+    until_state(registry, "gpt2", "ready")
+    registry.unload("gpt2")
+    until_state(registry, "gpt2", "downloaded")
+    moves = []
+    for name, data in events:
+        if name == "state":
+            moves.append((data["key"], data["previous"], data["state"]))
+        elif moves[-1][1:] == ("idle", "downloaded"):
+            break
+    line = ["idle", "downloading", "downloaded", "loading", "ready", "unloading", "idle", "downloaded"]
+    assert moves == [("gpt2", before, after) for before, after in itertools.pairwise(line)]
+    assert next(model for model in data["models"] if model["key"] == "gpt2")["state"] == "downloaded"
+
+
+def test_events_tell_the_reason_of_an_error_in_the_readers_language(
+    registry: Registry[FakeEngine], machine: Machine
+) -> None:
+    machine.fail["mini"] = [MemoryError()]
+    events = registry.events("en")
+    next(events)
+    registry.start()
+    error = next(data["error"] for name, data in events if name == "state" and data["state"] == "error")
+    assert error == registry.status("mini", "en")["error"]
+
+
+def test_events_end_when_the_reader_leaves_or_the_service_stops(registry: Registry[FakeEngine]) -> None:
+    left = threading.Event()
+    ended = []
+
+    def read(gone: threading.Event) -> None:
+        for _event in registry.events("fr", gone.is_set):
+            started.set()
+        ended.append(True)
+
+    for stop in (lambda: (left.set(), registry.wake()), registry.close):
+        started = threading.Event()
+        thread = threading.Thread(target=read, args=(left if not ended else threading.Event(),), daemon=True)
+        thread.start()
+        assert started.wait(5)
+        stop()
+        thread.join(5)
+        assert not thread.is_alive()
+    assert ended == [True, True]
+
+
+def test_progress_is_told_now_and_then_and_states_are_kept(machine: Machine) -> None:
+    clock = Clock()
+    registry = registry_of(machine, entry("a"), here=False, clock=clock)
+    ledger = registry._ledger
+    slot = ledger.slot("a")
+    before = ledger.version
+    with ledger.changed:
+        for done in range(1000):
+            ledger.progress(slot, done, 2000)
+        assert ledger.version[1] - before[1] == 1
+        clock.now += 1
+        ledger.progress(slot, 1001, 2000)
+        ledger.progress(slot, 2000, 2000)
+    assert ledger.version[1] - before[1] == 3
+
+
+def test_a_ready_model_shows_what_it_takes(registry: Registry[FakeEngine]) -> None:
+    assert registry.status("mini")["resident_bytes"] is None
+    registry.start()
+    until_state(registry, "mini", "ready")
+    assert registry.status("mini")["resident_bytes"] == 10
+    assert registry.snapshot()["selection"]["chosen"] == "mini"
     assert registry.ready() == {"model": "ready"}
+
+
+@pytest.mark.parametrize(
+    ("samples", "left", "seconds"),
+    [
+        ([], 10, None),
+        ([(0, 5)], 10, None),
+        ([(0, 0), (0.5, 50)], 10, None),  # too short a measure
+        ([(0, 100), (2, 100)], 10, None),  # nothing comes
+        ([(0, 0), (2, 20)], 10, 1.0),
+        ([(0, 0), (100, 0), (102, 20), (104, 40), (121, 210)], 100, 10.0),  # the last seconds count
+        ([(0, 500), (1, 900), (2, 0), (4, 10)], 10, 2.0),  # begun again
+    ],
+)
+def test_an_eta_comes_from_a_measured_rate_or_not_at_all(
+    samples: list[tuple[float, int]], left: int, seconds: float | None
+) -> None:
+    rate = Rate()
+    for now, done in samples:
+        rate.add(now, done)
+    assert rate.seconds_for(left) == seconds
+
+
+# --- the end -------------------------------------------------------------------------------------------------
+
+
+def test_close_stops_everything(machine: Machine) -> None:
+    registry = registry_of(machine, entry("a", 60), entry("b", 60), entry("c", 10), ttl_s=1000)
+    machine.here.discard("c")
+    registry.start()
+    until_state(registry, "a", "ready")
+    holding = registry.use("a")
+    holding.__enter__()
+    machine.gate("download c").shut()
+    registry.load("b")  # waits for the call in flight
+    waiting = Call(registry, "b")
+    until(registry, lambda: registry._ledger.slot("b").waiting == 1)
+    registry.close()
+    waiting.join(5)
+    assert waiting.error is not None
+    assert (waiting.error.status, waiting.error.code) == (503, "service_stopping")
+    assert machine.engines == []
+    names = {thread.name for thread in threading.enumerate() if thread.is_alive()}
+    assert registry._mover._thread is not None
+    assert not registry._mover._thread.is_alive(), names
+    with pytest.raises(ApiError), registry.use("a"):
+        pass
+    holding.__exit__(None, None, None)
+    registry.close()
+
+
+def test_an_engine_that_is_ready_after_the_end_is_closed(machine: Machine) -> None:
+    registry = registry_of(machine, entry("a", 60))
+    gate = machine.gate("load a").shut()
+    registry.start()
+    assert gate.reached.wait(5)
+    closing = threading.Thread(target=registry.close, daemon=True)
+    closing.start()
+    until(registry, lambda: registry._ledger.closed)
+    gate.set()
+    closing.join(5)
+    assert not closing.is_alive()
+    assert machine.engines == []
+
+
+def test_close_ends_a_download(machine: Machine) -> None:
+    registry = registry_of(machine, entry("a", 60), here=False)
+    gate = machine.gate("download a").shut()
+    registry.start()
+    assert gate.reached.wait(5)
+    closing = threading.Thread(target=registry.close, daemon=True)
+    closing.start()
+    until(registry, lambda: registry._ledger.closed)
+    gate.set()
+    closing.join(5)
+    assert not closing.is_alive()
+    assert registry.state("a") == "idle"
+    assert not any(thread.name == "download-a" for thread in threading.enumerate())

@@ -71,10 +71,20 @@ def test_unload_and_load_again(tiny_llama: Path, tmp_path: Path) -> None:
     assert client.post("/v1/chat/completions", json=ask).status_code == 200
     assert client.post("/api/models/tiny-llama/unload").status_code == 202
     wait_until(lambda: registry.state("tiny-llama") == "downloaded")
-    waiting = client.post("/v1/chat/completions", json=ask)  # starts loading it again
+    assert client.post("/v1/chat/completions", json=ask).status_code == 200  # loads it again, and waits for it
+    assert registry.state("tiny-llama") == "ready"
+
+
+def test_a_call_that_may_not_wait_is_told_when_to_come_back(tiny_llama: Path, tmp_path: Path) -> None:
+    settings = settings_for(tiny_llama, tmp_path, ia_swap_wait_s=0)
+    registry: Registry[LanguageEngine] = create_registry(settings)
+    client = create_app(settings, registry).test_client()
+    ask = {"messages": [{"role": "user", "content": "Bonjour"}], "max_tokens": 2}
+    waiting = client.post("/v1/chat/completions", json=ask)
     assert waiting.status_code == 503
     assert waiting.json is not None
     assert waiting.json["error"]["code"] == "model_not_ready"
+    assert waiting.json["error"]["model"]["key"] == "tiny-llama"
     assert waiting.headers["Retry-After"]
     wait_until(lambda: registry.state("tiny-llama") == "ready")
     assert client.post("/v1/chat/completions", json=ask).status_code == 200
@@ -86,8 +96,7 @@ def test_a_refused_request_keeps_no_hold_on_the_model(
     for body in ({"prompt": "x " * 999}, {"prompt": "Le", "structured_outputs": {"regex": "("}}):
         assert client.post("/v1/completions", json=body).status_code == 400
     assert client.post("/v1/completions", json={"prompt": "Le", "max_tokens": 2, "stream": True}).status_code == 200
-    slot = llama_registry._slots["tiny-llama"]
-    wait_until(lambda: slot.users == 0, 5)
+    wait_until(lambda: llama_registry.calls("tiny-llama") == (0, 0), 5)
 
 
 def test_only_services_get_in_when_there_is_a_service_token(

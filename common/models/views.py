@@ -1,0 +1,130 @@
+"""What is shown of a service's models: one status each, the snapshot of all, and events as they change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Generic
+
+from common.errors import ApiError
+from common.messages import Text, _
+from common.models.contract import E, Loader, Measured
+from common.models.ledger import PROGRESS_SECONDS, Ledger
+from common.models.states import RESTING, Slot
+
+RETRY_AFTER_SECONDS = 3  # when nothing better is known
+_RETRY_AFTER_MOST = 60
+
+
+class Views(Generic[E]):
+    """Reads the ledger; asks the loader with no lock held."""
+
+    def __init__(self, ledger: Ledger[E], loader: Loader[E]) -> None:
+        self._ledger = ledger
+        self._loader = loader
+
+    def status(self, slot: Slot[E], language: str) -> dict[str, Any]:
+        """One model as ``/api/models`` shows it."""
+        entry = slot.entry
+        with self._ledger.changed:
+            resident = slot.resident
+            error = slot.error.render(language) if isinstance(slot.error, Text) else slot.error
+            shown = {
+                **entry.model_dump(mode="json", exclude={"path", "revision", "parent", "engine"}),
+                "engine": entry.engine,
+                "parent": entry.parent,
+                **self._progress(slot),
+                "progress": round(slot.bytes_done / slot.bytes_total, 4) if slot.bytes_total else None,
+                "error": error,
+            }
+        reason = self._loader.unfit(entry) if shown["state"] != "ready" else None
+        measured = resident is not None and isinstance(resident.engine, Measured)
+        return {
+            **shown,
+            "need_bytes": self._loader.need_bytes(entry),
+            "resident_bytes": resident.engine.memory_bytes() if measured else None,  # type: ignore[union-attr]
+            "options": dict(resident.options) if resident is not None else {},
+            "fits": reason is None,
+            "reason": reason.render(language) if reason is not None else None,
+        }
+
+    def snapshot(self, language: str) -> dict[str, Any]:
+        """``/api/models``: every model, and the selection."""
+        selection = self._ledger.selection
+        return {
+            "models": [self.status(self._ledger.slot(entry.key), language) for entry in list(self._ledger.catalogue)],
+            "selection": {
+                "chosen": selection.chosen,
+                "why": selection.why.render(language),
+                "available_bytes": selection.available_bytes,
+                "rejected": list(selection.rejected),
+            },
+        }
+
+    def events(self, language: str, gone: Callable[[], bool]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """``models``: the snapshot, now and after every change; before it, ``state``: each move since, in order.
+
+        A download's progress is told five times a second at most; a move at once, and none is left out. Ends when
+        `gone()` (asked at every change) or when the service stops.
+        """
+        ledger = self._ledger
+        seen = ledger.version
+        yield "models", self.snapshot(language)
+        while True:
+            news = self._news(seen, gone)
+            if news is None:
+                return
+            before, seen = seen, news
+            for move in ledger.moves_after(before[0]):
+                shown = {"key": move.key, "previous": move.previous, "state": move.state}
+                if move.error is not None:
+                    shown["error"] = move.error.render(language) if isinstance(move.error, Text) else move.error
+                yield "state", shown
+            yield "models", self.snapshot(language)
+            self._pause(seen, gone)
+
+    def _news(self, seen: tuple[int, int], gone: Callable[[], bool]) -> tuple[int, int] | None:
+        """Wait for a change; None when nobody listens any more."""
+        ledger = self._ledger
+        with ledger.changed:
+            ledger.changed.wait_for(lambda: ledger.closed or gone() or ledger.version != seen)
+            return None if ledger.closed or gone() else ledger.version
+
+    def _pause(self, seen: tuple[int, int], gone: Callable[[], bool]) -> None:
+        """Let progress gather for a moment, so that it makes one snapshot; a move ends the pause."""
+        ledger = self._ledger
+        with ledger.changed:
+            ledger.changed.wait_for(lambda: ledger.closed or gone() or ledger.version[0] != seen[0], PROGRESS_SECONDS)
+
+    def not_ready(self, slot: Slot[E]) -> ApiError:
+        """The 503 of a call whose model is not ready, with how far it is. The condition is held."""
+        if slot.state == "error" and slot.error is not None:
+            message = _(
+                "Le modèle %(model)s n'a pas pu être chargé : %(reason)s", model=slot.entry.key, reason=slot.error
+            )
+        else:
+            message = _(
+                "Le modèle %(model)s n'est pas encore prêt (%(state)s).", model=slot.entry.key, state=slot.state
+            )
+        progress = self._progress(slot)
+        seconds = progress.get("eta_seconds", RETRY_AFTER_SECONDS)
+        if slot.state in RESTING:  # it failed or was stopped a moment ago
+            seconds = max(seconds, math.ceil(slot.retry_at - self._ledger.clock()))
+        headers = {"Retry-After": str(min(max(1, seconds), _RETRY_AFTER_MOST))}
+        return ApiError(
+            503,
+            "model_not_ready",
+            message,
+            "model",
+            headers=headers,
+            extra={"model": {"key": slot.entry.key, **progress}},
+        )
+
+    def _progress(self, slot: Slot[E]) -> dict[str, Any]:
+        eta = slot.eta_seconds(self._ledger.clock())
+        return {
+            "state": slot.state,
+            "bytes_done": slot.bytes_done,
+            "bytes_total": slot.bytes_total,
+            **({"eta_seconds": eta} if eta is not None else {}),
+        }
