@@ -28,10 +28,26 @@ class Vocabulary:
     spell: Callable[[str], list[list[int]]]
 
 
+@dataclass(frozen=True)
+class Following:
+    """What a model's own tools put in its mouth: `after` gives the ids that must come after a sampled one. They are
+    read and emitted, and are nobody's samples. No more than `context` ids in all."""
+
+    after: Callable[[int], list[int]]
+    context: int
+
+
 class Sequence:
     """Fed by the scheduler's thread with tokens; what comes of them goes to `emit` as deltas."""
 
-    def __init__(self, request: GenerationRequest, vocabulary: Vocabulary, mask: TokenMask | None, emit: Emit) -> None:
+    def __init__(
+        self,
+        request: GenerationRequest,
+        vocabulary: Vocabulary,
+        mask: TokenMask | None,
+        emit: Emit,
+        following: Following | None = None,
+    ) -> None:
         self.request = request
         self.row: Any = None  # the runner's, while it runs
         self.ids = list(request.prompt.ids)  # read or to be read
@@ -39,6 +55,7 @@ class Sequence:
         self.finished = False
         self._vocabulary = vocabulary
         self._mask = mask
+        self._following = following
         self._ends = frozenset(request.stop_token_ids) | (frozenset() if request.ignore_eos else vocabulary.eos_ids)
         bad_words = [ids for word in request.bad_words for ids in vocabulary.spell(word)]
         self.sampler = Sampler(request, mask, self._ends, bad_words)
@@ -112,13 +129,18 @@ class Sequence:
         ids = ids[:room]
         self._sampled += len(ids)
         self.sampler.count(ids)
+        full = False
+        if self._following is not None:
+            ids += [following for token in ids for following in self._following.after(token)]
+            ids = ids[: self._following.context - len(self.ids)]
+            full = len(self.ids) + len(ids) >= self._following.context
         self.ids.extend(ids)
         text = self._stops.push(self._text.push(ids))
         if self._stops.stopped:
             self._end(text, tuple(ids), logprobs, "stop", cut=True)
         elif whole and self._mask is not None and self._mask.finished:
             self._end(text, tuple(ids), logprobs, "stop")
-        elif self._sampled >= self.request.max_tokens:
+        elif full or self._sampled >= self.request.max_tokens:
             self._end(text, tuple(ids), logprobs, "length")
         else:
             self._emit(Delta(text, tuple(ids), logprobs))
