@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Seq
 from pathlib import Path
@@ -18,12 +19,14 @@ from common.messages import _
 from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, context_exceeded, text_of
 from gpt.engines.constraint import Constrainer, TokenMask
 from gpt.engines.options import EngineOptions
+from gpt.engines.transformers.adapters import Adapters
 from gpt.engines.transformers.open import open_runner
 from gpt.engines.transformers.scheduler import Scheduler
 from gpt.engines.transformers.sequence import Sequence, Vocabulary
 from gpt.engines.transformers.weights import load_weights
 from gpt.prompts import PLAIN_STOPS, plain_chat, template_options
 
+_log = logging.getLogger("frigo.gpt")
 HONOURED = frozenset(
     {
         "top_k",
@@ -38,6 +41,7 @@ HONOURED = frozenset(
         "stop_token_ids",
         "ignore_eos",
         "bad_words",
+        "adapter",
     }
 )
 
@@ -79,7 +83,13 @@ class TransformersEngine:
         self._constrainer = _constrainer(weights.tokenizer, weights.eos_ids) if fast else None
         self._runner = open_runner(weights, options)
         self.context = min(weights.context, options.context or weights.context, self._runner.capacity)
+        self._adapters = Adapters(weights.model)
         self._scheduler = Scheduler(self._runner, weights.threads)
+        for key, source in options.adapters:
+            try:
+                self.load_adapter(key, source)
+            except ApiError as error:  # the model serves all the same; who asks for the adapter is told why
+                _log.warning("adapter refused", extra={"adapter": key, "reason": str(error.message)})
 
     def encode(self, text: str) -> Prompt:
         """A text to continue, begun as the tokenizer begins a text (BOS where the model has one)."""
@@ -124,9 +134,36 @@ class TransformersEngine:
         self._refuse_unknown(request.stop_token_ids, "stop_token_ids")
         if len(request.prompt.ids) + request.max_tokens > self.context:
             raise context_exceeded(len(request.prompt.ids) + request.max_tokens, self.context, "max_tokens")
-        sequence = Sequence(request, self._vocabulary, self._mask(request), emit)
-        self._scheduler.submit(sequence)
-        return sequence.cancel
+        mask = self._mask(request)
+        if request.adapter is None:
+            sequence = Sequence(request, self._vocabulary, mask, emit)
+            self._scheduler.submit(sequence)
+            return sequence.cancel
+        emit, release = self._adapters.hold(request.adapter, emit)
+        sequence = Sequence(request, self._vocabulary, mask, emit)
+
+        def cancel() -> None:
+            sequence.cancel()
+            release()
+
+        try:
+            self._scheduler.submit(sequence)
+        except BaseException:
+            release()
+            raise
+        return cancel
+
+    def load_adapter(self, key: str, folder: Path) -> None:
+        """See `AdapterEngine`."""
+        self._adapters.load(key, folder)
+
+    def unload_adapter(self, key: str) -> None:
+        """See `AdapterEngine`."""
+        self._adapters.unload(key)
+
+    def adapters(self) -> tuple[str, ...]:
+        """See `AdapterEngine`."""
+        return self._adapters.keys()
 
     @property
     def load(self) -> tuple[int, int]:

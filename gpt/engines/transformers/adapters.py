@@ -1,0 +1,273 @@
+"""LoRA adapters beside a model: any number held, each row of a batch with its own or none.
+
+The model's layers are left as they are, whatever they are (float, 8 or 4 bits, packed): a hook adds to their output
+what the row's adapter says, y += (x·Aᵀ)·Bᵀ × scale (Hu et al. 2021, https://arxiv.org/abs/2106.09685). The rows'
+adapters come with each forward as ``adapter_names``, peft's own argument. peft itself is not needed to serve: its
+layers would have to replace the model's.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from common.errors import ApiError
+from common.messages import Text, _
+from gpt.engines.base import Delta, Emit
+
+BASE = "__base__"  # peft's name for the model without adapter
+WEIGHTS = "adapter_model.safetensors"
+MAX_HELD = 32
+MAX_BYTES = 4 * 2**30  # of one file
+MAX_RANK = 512
+_NAME = re.compile(r"base_model\.model\.(?P<layer>.+)\.lora_(?P<side>[AB])(\.\w+)?\.weight")
+# options of peft that change what an adapter computes, with the values that do not
+_UNKNOWN: dict[str, tuple[object, ...]] = {
+    "alora_invocation_tokens": (None, []),
+    "arrow_config": (None,),
+    "bias": ("none", None),
+    "kasa_config": (None,),
+    "layer_replication": (None, []),
+    "lora_bias": (False, None),
+    "megatron_config": (None,),
+    "modules_to_save": (None, []),
+    "monteclora_config": (None,),
+    "target_parameters": (None, []),
+    "trainable_token_indices": (None, []),
+    "use_bdlora": (None, False),
+    "use_dora": (False, None),
+    "use_qalora": (False, None),
+}
+_log = logging.getLogger("frigo.gpt")
+
+
+@dataclass(frozen=True)
+class _Delta:
+    """What an adapter adds to one layer: `down` [rank, in], `up` [out, rank], the scale already in it."""
+
+    down: torch.Tensor
+    up: torch.Tensor
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.linear(torch.nn.functional.linear(x.to(self.down.dtype), self.down), self.up)
+
+
+class Adapters:
+    """The adapters of one model. Loading and unloading are safe while it serves."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self._model = model
+        self._held: dict[str, dict[str, _Delta]] = {}
+        self._leaving: set[str] = set()
+        self._users: Counter[str] = Counter()
+        self._hooks: dict[str, Any] = {}  # by layer
+        self._rows: list[
+            tuple[str, torch.Tensor | None]
+        ] = []  # of the forward under way: adapter, its rows (None: all)
+        self._forward = threading.Lock()  # layers get no hook while they compute
+        self._change = threading.Condition()
+        model.register_forward_pre_hook(self._enter, with_kwargs=True, prepend=True)
+        model.register_forward_hook(self._leave, always_call=True)
+
+    def load(self, key: str, folder: Path) -> None:
+        """Read the adapter of `folder`. Raises 422 `adapter_unusable`, or 409 `too_many_adapters`."""
+        with self._change:
+            if key in self._held:
+                return
+            if len(self._held) >= MAX_HELD:
+                message = _("Au plus %(limit)s adaptateurs tiennent à la fois.", limit=MAX_HELD)
+                raise ApiError(409, "too_many_adapters", message, "name")
+        deltas = read_adapter(folder, self._model)
+        with self._forward:
+            for layer in deltas.keys() - self._hooks.keys():
+                module = self._model.get_submodule(layer)
+                self._hooks[layer] = module.register_forward_hook(self._adder(layer))
+        with self._change:
+            self._held[key] = deltas
+        size = sum(d.down.nbytes + d.up.nbytes for d in deltas.values())
+        _log.info("adapter loaded", extra={"adapter": key, "layers": len(deltas), "bytes": size})
+
+    def unload(self, key: str) -> None:
+        """Forget `key` once what uses it has ended."""
+        with self._change:
+            if key not in self._held or key in self._leaving:
+                return
+            self._leaving.add(key)
+            self._change.wait_for(lambda: not self._users[key])
+            self._leaving.discard(key)
+            del self._held[key]
+            used = {layer for deltas in self._held.values() for layer in deltas}
+        with self._forward:
+            for layer in self._hooks.keys() - used:
+                self._hooks.pop(layer).remove()
+        _log.info("adapter unloaded", extra={"adapter": key})
+
+    def keys(self) -> tuple[str, ...]:
+        """The adapters held."""
+        with self._change:
+            return tuple(key for key in self._held if key not in self._leaving)
+
+    def hold(self, key: str, emit: Emit) -> tuple[Emit, Callable[[], None]]:
+        """Keep `key` in use for a generation: what to emit with, and what to call when it is cancelled.
+
+        Raises 404 `adapter_not_found`.
+        """
+        with self._change:
+            if key not in self._held or key in self._leaving:
+                message = _("L'adaptateur « %(name)s » n'est pas chargé.", name=key)
+                raise ApiError(404, "adapter_not_found", message, "model")
+            self._users[key] += 1
+        once = threading.Lock()
+
+        def release() -> None:
+            if once.acquire(blocking=False):
+                with self._change:
+                    self._users[key] -= 1
+                    self._change.notify_all()
+
+        def emit_and_release(item: Delta | Exception) -> None:
+            if isinstance(item, Exception) or item.finish_reason is not None:
+                release()
+            emit(item)
+
+        return emit_and_release, release
+
+    def _enter(
+        self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Before a forward: which rows are whose."""
+        self._forward.acquire()
+        names: Sequence[str] = kwargs.pop("adapter_names", None) or ()
+        wanted = [name for name in dict.fromkeys(names) if name != BASE and name in self._held]
+        device = next(module.parameters()).device
+        self._rows = [
+            (
+                name,
+                None
+                if all(other == name for other in names)
+                else torch.tensor([i for i, other in enumerate(names) if other == name], device=device),
+            )
+            for name in wanted
+        ]
+        return args, kwargs
+
+    def _leave(self, _module: torch.nn.Module, _args: Any, _output: Any) -> None:
+        self._rows = []
+        if self._forward.locked():
+            self._forward.release()
+
+    def _adder(self, layer: str) -> Callable[[torch.nn.Module, tuple[Any, ...], torch.Tensor], torch.Tensor | None]:
+        def add(_module: torch.nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor | None:
+            for key, rows in self._rows:
+                delta = self._held[key].get(layer) if key in self._held else None
+                if delta is None:
+                    continue
+                if rows is None:
+                    output = output + delta(args[0]).to(output.dtype)
+                else:
+                    output = output.index_add(0, rows, delta(args[0][rows]).to(output.dtype))
+            return output if self._rows else None
+
+        return add
+
+
+def read_adapter(folder: Path, model: torch.nn.Module) -> dict[str, _Delta]:
+    """What the adapter of `folder` adds to each layer of `model`. Raises 422 `adapter_unusable` with the reason."""
+    config = _config(folder)
+    file = folder / WEIGHTS
+    if not file.is_file():
+        raise _unusable(_("il n'a pas de %(file)s, seul format accepté", file=WEIGHTS))
+    if file.stat().st_size > MAX_BYTES:
+        raise _unusable(_("son fichier dépasse %(limit)s Go", limit=MAX_BYTES // 2**30))
+    sides: dict[str, dict[str, torch.Tensor]] = {}
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118  not a dict
+                found = _NAME.fullmatch(name)
+                if found is None:
+                    raise _unusable(_("il change ce qui ne peut pas l'être ici (%(name)s)", name=name[:120]))
+                sides.setdefault(found["layer"], {})[found["side"]] = tensors.get_tensor(name)
+    except SafetensorError as error:
+        raise _unusable(_("son fichier n'est pas lisible")) from error
+    if not sides:
+        raise _unusable(_("il est vide"))
+    layers = dict(model.named_modules())
+    return {layer: _delta(layer, pair, layers, config) for layer, pair in sides.items()}
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unusable(_("son adapter_config.json est absent ou illisible")) from error
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        kind = config.get("peft_type", "?") if isinstance(config, dict) else "?"
+        raise _unusable(_("seuls les adaptateurs LoRA sont acceptés, pas « %(kind)s »", kind=kind))
+    for name, neutral in _UNKNOWN.items():
+        if config.get(name) not in neutral:
+            raise _unusable(_("il demande « %(name)s », qui n'est pas pris en charge", name=name))
+    return config
+
+
+def _delta(
+    layer: str, pair: dict[str, torch.Tensor], layers: dict[str, torch.nn.Module], config: dict[str, Any]
+) -> _Delta:
+    module = layers.get(layer)
+    sizes = _sizes(module) if module is not None else None
+    if module is None or sizes is None:
+        raise _unusable(_("il vise « %(layer)s », que le modèle n'a pas : il a été fait pour un autre", layer=layer))
+    if set(pair) != {"A", "B"} or pair["A"].ndim != 2 or pair["B"].ndim != 2:
+        raise _unusable(_("il est incomplet pour « %(layer)s »", layer=layer))
+    rank, taken = pair["A"].shape
+    given, same = pair["B"].shape
+    if (taken, given) != sizes or same != rank:
+        message = _(
+            "« %(layer)s » y est de %(given)s × %(taken)s, et dans le modèle de %(out)s × %(in)s : "
+            "il a été fait pour un autre",
+            **{"layer": layer, "taken": taken, "given": given, "in": sizes[0], "out": sizes[1]},
+        )
+        raise _unusable(message)
+    if not 0 < rank <= MAX_RANK:
+        raise _unusable(_("son rang (%(rank)s) dépasse %(limit)s", rank=rank, limit=MAX_RANK))
+    if not (torch.isfinite(pair["A"]).all() and torch.isfinite(pair["B"]).all()):
+        raise _unusable(_("ses poids pour « %(layer)s » ne sont pas des nombres", layer=layer))
+    like = next((p for p in module.parameters() if p.is_floating_point()), None)
+    place = next(iter([*module.parameters(), *module.buffers()]), pair["A"]).device
+    dtype = torch.float32 if like is None or like.dtype == torch.float32 else like.dtype
+    up = pair["B"].float() * _scale(layer, rank, config)
+    return _Delta(pair["A"].to(place, dtype), up.to(place, dtype))
+
+
+def _sizes(module: torch.nn.Module) -> tuple[int, int] | None:
+    """Numbers in and out of a linear layer of any kind; None when it is none."""
+    taken, given = getattr(module, "in_features", None), getattr(module, "out_features", None)
+    if isinstance(taken, int) and isinstance(given, int):
+        return taken, given
+    if type(module).__name__ == "Conv1D":  # GPT-2's linear layer, stored the other way round
+        weight = module.get_parameter("weight")
+        return int(weight.shape[0]), int(weight.shape[1])
+    return None
+
+
+def _scale(layer: str, rank: int, config: dict[str, Any]) -> float:
+    """lora_alpha / rank, or / √rank; a pattern may give a layer its own alpha, as in peft."""
+    patterns = config.get("alpha_pattern") or {}
+    own = next((value for name, value in patterns.items() if re.fullmatch(rf"(.*\.)?({name})", layer)), None)
+    alpha = float(own if own is not None else config.get("lora_alpha") or 8)
+    return alpha / rank**0.5 if config.get("use_rslora") else alpha / rank
+
+
+def _unusable(reason: Text) -> ApiError:
+    return ApiError(
+        422, "adapter_unusable", _("Cet adaptateur n'est pas utilisable : %(reason)s.", reason=reason), "source"
+    )
