@@ -1,0 +1,249 @@
+"""How vLLM is started: its arguments and variables, from the options that every engine gets. No shell is involved."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.errors import ApiError
+from common.messages import _
+from common.models.resources import Resources
+from gpt.engines.cpu import weight_bytes
+from gpt.engines.options import EngineOptions
+from gpt.folders import describe
+
+MODULE = "vllm.entrypoints.openai.api_server"
+GPU_SHARE = 0.92  # of a GPU's memory at most: vLLM's own default
+GPU_MARGIN_BYTES = 512 * 2**20  # of what is free: CUDA's context grows a little while it serves
+CPU_CACHE_BYTES = 8 * 2**30  # at most
+CPU_CONVERSATIONS = 32  # full ones that the cache holds, where memory allows: it is taken whole at start
+CPU_RUNTIME_BYTES = 3 * 2**30  # its three processes with torch, weights apart (measured: 2.8 GB)
+MIN_CACHE_BYTES = 64 * 2**20
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the ones vLLM has kernels for
+MAX_HOT_ADAPTERS = 8
+EXTRA_FLAGS = frozenset(
+    {
+        "--async-scheduling",
+        "--block-size",
+        "--cpu-offload-gb",
+        "--data-parallel-size",
+        "--dtype",
+        "--enable-auto-tool-choice",
+        "--enable-chunked-prefill",
+        "--enable-expert-parallel",
+        "--enable-lora",
+        "--enable-prefix-caching",
+        "--enforce-eager",
+        "--kv-cache-dtype",
+        "--kv-cache-memory-bytes",
+        "--limit-mm-per-prompt",
+        "--max-lora-rank",
+        "--max-loras",
+        "--max-model-len",
+        "--max-num-batched-tokens",
+        "--max-num-seqs",
+        "--no-enable-chunked-prefill",
+        "--no-enable-prefix-caching",
+        "--pipeline-parallel-size",
+        "--quantization",
+        "--reasoning-parser",
+        "--seed",
+        "--swap-space",
+        "--tensor-parallel-size",
+        "--tool-call-parser",
+    }
+)
+
+
+@dataclass(frozen=True)
+class VllmOptions:
+    """What only vLLM needs: its interpreter, the Ray cluster it spreads over, and arguments of `EXTRA_FLAGS`."""
+
+    python: str
+    ray_address: str = ""
+    extra_args: tuple[str, ...] = ()
+
+
+def read_extra_args(value: str) -> tuple[str, ...]:
+    """VLLM_ARGS as arguments. Raises `ValueError` (French) on one that is not of `EXTRA_FLAGS`: the others could open
+    the server to the network, run a model's own code or read any file."""
+    try:
+        words = shlex.split(value)
+    except ValueError:
+        raise ValueError("guillemets mal fermés") from None
+    for at, word in enumerate(words):
+        flag = word.partition("=")[0]
+        if word.startswith("-") and not _is_number(word):
+            if flag not in EXTRA_FLAGS:
+                raise ValueError(f"argument refusé « {flag} » ; acceptés : {', '.join(sorted(EXTRA_FLAGS))}")
+        elif at == 0:
+            raise ValueError(f"« {word} » ne suit aucun argument")
+    return tuple(words)
+
+
+def arguments(
+    folder: Path,
+    name: str,
+    port: int,
+    options: EngineOptions,
+    vllm: VllmOptions,
+    resources: Resources,
+    *,
+    cuda: bool,
+) -> list[str]:
+    """The command that serves `folder` as `name` on loopback. Raises `ApiError` on an option that vLLM lacks."""
+    config = _config(folder)
+    command = [
+        vllm.python,
+        "-u",
+        "-m",
+        MODULE,
+        "--host=127.0.0.1",
+        f"--port={port}",
+        f"--model={folder}",
+        f"--served-model-name={name}",
+        f"--max-model-len={options.context or 'auto'}",
+        "--disable-uvicorn-access-log",
+        *_precision(config, folder, options, cuda=cuda),
+    ]
+    if cuda:
+        command += [f"--tensor-parallel-size={_parallel(config, options, resources)}"]
+        command += [f"--gpu-memory-utilization={_gpu_share(resources)}"] if resources.gpus else []
+        command += [f"--kv-cache-memory-bytes={options.cache_bytes}"] if options.cache_bytes else []
+    else:
+        command += [f"--kv-cache-memory-bytes={options.cache_bytes or _cpu_cache(folder, options, resources)}"]
+    if vllm.ray_address:
+        command += ["--distributed-executor-backend=ray"]
+    if options.adapters:
+        command += [
+            "--enable-lora",
+            f"--max-loras={len(options.adapters)}",
+            f"--max-cpu-loras={len(options.adapters) + MAX_HOT_ADAPTERS}",
+            f"--max-lora-rank={_lora_rank([path for _key, path in options.adapters])}",
+            "--lora-modules",
+            *(json.dumps({"name": key, "path": str(path)}) for key, path in options.adapters),
+        ]
+    return [*command, *vllm.extra_args]
+
+
+def variables(
+    key: str, options: EngineOptions, vllm: VllmOptions, given: Mapping[str, str], *, cuda: bool
+) -> dict[str, str]:
+    """The server's own variables. Its API key is here, since arguments can be read by every user of the machine."""
+    found = {
+        "VLLM_API_KEY": key,
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "OMP_WAIT_POLICY": "passive",  # two pools of threads on the same cores spin against each other
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if options.adapters:
+        found["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
+    if vllm.ray_address:
+        found["RAY_ADDRESS"] = vllm.ray_address
+    if cuda and options.gpu_device_ids:
+        found["CUDA_VISIBLE_DEVICES"] = ",".join(_devices(options.gpu_device_ids, given.get("CUDA_VISIBLE_DEVICES")))
+    if not cuda:
+        if options.threads:
+            cores = sorted(os.sched_getaffinity(0))[: options.threads]
+            found["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, cores))
+        library = Path(vllm.python).absolute().parents[1] / "lib" / "libiomp5.so"
+        if "LD_PRELOAD" not in given and library.is_file():
+            found["LD_PRELOAD"] = str(library)  # as vLLM's documentation asks for on x86
+    return found
+
+
+def adapter_rank(folder: Path) -> int:
+    """The rank in an adapter's adapter_config.json. Raises 422 `adapter_unusable`."""
+    try:
+        rank = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["r"]
+    except (OSError, ValueError, KeyError, TypeError):
+        rank = None
+    if not isinstance(rank, int) or not 0 < rank <= LORA_RANKS[-1]:
+        message = _("L'adaptateur n'a pas d'adapter_config.json lisible, ou son rang dépasse %(limit)s.", limit=512)
+        raise ApiError(422, "adapter_unusable", message, "model")
+    return rank
+
+
+def _precision(config: Mapping[str, Any], folder: Path, options: EngineOptions, *, cuda: bool) -> list[str]:
+    """IA_QUANTIZATION in vLLM's words. On a CPU, small float32 weights stay as they are, as with the other engines:
+    vLLM's own "auto" would halve them."""
+    if options.quantization == "nf4" or (options.quantization == "int8" and not cuda):
+        message = _(
+            "vLLM ne sait pas quantifier ainsi (IA_QUANTIZATION=%(value)s) : choisissez none ou auto.",
+            value=options.quantization,
+        )
+        raise ApiError(422, "unsupported_quantization", message, "quantization")
+    found = ["--quantization=int8_per_channel_weight_only"] if options.quantization == "int8" else []
+    facts = describe(folder)
+    stored = config.get("dtype") or config.get("torch_dtype")
+    small = facts is not None and weight_bytes(facts.parameters) == 4
+    exact = not cuda and small and stored in {"float32", None}
+    return [*found, "--dtype=float32" if exact else "--dtype=auto"]
+
+
+def _parallel(config: Mapping[str, Any], options: EngineOptions, resources: Resources) -> int:
+    """GPUs to spread over: those asked for, else as many of the visible ones as the heads can be shared among."""
+    if options.gpu_device_ids:
+        return len(options.gpu_device_ids)
+    text = config.get("text_config")
+    heads = (text if isinstance(text, dict) else config).get("num_attention_heads") or config.get("n_head") or 1
+    return max(n for n in range(1, max(1, len(resources.gpus)) + 1) if n == 1 or int(heads) % n == 0)
+
+
+def _gpu_share(resources: Resources) -> float:
+    """The fraction of each GPU's memory that is free on all of them, with a margin."""
+    share = min((gpu.free_bytes - GPU_MARGIN_BYTES) / gpu.total_bytes for gpu in resources.gpus)
+    return max(0.05, min(GPU_SHARE, math.floor(share * 100) / 100))
+
+
+def _cpu_cache(folder: Path, options: EngineOptions, resources: Resources) -> int:
+    """A cache for `CPU_CONVERSATIONS`, in half of what remains once the weights are there: vLLM alone would take
+    nearly all of the machine's memory."""
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    room = min(CPU_CACHE_BYTES, (resources.memory_available - CPU_RUNTIME_BYTES - weights) // 2)
+    facts = describe(folder)
+    if facts is not None and facts.kv_values_per_token:
+        context = options.context or facts.context or 4096
+        room = min(room, CPU_CONVERSATIONS * facts.kv_values_per_token * weight_bytes(facts.parameters) * context)
+    return max(MIN_CACHE_BYTES, room)
+
+
+def _lora_rank(folders: Sequence[Path]) -> int:
+    wanted = max(adapter_rank(folder) for folder in folders)
+    return next(rank for rank in LORA_RANKS if rank >= wanted)
+
+
+def _devices(positions: Sequence[int], visible: str | None) -> list[str]:
+    """CUDA's names of the GPUs at `positions` among those that this process sees."""
+    names = [name.strip() for name in visible.split(",")] if visible else None
+    if names is None:
+        return [str(position) for position in positions]
+    if max(positions) >= len(names):
+        message = _("GPU_DEVICE_IDS nomme un GPU qui n'est pas là (%(count)s visibles).", count=len(names))
+        raise ApiError(422, "gpu_missing", message, "gpu_device_ids")
+    return [names[position] for position in positions]
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
