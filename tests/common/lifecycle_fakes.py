@@ -51,6 +51,7 @@ class FakeEngine:
         self.entry = entry
         self.options = options
         self.closed = False
+        self.dead = False
         self.died: Callable[[Text], None] | None = None
         machine.take(self)
 
@@ -59,13 +60,20 @@ class FakeEngine:
         return self.entry.key
 
     def watch(self, died: Callable[[Text], None]) -> None:
-        self.died = died
+        with self.machine.lock:
+            self.died = died
+            dead = self.dead
+        if dead:
+            died(_("tué par le système"))
 
     def die(self) -> None:
         """Stop as a process that was killed does: its memory is back, its watcher is told."""
-        assert self.died is not None
         self.machine.give_back(self)
-        self.died(_("tué par le système"))
+        with self.machine.lock:
+            self.dead = True
+            died = self.died
+        if died is not None:
+            died(_("tué par le système"))
 
     def memory_bytes(self) -> int:
         return self.entry.parameters if self in self.machine.engines else 0
@@ -76,7 +84,7 @@ class FakeEngine:
 
 
 class Machine:
-    """The loader, and the memory it has. `slow_to_free` bytes seem taken until `settle` is called."""
+    """The loader, and the memory it has."""
 
     def __init__(self, capacity: int = 100) -> None:
         self.capacity = capacity
@@ -88,14 +96,14 @@ class Machine:
         self.downloads: dict[str, int] = {}
         self.most = 0
         self.lost = 0  # bytes that a leak holds
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
 
     def gate(self, name: str) -> Gate:
         """The gate of a "load KEY" or "download KEY"."""
         return self.gates.setdefault(name, Gate())
 
     def take(self, engine: FakeEngine) -> None:
-        with self._lock:
+        with self.lock:
             self.engines.append(engine)
             self.most = max(self.most, self.used)
             if self.used > self.capacity:
@@ -103,7 +111,7 @@ class Machine:
                 raise MemoryError
 
     def give_back(self, engine: FakeEngine) -> None:
-        with self._lock:
+        with self.lock:
             if engine in self.engines:
                 self.engines.remove(engine)
 
