@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -22,13 +23,17 @@ class ModelDesk:
         """``/api/models`` of each service that answers, by service."""
         return {peer.name: shown for peer, shown in zip(self._owners, self._ask(), strict=True) if shown is not None}
 
-    def act(self, key: str, action: str, service: str | None = None) -> dict[str, Any]:
-        """Pass download, load or unload on to the service that has the model; `service` settles a shared name.
+    def act(
+        self, key: str, action: str, options: Mapping[str, Any] | None = None, service: str | None = None
+    ) -> dict[str, Any]:
+        """Pass download, load (with its `options`), unload or cancel on to the service that has the model.
 
-        Raises ApiError 404 model_not_found, or 503 when a service that may have it does not answer.
+        `service` settles a shared name. Raises ApiError 404 model_not_found, 503 when a service that may have it does
+        not answer, or that service's own refusal.
         """
         owner = self._owner(key, service)
-        response = owner.request("POST", f"/api/models/{quote(key, safe='')}/{action}", body=b"")
+        path = f"/api/models/{quote(key, safe='')}/{action}"
+        response = owner.request("POST", path, json=dict(options) if options else None, body=b"")
         model: dict[str, Any] = response.raise_for_status().json()
         return {"service": owner.name, "model": model}
 

@@ -13,6 +13,9 @@ from app.admin.models import ModelDesk
 from app.peers import Peers
 from app.probes import Probe, Probes
 from app.settings import AppSettings
+from common.errors import ApiError
+from common.messages import _
+from common.models.load_options import LoadOptions
 
 ADMIN_HEADER = "X-Admin-Token"
 _ENDPOINTS = [
@@ -31,7 +34,7 @@ _ENDPOINTS = [
 
 class ActionPath(BaseModel):
     key: str = Field(description="Clé ou alias du modèle")
-    action: Literal["download", "load", "unload"]
+    action: Literal["download", "load", "unload", "cancel"]
 
 
 class ActionQuery(BaseModel):
@@ -79,9 +82,13 @@ def admin(app: Flask, settings: AppSettings, peers: Peers, probes: Probes) -> AP
             "huggingface_token": token.has_hub_token(settings),
         }
 
-    @routes.post("/models/<path:key>/<action>", summary="Télécharger, charger ou décharger un modèle")
-    def act(path: ActionPath, query: ActionQuery) -> tuple[dict[str, Any], int]:
-        return desk.act(path.key, path.action, query.service), 202
+    @routes.post("/models/<path:key>/<action>", summary="Télécharger, charger, décharger un modèle, ou y renoncer")
+    def act(path: ActionPath, query: ActionQuery, body: LoadOptions) -> tuple[dict[str, Any], int]:
+        options = body.asked()
+        if options and path.action != "load":
+            message = _("Seul le chargement (load) d'un modèle a des options.")
+            raise ApiError(400, "invalid_value", message, next(iter(options)))
+        return desk.act(path.key, path.action, options, query.service), 202
 
     @routes.post("/huggingface/token", summary="Garder le jeton Hugging Face")
     def hub_token(body: HubToken) -> tuple[str, int]:

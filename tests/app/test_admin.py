@@ -43,6 +43,8 @@ def service(name: str, keys: dict[str, list[str]], calls: list[str]) -> Flask:
     @app.post("/api/models/<path:key>/<action>")
     def act(key: str, action: str) -> tuple[dict[str, Any], int]:
         calls.append(f"{name} {action} {key}")
+        if request.data:
+            calls.append(request.get_data(as_text=True))
         return {"key": key, "state": "loading"}, 202
 
     return app
@@ -122,12 +124,37 @@ def test_ready_names_what_is_missing(admin: Any) -> None:
         ("qwen2.5-1.5b/unload", "gpt unload qwen2.5-1.5b"),
         ("canary-1b-v2/download", "asr download canary-1b-v2"),
         ("org/model/load", "gpt load org/model"),
+        ("org/model/cancel", "gpt cancel org/model"),
     ],
 )
 def test_an_action_goes_to_the_service_that_has_the_model(path: str, call: str, admin: Any, calls: list[str]) -> None:
     answer = admin.post(f"/api/admin/models/{path}", headers=BEARER)
     assert (answer.status_code, calls) == (202, [call])
     assert answer.json["model"]["state"] == "loading"
+
+
+def test_the_options_of_a_load_are_passed_on(admin: Any, calls: list[str]) -> None:
+    options = {"gpu_device_ids": [0, 1], "quantization": "int8"}
+    answer = admin.post("/api/admin/models/qwen/load", json=options, headers=BEARER)
+    assert answer.status_code == 202
+    assert calls[0] == "gpt load qwen"
+    assert json.loads(calls[1]) == options
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "param"),
+    [
+        ("load", {"gpus": [0]}, "gpus"),
+        ("load", {"quantization": "int3"}, "quantization"),
+        ("unload", {"quantization": "int8"}, "quantization"),
+    ],
+)
+def test_options_that_mean_nothing_go_nowhere(
+    action: str, body: dict[str, Any], param: str, admin: Any, calls: list[str]
+) -> None:
+    answer = admin.post(f"/api/admin/models/qwen/{action}", json=body, headers=BEARER)
+    assert (answer.status_code, answer.json["error"]["param"]) == (400, param)
+    assert calls == []
 
 
 def test_a_model_that_nobody_has_may_be_that_of_a_service_that_is_down(admin: Any) -> None:
