@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from pydantic_settings import NoDecode
 
 from common.settings import ServiceSettings
 from gpt.engines.options import Quantization
+from gpt.engines.vllm.extra import read_extra_args
 
 ENGINES = ("auto", "ctranslate2", "transformers", "nanochat", "vllm")
 
@@ -36,6 +38,14 @@ class GptSettings(ServiceSettings):
     ia_swap_wait_s: int = Field(
         default=120, ge=0, le=3600, description="Attente d'une demande pendant un changement de modèle, en secondes."
     )
+    ia_remote_api_key: SecretStr | None = Field(
+        default=None, description="Clé du serveur que IA_MODEL=http://… désigne (ou IA_REMOTE_API_KEY_FILE)."
+    )
+    vllm_python: str = Field(default=sys.executable, description="Python de l'environnement où vLLM est installé.")
+    vllm_args: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Arguments de plus pour vLLM, parmi ceux qui sont sans danger."
+    )
+    vllm_ray_address: str = Field(default="", description="Grappe Ray sur laquelle vLLM s'étend : hôte:port ou auto.")
     hf_home: Path | None = Field(default=None, description="Dossier de Hugging Face (le cache est dans hub/).")
     model_cache_dir: Path | None = Field(default=None, description="Dossier des modèles téléchargés ; l'emporte.")
     hf_endpoint: str | None = Field(default=None, description="Adresse du hub de modèles.")
@@ -53,6 +63,11 @@ class GptSettings(ServiceSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("vllm_args", mode="before")
+    @classmethod
+    def _safe_args(cls, value: object) -> object:
+        return read_extra_args(value) if isinstance(value, str) else value
 
     @field_validator("hf_endpoint")
     @classmethod

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,64 +26,15 @@ CPU_RUNTIME_BYTES = 3 * 2**30  # its three processes with torch, weights apart (
 MIN_CACHE_BYTES = 64 * 2**20
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the ones vLLM has kernels for
 MAX_HOT_ADAPTERS = 8
-EXTRA_FLAGS = frozenset(
-    {
-        "--async-scheduling",
-        "--block-size",
-        "--cpu-offload-gb",
-        "--data-parallel-size",
-        "--dtype",
-        "--enable-auto-tool-choice",
-        "--enable-chunked-prefill",
-        "--enable-expert-parallel",
-        "--enable-lora",
-        "--enable-prefix-caching",
-        "--enforce-eager",
-        "--kv-cache-dtype",
-        "--kv-cache-memory-bytes",
-        "--limit-mm-per-prompt",
-        "--max-lora-rank",
-        "--max-loras",
-        "--max-model-len",
-        "--max-num-batched-tokens",
-        "--max-num-seqs",
-        "--no-enable-chunked-prefill",
-        "--no-enable-prefix-caching",
-        "--pipeline-parallel-size",
-        "--quantization",
-        "--reasoning-parser",
-        "--seed",
-        "--swap-space",
-        "--tensor-parallel-size",
-        "--tool-call-parser",
-    }
-)
 
 
 @dataclass(frozen=True)
 class VllmOptions:
-    """What only vLLM needs: its interpreter, the Ray cluster it spreads over, and arguments of `EXTRA_FLAGS`."""
+    """What only vLLM needs: its interpreter, the Ray cluster it spreads over, and arguments of `extra.FLAGS`."""
 
     python: str
     ray_address: str = ""
     extra_args: tuple[str, ...] = ()
-
-
-def read_extra_args(value: str) -> tuple[str, ...]:
-    """VLLM_ARGS as arguments. Raises `ValueError` (French) on one that is not of `EXTRA_FLAGS`: the others could open
-    the server to the network, run a model's own code or read any file."""
-    try:
-        words = shlex.split(value)
-    except ValueError:
-        raise ValueError("guillemets mal fermés") from None
-    for at, word in enumerate(words):
-        flag = word.partition("=")[0]
-        if word.startswith("-") and not _is_number(word):
-            if flag not in EXTRA_FLAGS:
-                raise ValueError(f"argument refusé « {flag} » ; acceptés : {', '.join(sorted(EXTRA_FLAGS))}")
-        elif at == 0:
-            raise ValueError(f"« {word} » ne suit aucun argument")
-    return tuple(words)
 
 
 def arguments(
@@ -239,11 +189,3 @@ def _config(folder: Path) -> Mapping[str, Any]:
     except (OSError, ValueError):
         return {}
     return config if isinstance(config, dict) else {}
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True

@@ -29,7 +29,9 @@ POLL_SECONDS = 0.2
 _LINE_BYTES = 4000
 # What a server that only computes must not know of this service.
 _SECRET_NAMES = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|DATABASE_URL|REDIS_URL", re.I)
-_PRIVATE_NAMES = frozenset({"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PORT"})
+_PRIVATE_NAMES = frozenset(
+    {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PORT", "VLLM_PYTHON", "VLLM_ARGS", "VLLM_RAY_ADDRESS"}
+)
 _log = logging.getLogger("frigo.vllm")
 
 
