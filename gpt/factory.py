@@ -11,6 +11,7 @@ from common.models.registry import Registry
 from common.models.routes import models_blueprint
 from common.web.auth import service_only
 from common.web.factory import create_service
+from gpt.baked import GptRegistry
 from gpt.choose import choose, load_models
 from gpt.engines.forwarding import GptEngine
 from gpt.ia_service import IaService
@@ -44,10 +45,11 @@ def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[
     """
     catalogue = load_models()
     selection = choose(settings, catalogue)
-    return Registry(
+    return GptRegistry(
         catalogue,
         create_loader(settings, isolate=isolate),
         selection,
+        offline=settings.hf_hub_offline,
         ttl_s=settings.ia_model_ttl_s,
         swap_wait_s=settings.ia_swap_wait_s,
         options=frozenset({"gpu_device_ids", "quantization"}),
