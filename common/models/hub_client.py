@@ -108,6 +108,15 @@ class HubClient:
         if self.cancelled():
             raise hub_errors.cancelled(self.repo_id)
 
+    def probe(self, patience: Patience) -> None:
+        """Ask the hub for next to nothing. Raises `ApiError`: hub_unreachable when it does not answer at all."""
+        client = replace(self, patience=patience)
+        client.patiently(client._touch)
+
+    def _touch(self) -> None:
+        with self.open("HEAD", f"{self.hub}/api/models/{self.repo_id}"):
+            pass
+
     def listing(self) -> Listing:
         """What the revision holds. Raises `ApiError`."""
         address = f"{self.hub}/api/models/{self.repo_id}/revision/{quote(self.revision, safe='')}?blobs=true"

@@ -134,6 +134,19 @@ def test_nobody_listens(hub: HubServer, tmp_path: Path) -> None:
     assert hub.url in str(error.message)
 
 
+def test_a_probe_tells_a_hub_that_answers_from_one_that_does_not(hub: HubServer, tmp_path: Path) -> None:
+    client = Hub(tmp_path / "cache", hub.url, "").client(REPO, "main")
+    once = Patience(connect_s=1, stall_s=0.4, attempts=1)
+    client.probe(once)
+    assert [method for method, _path, _span in hub.seen] == ["HEAD"]
+    hub.faults = [Fault("", 429)]
+    with pytest.raises(ApiError, match="hub_rate_limited"):
+        client.probe(once)
+    hub.stop()
+    with pytest.raises(ApiError, match="hub_unreachable"):
+        client.probe(once)
+
+
 def test_the_name_is_unknown(tmp_path: Path) -> None:
     error = refusal(Hub(tmp_path / "cache", "http://hub.invalid", "", patience=QUICK))
     assert (error.status, error.code) == (503, "hub_unreachable")
