@@ -168,17 +168,37 @@ def test_reading_in_slices_and_tokens_is_reading_at_once(commit: str, tmp_path: 
 @pytest.mark.parametrize("commit", RECOGNISED)
 @torch.inference_mode()
 def test_company_changes_nothing(commit: str, tmp_path: Path) -> None:
-    """Sequences of different lengths in one step, a prompt's slice beside single tokens."""
+    """Sequences of different lengths in one step, some with a token, some with a few: to the last bit."""
     model = opened(folder_of(tmp_path, commit))
-    texts = [IDS[:330], IDS[5:12], IDS[40:90]]
-    alone = [model.step([(Cache(), text)])[0] for text in texts]
-    caches = [Cache() for _ in texts]
-    model.step([(caches[0], texts[0][:329]), (caches[2], texts[2][:20])])
-    model.step([(caches[2], texts[2][20:49])])
-    together = model.step(
-        [(caches[0], texts[0][329:]), (caches[1], texts[1]), (caches[2], texts[2][49:])],
-    )
-    assert (together - torch.stack(alone)).abs().max() < 1e-3
+    texts = [IDS[:330], IDS[5:12], IDS[40:90], IDS[100:300]]
+    ends = [1, 3, 1, 8]
+
+    def read() -> list[Cache]:
+        caches = [Cache() for _ in texts]
+        for cache, text, end in zip(caches, texts, ends, strict=True):
+            model.step([(cache, text[:-end])])
+        return caches
+
+    tails = [text[-end:] for text, end in zip(texts, ends, strict=True)]
+    alone = [model.step([part])[0] for part in zip(read(), tails, strict=True)]
+    caches = read()
+    together = model.step(list(zip(caches, tails, strict=True)))
+    assert torch.equal(together, torch.stack(alone))
+    again = model.step([(cache, [7]) for cache in caches[:2]])
+    assert again.shape == (2, 300)
+
+
+@torch.inference_mode()
+def test_a_step_that_fails_leaves_the_sequences_as_they_were(tmp_path: Path) -> None:
+    model = opened(folder_of(tmp_path, "a825e63"))
+    first, second = Cache(), Cache()
+    model.step([(first, IDS[:5]), (second, IDS[3:9])])
+    with pytest.raises((IndexError, RuntimeError)):
+        model.step([(first, [7]), (second, [10**6])])
+    spoiled = model.step([(first, [8]), (second, [9])])
+    first, second = Cache(), Cache()
+    model.step([(first, IDS[:5]), (second, IDS[3:9])])
+    assert torch.equal(model.step([(first, [8]), (second, [9])]), spoiled)
 
 
 @torch.inference_mode()

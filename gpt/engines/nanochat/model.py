@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,19 +19,25 @@ from torch.nn import functional
 
 from gpt.engines.nanochat.generations import SMEAR_CHANNELS, Architecture
 
-_ROOM = 256  # positions that a cache grows by, at least
+ROOM = 256  # positions that a cache grows by
+
+
+class Linear(Protocol):
+    """A matrix that multiplies rows: [rows, in] → [rows, out]."""
+
+    def __call__(self, rows: Tensor, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class Layer:
     """One block's weights. `value_embedding` where the layer has one; `value_gate` its gate, else `value_scale`."""
 
-    q: Tensor
-    k: Tensor
-    v: Tensor
-    projection: Tensor
-    rise: Tensor
-    fall: Tensor
+    q: Linear
+    k: Linear
+    v: Linear
+    projection: Linear
+    rise: Linear
+    fall: Linear
     resid: float
     x0: float
     value_embedding: Tensor | None = None
@@ -43,7 +50,7 @@ class Weights:
     """All of a model's tensors, on one device in one precision; scalars are plain numbers."""
 
     embedding: Tensor
-    head: Tensor
+    head: Linear
     layers: tuple[Layer, ...]
     smear_gate: Tensor | None = None
     smear: float = 0.0
@@ -51,26 +58,32 @@ class Weights:
 
 
 class Cache:
-    """One sequence's keys and values, and the last token's embedding for the smear."""
+    """One sequence's keys and values, and the last token's embedding for the smear. `limit`: the context."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None) -> None:
         self.length = 0
         self.keys: Tensor | None = None  # [layer, kv head, position, channel]
         self.values: Tensor | None = None
         self.last_embedding: Tensor | None = None
+        self._limit = limit
 
-    def make_room(self, positions: int, like: Tensor, shape: tuple[int, int, int], limit: int) -> None:
-        """Hold `positions` more. `shape`: layers, kv heads, channels; `limit`: the context."""
+    def make_room(self, positions: int, like: Tensor, shape: tuple[int, int, int]) -> None:
+        """Hold `positions` more. `shape`: layers, kv heads, channels."""
         layers, heads, channels = shape
-        held = 0 if self.keys is None else self.keys.shape[2]
-        if self.length + positions <= held:
+        if self.keys is not None and self.length + positions <= self.keys.shape[2]:
             return
-        size = min(max(self.length + positions, 2 * held, _ROOM), max(limit, self.length + positions))
+        size = allocated(self.length + positions, self._limit)
         grown = [like.new_empty(layers, heads, size, channels) for _ in range(2)]
         if self.keys is not None and self.values is not None:
             grown[0][:, :, : self.length] = self.keys[:, :, : self.length]
             grown[1][:, :, : self.length] = self.values[:, :, : self.length]
         self.keys, self.values = grown
+
+
+def allocated(length: int, limit: int | None) -> int:
+    """Positions that a cache of `length` tokens takes."""
+    size = -(-length // ROOM) * ROOM
+    return max(length, min(size, limit)) if limit is not None else size
 
 
 @dataclass(frozen=True)
@@ -93,10 +106,10 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        return self._weights.head.device
+        return self._weights.embedding.device
 
     def step(self, parts: Sequence[tuple[Cache, Sequence[int]]], *, every: bool = False) -> Tensor:
-        """Read each sequence's next ids into its cache.
+        """Read each sequence's next ids into its cache. Caches are as they were when it raises.
 
         Gives float32 logits over the vocabulary: one row per sequence, after its last id; one row per id when
         `every`. The ids must fit the context with what the cache holds.
@@ -113,27 +126,29 @@ class Model:
             ]
         )
         x = _norm(functional.embedding(tokens, self._weights.embedding))
+        last = [x[span.end - 1].clone() for span in spans]
         x = self._smeared(x, spans)
         x = self._blocks(x, tokens, positions, spans)
-        for span in spans:
-            span.cache.length += span.end - span.begin
         if not every:
             x = x[torch.tensor([span.end - 1 for span in spans], device=self.device)]
-        logits = functional.linear(_norm(x), self._weights.head)[:, : self.architecture.vocab_size].float()
+        logits = self._weights.head(_norm(x))[:, : self.architecture.vocab_size].float()
+        for span, embedding in zip(spans, last, strict=True):
+            span.cache.length += span.end - span.begin
+            span.cache.last_embedding = embedding
         cap = self._generation.softcap
         return cap * torch.tanh(logits / cap)
 
     def _rotary(self, length: int) -> tuple[Tensor, Tensor]:
         """Cosines and sines, [position, 1, half of a head's channels]."""
         size = self.architecture.head_dim
-        head = self._weights.head
-        channels = torch.arange(0, size, 2, dtype=torch.float32, device=head.device)
-        times = torch.arange(length, dtype=torch.float32, device=head.device)
+        like = self._weights.embedding
+        channels = torch.arange(0, size, 2, dtype=torch.float32, device=like.device)
+        times = torch.arange(length, dtype=torch.float32, device=like.device)
         angles = torch.outer(times, 1.0 / (self._generation.rope_base ** (channels / size)))
         cos, sin = angles.cos(), angles.sin()
         if self._generation.rope_in_bf16:
             cos, sin = cos.bfloat16(), sin.bfloat16()
-        return cos.to(head.dtype)[:, None, :], sin.to(head.dtype)[:, None, :]
+        return cos.to(like.dtype)[:, None, :], sin.to(like.dtype)[:, None, :]
 
     def _smeared(self, x: Tensor, spans: list[_Span]) -> Tensor:
         """Each token takes a little of the one before it, across steps too."""
@@ -144,21 +159,20 @@ class Model:
         for span in spans:
             last = span.cache.last_embedding
             before[span.begin] = 0.0 if last is None else last
-            span.cache.last_embedding = x[span.end - 1].clone()
-        gate = self._weights.smear * torch.sigmoid(functional.linear(x[:, :SMEAR_CHANNELS], gate_weight))
+        gate = self._weights.smear * torch.sigmoid(_narrow(x[:, :SMEAR_CHANNELS], gate_weight))
         return x + gate * before
 
     def _blocks(self, x: Tensor, tokens: Tensor, positions: Tensor, spans: list[_Span]) -> Tensor:
         shape = (self.architecture.n_layer, self.architecture.n_kv_head, self.architecture.head_dim)
         for span in spans:
-            span.cache.make_room(span.end - span.begin, x, shape, self.architecture.sequence_len)
+            span.cache.make_room(span.end - span.begin, x, shape)
         rotary = self._cos[positions], self._sin[positions]
         x0, middle = x, x
         for index, layer in enumerate(self._weights.layers):
             x = layer.resid * x + layer.x0 * x0
             x = x + self._attention(_norm(x), index, tokens, rotary, spans)
-            rising = functional.relu(functional.linear(_norm(x), layer.rise)).square()
-            x = x + functional.linear(rising, layer.fall)
+            rising = functional.relu(layer.rise(_norm(x))).square()
+            x = x + layer.fall(rising)
             if index == self.architecture.n_layer // 2:
                 middle = x
         return x - self._weights.backout * middle if self._generation.smear else x
@@ -167,7 +181,7 @@ class Model:
         self, x: Tensor, index: int, tokens: Tensor, rotary: tuple[Tensor, Tensor], spans: list[_Span]
     ) -> Tensor:
         layer, size = self._weights.layers[index], self.architecture.head_dim
-        q, k, v = (functional.linear(x, weight).view(len(x), -1, size) for weight in (layer.q, layer.k, layer.v))
+        q, k, v = (linear(x).view(len(x), -1, size) for linear in (layer.q, layer.k, layer.v))
         if layer.value_embedding is not None:
             v = v + self._value_gate(x, layer) * functional.embedding(tokens, layer.value_embedding).view_as(v)
         scale = self._generation.qk_scale
@@ -176,12 +190,12 @@ class Model:
         for span in spans:
             rows = slice(span.begin, span.end)
             mixed[rows] = self._attend(span, index, q[rows], k[rows], v[rows])
-        return functional.linear(mixed.view(len(x), -1), layer.projection)
+        return layer.projection(mixed.view(len(x), -1))
 
     def _value_gate(self, x: Tensor, layer: Layer) -> Tensor | float:
         if layer.value_gate is None:
             return layer.value_scale
-        gate = torch.sigmoid(functional.linear(x[:, : self._generation.gate_channels], layer.value_gate))
+        gate = torch.sigmoid(_narrow(x[:, : self._generation.gate_channels], layer.value_gate))
         return (self._generation.gate_factor * gate)[:, :, None]
 
     def _attend(self, span: _Span, index: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -215,6 +229,11 @@ def _visible(first: int, end: int, begin: int, window: int | None, device: torch
     distance = torch.arange(first, end, device=device)[:, None] - torch.arange(begin, end, device=device)[None, :]
     visible = distance >= 0
     return visible if window is None else visible & (distance <= window)
+
+
+def _narrow(x: Tensor, weight: Tensor) -> Tensor:
+    """A linear layer of a few channels, each row on its own: a matrix product may round by the number of rows."""
+    return (x[:, None, :] * weight).sum(-1)
 
 
 def _norm(x: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from common.errors import ApiError
 from common.messages import _
 from gpt.engines.nanochat.generations import Architecture
 from gpt.engines.nanochat.layout import Checkpoint, read_architecture
+from gpt.engines.nanochat.linear import linear
 from gpt.engines.nanochat.model import Layer, Model, Weights
 
 _COMPILED = "_orig_mod."
@@ -55,12 +56,12 @@ def _arranged(architecture: Architecture, tensors: dict[str, Tensor]) -> Weights
         prefix = f"transformer.h.{i}."
         layers.append(
             Layer(
-                q=tensors[f"{prefix}attn.c_q.weight"],
-                k=tensors[f"{prefix}attn.c_k.weight"],
-                v=tensors[f"{prefix}attn.c_v.weight"],
-                projection=tensors[f"{prefix}attn.c_proj.weight"],
-                rise=tensors[f"{prefix}mlp.c_fc.weight"],
-                fall=tensors[f"{prefix}mlp.c_proj.weight"],
+                q=linear(tensors.pop(f"{prefix}attn.c_q.weight")),
+                k=linear(tensors.pop(f"{prefix}attn.c_k.weight")),
+                v=linear(tensors.pop(f"{prefix}attn.c_v.weight")),
+                projection=linear(tensors.pop(f"{prefix}attn.c_proj.weight")),
+                rise=linear(tensors.pop(f"{prefix}mlp.c_fc.weight")),
+                fall=linear(tensors.pop(f"{prefix}mlp.c_proj.weight")),
                 resid=resid[i],
                 x0=x0[i],
                 value_embedding=tensors.get(f"value_embeds.{i}.weight"),
@@ -70,7 +71,7 @@ def _arranged(architecture: Architecture, tensors: dict[str, Tensor]) -> Weights
         )
     return Weights(
         embedding=tensors["transformer.wte.weight"],
-        head=tensors["lm_head.weight"],
+        head=linear(tensors.pop("lm_head.weight")),
         layers=tuple(layers),
         smear_gate=tensors.get("smear_gate.weight"),
         smear=_numbers(tensors, "smear_lambda", 0.0, 1)[0],
