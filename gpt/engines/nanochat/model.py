@@ -67,6 +67,11 @@ class Cache:
         self.last_embedding: Tensor | None = None
         self._limit = limit
 
+    def clear(self) -> None:
+        """Hold nothing any more."""
+        self.length = 0
+        self.keys = self.values = self.last_embedding = None
+
     def make_room(self, positions: int, like: Tensor, shape: tuple[int, int, int]) -> None:
         """Hold `positions` more. `shape`: layers, kv heads, channels."""
         layers, heads, channels = shape
@@ -107,6 +112,11 @@ class Model:
     @property
     def device(self) -> torch.device:
         return self._weights.embedding.device
+
+    @property
+    def width(self) -> int:
+        """Bytes of a number."""
+        return self._weights.embedding.dtype.itemsize
 
     def step(self, parts: Sequence[tuple[Cache, Sequence[int]]], *, every: bool = False) -> Tensor:
         """Read each sequence's next ids into its cache. Caches are as they were when it raises.
