@@ -1,19 +1,31 @@
-"""Which model gpt starts with: what IA_MODEL says, obeyed or refused, never replaced in silence."""
+"""Which model gpt starts with: what IA_MODEL says, obeyed or refused, never replaced in silence; else the best.
+
+``python -m gpt.choose`` shows the decision without starting anything (`gpt.choose_table`).
+"""
 
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from common.messages import _
+from common.messages import Text
 from common.models.catalogue import Catalogue, ModelEntry, load_catalogue
-from common.models.registry import Selection
+from common.models.contract import Selection
+from common.models.footprint import NANOCHAT
+from common.models.hub import Hub
+from common.models.resources import Resources, read_resources
+from common.models.selector import Selector
 from common.settings import SettingsError
+from gpt.engines.choose import engine_of
+from gpt.fit import GptMachine
 from gpt.folders import describe
+from gpt.hub import create_hub
 from gpt.settings import GptSettings
 
 EMBEDDED = "frigo-mini"
-ENGINE = "transformers"  # the only one so far; it opens every family of the catalogue
 CATALOGUE = Path(__file__).with_name("models.toml")
 _ROOT = Path(__file__).resolve().parent.parent
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
@@ -28,48 +40,94 @@ def load_models() -> Catalogue:
             known = describe(folder)
             facts = {"parameters": known.parameters, "context": known.context, "family": known.family} if known else {}
             entry = entry.model_copy(update={"path": folder, **facts})
-        entries.append(entry.model_copy(update={"engine": ENGINE}))
+        entries.append(entry)
     return Catalogue(entries)
 
 
-def choose(settings: GptSettings, catalogue: Catalogue) -> Selection:
-    """The model to start with; one that the catalogue lacks (hub id, folder) is added to it.
+def create_machine(
+    settings: GptSettings, hub: Hub | None = None, resources: Callable[[], Resources] | None = None
+) -> GptMachine:
+    """What fits here, as the settings allow; `resources` replaces what this machine has."""
+    devices = tuple(settings.gpu_device_ids)
+    return GptMachine(
+        hub or create_hub(settings),
+        resources or (lambda: read_resources(use_gpu=settings.ia_use_gpu, gpu_device_ids=devices)),
+        lambda entry, cuda: engine_for(settings, entry, cuda=cuda),
+        settings.ia_quantization,
+    )
 
-    Raises `SettingsError` when IA_MODEL names nothing.
+
+def engine_for(settings: GptSettings, entry: ModelEntry, *, cuda: bool) -> str | Text:
+    """The engine that would open `entry`, or the reason why none here can."""
+    return engine_of(entry, asked=settings.ia_engine, cuda=cuda, adapters=bool(settings.ia_adapters))
+
+
+def choose(settings: GptSettings, catalogue: Catalogue, machine: GptMachine | None = None) -> Selection:
+    """The model to start with; one that the catalogue lacks (hub id, folder, server) is added to it.
+
+    Raises `SettingsError` when IA_MODEL names nothing, or something that can't be had here.
     """
-    name = settings.ia_model.strip()
-    if name.lower() in {"", "auto", "default"}:
-        return Selection(EMBEDDED, _("IA_MODEL n'est pas défini : le modèle livré avec Frigo, qui tient partout."))
-    entry = catalogue.find(name) or _outside(name, catalogue)
-    if entry is None:
-        known = ", ".join(catalogue.entries)
-        raise SettingsError(
-            f"IA_MODEL : « {name} » n'est ni un modèle connu ({known}), ni un dossier, ni un identifiant du hub."
-        )
-    if entry.key not in catalogue.entries:
-        catalogue.add(entry)
-    return Selection(entry.key, _("Demandé par IA_MODEL=%(name)s.", name=name))
+    hub = create_hub(settings)
+    machine = machine or create_machine(settings, hub)
+    has_token = hub.current_token() is not None
+    selector = Selector("IA_MODEL", catalogue, machine, offline=settings.hf_hub_offline, has_token=has_token)
+    return selector.select(settings.ia_model, lambda name: outside(name, catalogue))
 
 
-def _outside(name: str, catalogue: Catalogue) -> ModelEntry | None:
-    """An entry for a local folder or a hub id that the catalogue does not list."""
+def outside(name: str, catalogue: Catalogue) -> ModelEntry | None:
+    """An entry for a local folder, a hub id or a server that the catalogue does not list; None for anything else.
+
+    Raises `SettingsError` for a folder that holds no model, or an address that names none.
+    """
+    if name.startswith(("http://", "https://")):
+        return _remote(name, catalogue)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        known = describe(folder)
-        if known is None:
-            raise SettingsError(
-                "IA_MODEL : ce dossier n'a pas de config.json lisible ; ce n'est pas un modèle Hugging Face."
-            )
-        key = folder.resolve().name
-        return ModelEntry(
-            key=key if catalogue.find(key) is None else f"local/{key}",
-            family=known.family,
-            parameters=known.parameters,
-            context=known.context,
-            licence="",
-            engine=ENGINE,
-            path=folder.resolve(),
-        )
+        return _local(folder.resolve(), catalogue)
     if _HUB_ID.fullmatch(name):
-        return ModelEntry(key=name, hub_id=name, family="", parameters=0, licence="", engine=ENGINE)
+        return ModelEntry(key=name, hub_id=name, family="", parameters=0, licence="")
     return None
+
+
+def _local(folder: Path, catalogue: Catalogue) -> ModelEntry:
+    known = describe(folder)
+    if known is None:
+        raise SettingsError(
+            "IA_MODEL : ce dossier n'a ni config.json lisible et ses poids, ni point de contrôle nanochat "
+            "(model_*.pt et meta_*.json)."
+        )
+    return ModelEntry(
+        key=_free(folder.name, "local", catalogue),
+        family=known.family,
+        parameters=known.parameters,
+        context=known.context,
+        licence="",
+        vision=known.vision,
+        engine=NANOCHAT if known.family == NANOCHAT else None,
+        path=folder,
+    )
+
+
+def _remote(name: str, catalogue: Catalogue) -> ModelEntry:
+    url, _hash, model = name.partition("#")
+    if not urlsplit(url).hostname or not model.strip():
+        raise SettingsError("IA_MODEL : une adresse de serveur est attendue sous la forme http://hôte:port/v1#modèle.")
+    return ModelEntry(
+        key=_free(model.strip(), "remote", catalogue),
+        family="",
+        parameters=0,
+        licence="",
+        engine="remote",
+        url=name,
+    )
+
+
+def _free(key: str, prefix: str, catalogue: Catalogue) -> str:
+    """`key`, unless the catalogue has a model of that name."""
+    return key if catalogue.find(key) is None else f"{prefix}/{key}"
+
+
+if __name__ == "__main__":
+    from gpt.choose_table import main
+
+    sys.exit(main())

@@ -17,9 +17,10 @@ from gpt.engines.options import Quantization
 
 MIB = 2**20
 CACHE_TOKENS = 4096
+TINY_PARAMETERS = 30_000_000  # ctranslate2 keeps float32 below, unless it is asked for int8
 # Resident memory of an engine's process once it has answered, beside weights and cache.
 _RUNTIME_BYTES = {"ctranslate2": 72 * MIB, "transformers": 430 * MIB, "nanochat": 430 * MIB, "vllm": 1200 * MIB}
-_TOKENIZER_BYTES = 700  # per token of vocabulary: the tokenizer's tables and CTranslate2's
+_TOKENIZER_BYTES = 900  # per token of vocabulary: the tokenizer's tables and CTranslate2's
 _VRAM_RUNTIME_BYTES = {"transformers": 1024 * MIB, "nanochat": 1024 * MIB, "vllm": 2048 * MIB}  # an allowance
 _HOST_OF_A_GPU_BYTES = 2048 * MIB  # an allowance: the libraries of CUDA in the process, pinned buffers
 _NF4_BYTES = 0.5 + 4 / 64  # four bits, and a float32 scale per block of 64
@@ -37,6 +38,7 @@ class Need:
     runtime: int
     engine: str
     quantization: str
+    width: int = 0  # bytes of a number that is not quantized
     cuda: bool = False
     gpus: int = 1
     host: int = 0
@@ -48,9 +50,9 @@ class Need:
         return max(self.weights + self.cache + self.runtime, self.loading)
 
     @property
-    def per_gpu(self) -> int:
-        """On each GPU."""
-        return self.total // self.gpus
+    def precision(self) -> str:
+        """int8, nf4, or the bits of a number."""
+        return f"{8 * self.width} bits" if self.quantization == "none" else self.quantization
 
 
 def need(
@@ -61,7 +63,8 @@ def need(
         return Need(0, 0, 0, engine, "none")
     if engine == "ctranslate2":
         cuda = False
-        kind = "none" if quantization == "none" else "int8"
+        shrunk = quantization == "int8" or (quantization == "auto" and facts.parameters >= TINY_PARAMETERS)
+        kind = "int8" if shrunk else "none"
         width = 4
         weights = 4 * facts.parameters if kind == "none" else _int8_everywhere(facts)
     else:
@@ -72,11 +75,12 @@ def need(
     tokenizer = facts.vocabulary * _TOKENIZER_BYTES
     if cuda:
         runtime = _VRAM_RUNTIME_BYTES.get(engine, 1024 * MIB) * gpus
-        return Need(weights, cache, runtime, engine, kind, True, gpus, _HOST_OF_A_GPU_BYTES + tokenizer)
+        return Need(weights, cache, runtime, engine, kind, width, True, gpus, _HOST_OF_A_GPU_BYTES + tokenizer)
     runtime = _RUNTIME_BYTES.get(engine, 430 * MIB) + tokenizer
     # A quantized model is read at full precision, a tensor at a time.
     loading = weights + runtime + 2 * width * facts.largest if kind != "none" and engine == "transformers" else 0
-    return Need(weights, cache, runtime, engine, kind, host=max(weights + cache + runtime, loading), loading=loading)
+    host = max(weights + cache + runtime, loading)
+    return Need(weights, cache, runtime, engine, kind, width, host=host, loading=loading)
 
 
 def _width(facts: ModelFacts, engine: str, *, cuda: bool) -> int:

@@ -1,0 +1,212 @@
+"""Whether a language model fits this machine: what it needs, where it would run, what there is, and why not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.messages import Text, _
+from common.models.catalogue import ModelEntry
+from common.models.footprint import ModelFacts
+from common.models.gpus import Gpu
+from common.models.hub import Hub, Patience
+from common.models.hub_facts import FactsBook
+from common.models.resources import Resources
+from common.models.selector import Verdict, gigabytes, margin, too_big
+from gpt.engines.options import Quantization
+from gpt.folders import describe, folder_of
+from gpt.footprint import VLLM_SHARE, Need, catalogue_facts, need
+
+EngineOf = Callable[[ModelEntry, bool], str | Text]
+# At a start nothing waits long for a hub; a person who asks for a model waits a little.
+HASTY = Patience(connect_s=1.5, stall_s=2.0, attempts=1)
+_DISK_MARGIN_BYTES = 256 * 2**20
+_GPU_COUNTS = (1, 2, 4, 8, 16)  # tensor parallelism cuts heads evenly
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an entry would run: its need, and the bytes there are where it would run (None: elsewhere)."""
+
+    need: Need
+    available: int | None
+
+    @property
+    def fits(self) -> bool:
+        return self.available is None or self.need.total <= self.available
+
+    @property
+    def fits_well(self) -> bool:
+        """With the margin that `auto` leaves."""
+        return self.available is None or self.need.total + margin(self.need.total) <= self.available
+
+
+class GptMachine:
+    """`common.models.selector.Machine` for gpt.
+
+    `resources()` tells what there is now; `engine_of(entry, cuda)` the engine that would open an entry, or why none
+    can; `quantization` is IA_QUANTIZATION.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        resources: Callable[[], Resources],
+        engine_of: EngineOf,
+        quantization: Quantization = "auto",
+    ) -> None:
+        self._hub = hub
+        self._resources = resources
+        self._engine_of = engine_of
+        self._quantization = quantization
+        self._book = FactsBook(hub)
+
+    def here(self, entry: ModelEntry) -> bool:
+        """True when nothing is to be fetched."""
+        return entry.url is not None or folder_of(entry, self._hub) is not None
+
+    def learn(self, entry: ModelEntry, patience: Patience | None = HASTY) -> None:
+        """Ask the hub for the entry's configuration and headers, unless its files are here. Raises `ApiError`."""
+        if entry.hub_id is not None and not self.here(entry):
+            self._book.learn(entry.hub_id, entry.revision, patience)
+
+    def facts(self, entry: ModelEntry) -> tuple[ModelFacts | None, bool]:
+        """What is known of the entry, and whether it is only the catalogue's word."""
+        folder = folder_of(entry, self._hub)
+        found = describe(folder) if folder is not None else None
+        if found is None and entry.hub_id is not None:
+            found = self._book.known(entry.hub_id, entry.revision)
+        return (found, False) if found is not None else (catalogue_facts(entry), True)
+
+    def judge(self, entry: ModelEntry, freed: int = 0, quantization: Quantization | None = None) -> Verdict:
+        """Whether the entry can run now, or once `freed` bytes more are free.
+
+        On a machine with GPUs, an entry that only fits beside them says so in `fallback`.
+        """
+        resources = self._resources()
+        plans = self.plans(entry, resources, freed, quantization)
+        if isinstance(plans, Text):
+            return Verdict(reason=plans)
+        if not plans:
+            return Verdict(available_bytes=_most(resources), estimated=True)
+        plan = next((plan for plan in plans if plan.fits), plans[0])
+        estimated = self.facts(entry)[1] and entry.hub_id is not None
+        how = _how(plan.need, estimated=estimated)
+        verdict = Verdict(plan.need.total, plan.available, None, how, estimated)
+        reason = self._against(entry, plan, resources, freed)
+        fallback = None
+        if plan is not plans[0] or (plans[0].need.cuda and not plan.need.cuda):
+            first = plans[0]
+            fallback = too_big(entry.key, Verdict(first.need.total, first.available, None, _how(first.need)))
+        return Verdict(verdict.need_bytes, verdict.available_bytes, reason, how, estimated, fallback)
+
+    def plan(self, entry: ModelEntry, freed: int = 0, quantization: Quantization | None = None) -> Plan | None:
+        """How the entry would be opened now: on the GPUs when it fits there, else beside them. None: not known."""
+        plans = self.plans(entry, self._resources(), freed, quantization)
+        if isinstance(plans, Text) or not plans:
+            return None
+        return next((plan for plan in plans if plan.fits), plans[0])
+
+    def plans(
+        self, entry: ModelEntry, resources: Resources, freed: int = 0, quantization: Quantization | None = None
+    ) -> list[Plan] | Text:
+        """The ways to run the entry here, the preferred one first; nothing when its size is not known.
+
+        A `Text` is the reason why no engine can open it.
+        """
+        facts, _estimated = self.facts(entry)
+        asked = quantization or self._quantization
+        found: list[Plan] = []
+        reason: Text | None = None
+        for cuda in (True, False) if resources.gpus else (False,):
+            engine = self._engine_of(entry, cuda)
+            if isinstance(engine, Text):
+                reason = reason or engine
+                continue
+            if engine == "remote":
+                return [Plan(Need(0, 0, 0, engine, "none"), None)]
+            if facts is None:
+                return []
+            on_gpu = cuda and engine != "ctranslate2"
+            found.append(_plan(facts, engine, asked, resources, freed, cuda=on_gpu))
+        return found or reason or []
+
+    def _against(self, entry: ModelEntry, plan: Plan, resources: Resources, freed: int) -> Text | None:
+        """What else than its own memory keeps the entry from running: the machine's, beside the GPU's; the disk."""
+        if plan.need.cuda and plan.need.host > resources.memory_available + freed:
+            return _(
+                "%(model)s demande %(need)s Go de mémoire à côté du GPU, il en reste %(available)s.",
+                model=entry.key,
+                need=gigabytes(plan.need.host),
+                available=gigabytes(resources.memory_available + freed),
+            )
+        facts, _estimated = self.facts(entry)
+        if facts is None or self.here(entry):
+            return None
+        need_disk = facts.stored_bytes + _DISK_MARGIN_BYTES
+        if plan.need.engine == "ctranslate2":
+            need_disk += plan.need.weights  # the converted model is kept beside the original
+        free = _disk_free(self._hub.cache_dir)
+        if need_disk <= free:
+            return None
+        return _(
+            "%(model)s demande %(need)s Go de disque, il en reste %(available)s.",
+            model=entry.key,
+            need=gigabytes(need_disk),
+            available=gigabytes(free),
+        )
+
+
+def _plan(facts: ModelFacts, engine: str, asked: Quantization, resources: Resources, freed: int, *, cuda: bool) -> Plan:
+    """With "auto", the most precise way that fits well, else that fits, else the smallest."""
+    kinds: tuple[Quantization, ...] = (asked,)
+    if asked == "auto" and engine == "transformers":
+        kinds = ("none", "int8", "nf4") if cuda else ("none", "int8")
+    plans = []
+    for kind in kinds:
+        if cuda:
+            plans.append(_on_gpus(facts, engine, kind, resources.gpus, freed))
+        else:
+            plans.append(Plan(need(facts, engine, kind), resources.memory_available + freed))
+    well = next((plan for plan in plans if plan.fits_well), None)
+    return well or next((plan for plan in plans if plan.fits), plans[-1])
+
+
+def _on_gpus(facts: ModelFacts, engine: str, kind: Quantization, gpus: tuple[Gpu, ...], freed: int) -> Plan:
+    """On one GPU, or with vLLM on as few as hold it."""
+    by_room = sorted(gpus, key=lambda gpu: gpu.free_bytes, reverse=True)
+    counts = [count for count in _GPU_COUNTS if count <= len(gpus)] if engine == "vllm" else [1]
+    plan = None
+    for count in counts:
+        least = by_room[count - 1]
+        room = least.free_bytes + freed // count
+        if engine == "vllm":
+            room = min(room, int(least.total_bytes * VLLM_SHARE))
+        plan = Plan(need(facts, engine, kind, cuda=True, gpus=count), room * count)
+        if plan.fits_well:
+            break
+    assert plan is not None  # noqa: S101  there is at least one count
+    return plan
+
+
+def _most(resources: Resources) -> int:
+    """The bytes there are where a model would run first."""
+    return max((gpu.free_bytes for gpu in resources.gpus), default=resources.memory_available)
+
+
+def _how(plan: Need, *, estimated: bool = False) -> Text:
+    if plan.engine == "remote":
+        return _("un autre serveur")
+    where: Text | str = _("processeur")
+    if plan.cuda:
+        where = "GPU" if plan.gpus == 1 else f"{plan.gpus} GPU"
+    parts = [plan.engine, plan.precision, where]
+    return _("%(parts)s", parts=[*parts, _("estimé d'après le catalogue")] if estimated else parts)
+
+
+def _disk_free(folder: Path) -> int:
+    """Bytes free where `folder` is, or will be."""
+    place = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
+    return shutil.disk_usage(place).free
