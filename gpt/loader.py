@@ -17,6 +17,11 @@ from gpt.engines.cpu import weight_bytes
 from gpt.engines.forwarding import GptEngine
 from gpt.engines.options import EngineOptions
 from gpt.engines.process.client import ProcessEngine
+from gpt.engines.remote.address import parse_address
+from gpt.engines.remote.engine import RemoteEngine
+from gpt.engines.vllm.command import VllmOptions
+from gpt.engines.vllm.engine import VllmEngine
+from gpt.engines.vllm.installed import available
 from gpt.folders import FolderFacts, describe, whole
 from gpt.settings import GptSettings
 
@@ -46,8 +51,8 @@ class GptLoader:
         return facts.context if facts and facts.context else entry.context
 
     def downloaded(self, entry: ModelEntry) -> bool:
-        """True when the files are here, whole."""
-        return self.folder(entry) is not None
+        """True when the files are here, whole, or on another server."""
+        return entry.url is not None or self.folder(entry) is not None
 
     def download(
         self,
@@ -63,6 +68,8 @@ class GptLoader:
 
     def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> GptEngine:
         """Open the model with the engine that suits it; `options` are those of the load request."""
+        if entry.url is not None:
+            return RemoteEngine(parse_address(entry.url), self._settings.ia_remote_api_key)
         folder = self.folder(entry)
         if folder is None:
             message = _("Les fichiers du modèle %(model)s sont absents ou incomplets.", model=entry.key)
@@ -71,6 +78,8 @@ class GptLoader:
         if isinstance(engine, Text):
             raise ApiError(501, "engine_not_installed", engine, "model")
         opening = self._options(options)
+        if engine == "vllm":
+            return VllmEngine(entry.key, folder, opening, vllm_options(self._settings))
         if not self._isolate:
             return engine_class(engine)(folder, opening)
         settings = self._settings
@@ -79,7 +88,13 @@ class GptLoader:
     def engine(self, entry: ModelEntry) -> str | Text:
         """The name of the engine that opens `entry`, or the reason why none here can."""
         settings = self._settings
-        return engine_of(entry, asked=settings.ia_engine, cuda=False, adapters=bool(settings.ia_adapters))
+        return engine_of(
+            entry,
+            asked=settings.ia_engine,
+            cuda=False,
+            adapters=bool(settings.ia_adapters),
+            has_vllm=has_vllm(settings, cuda=False),
+        )
 
     def _options(self, asked: Mapping[str, Any]) -> EngineOptions:
         settings = self._settings
@@ -111,6 +126,17 @@ class GptLoader:
             need=_gigabytes(need),
             available=_gigabytes(available),
         )
+
+
+def has_vllm(settings: GptSettings, *, cuda: bool) -> bool:
+    """Whether vLLM could be the engine: it is asked of its interpreter, which takes seconds, only when that matters."""
+    wanted = settings.ia_engine == "vllm" or (settings.ia_engine == "auto" and cuda)
+    return wanted and available(settings.vllm_python) is not None
+
+
+def vllm_options(settings: GptSettings) -> VllmOptions:
+    """What the variables say of vLLM."""
+    return VllmOptions(settings.vllm_python, settings.vllm_ray_address, settings.vllm_args)
 
 
 def _cache_bytes(facts: FolderFacts | None, parameters: int, width: int) -> int:
