@@ -6,14 +6,17 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from gpt.engines.base import Delta, Emit, FinishReason, GenerationRequest, TokenLogprob, Usage
-from gpt.engines.constraint import TokenMask
-from gpt.engines.ctranslate2.sampling import Logits, Sampler, is_greedy, log_probabilities
 from gpt.engines.detokenize import Detokenizer
 from gpt.engines.stops import StopCutter
+
+if TYPE_CHECKING:  # numpy takes 14 MB, which most answers do without
+    from gpt.engines.constraint import TokenMask
+    from gpt.engines.ctranslate2.sampling import Logits, Sampler
+
+_GREEDY = 1e-5  # a temperature below is greedy
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class Vocabulary:
     decode: Callable[[list[int]], str]
     token_bytes: Callable[[int], bytes]
     words: Callable[[str], list[list[int]]]  # the ways a word may be written in tokens
+
+
+def is_greedy(request: GenerationRequest) -> bool:
+    """True when the likeliest token is always taken."""
+    return request.temperature < _GREEDY or request.top_k == 1
 
 
 class Answer:
@@ -39,8 +47,7 @@ class Answer:
         self._vocabulary = vocabulary
         self._mask = mask
         self._ends = frozenset(request.stop_token_ids) | (frozenset() if request.ignore_eos else vocabulary.eos_ids)
-        words = [ids for word in request.bad_words for ids in vocabulary.words(word)]
-        self._sampler = Sampler(request, mask, self._ends | vocabulary.eos_ids, words)
+        self._sampler = self._own_sampler() if self.draws_itself else None
         self._text = Detokenizer(vocabulary.decode, vocabulary.special_ids, request.prompt.context_ids)
         self._stops = StopCutter((*request.stop, *request.prompt.stops))
         self._sampled = 0
@@ -74,6 +81,12 @@ class Answer:
             or (request.seed is not None and not is_greedy(request))
         )
 
+    def _own_sampler(self) -> Sampler:
+        from gpt.engines.ctranslate2.sampling import Sampler
+
+        words = [ids for word in self.request.bad_words for ids in self._vocabulary.words(word)]
+        return Sampler(self.request, self._mask, self._ends | self._vocabulary.eos_ids, words)
+
     def begin(self) -> None:
         """Before the first step: nothing to sample at all, or a beginning that the constraint forces."""
         if self.request.max_tokens <= 0:
@@ -92,12 +105,13 @@ class Answer:
         else:
             self._keep([token], ())
 
-    def feed(self, logits: Logits) -> int:
-        """Choose the next token from the logits after the last id; gives it. What it forces after it is kept too,
-        and left in `forced`."""
-        shaped = self._sampler.shape(logits)
-        token = self._sampler.draw(shaped)
-        logprobs = (self._logprob(shaped, token),) if self.request.logprobs is not None else ()
+    def feed(self, logits: Logits, proposed: int) -> int:
+        """Choose the next token from the logits after the last id, beside what CTranslate2 proposes; gives it. What
+        it forces after it is kept too, and left in `forced`."""
+        if self._sampler is None:
+            raise RuntimeError("an answer that CTranslate2 samples was given logits")
+        token, shaped = self._sampler.choose(logits, proposed)
+        logprobs = (self._logprob(self._sampler, shaped, token),) if self.request.logprobs is not None else ()
         if token in self._ends:
             self._sampled += 1
             self._end("", (token,), logprobs, "stop")
@@ -121,7 +135,8 @@ class Answer:
         whole = len(ids) <= self.room
         ids = ids[: self.room]
         self._sampled += len(ids)
-        self._sampler.count(ids)
+        if self._sampler is not None:
+            self._sampler.count(ids)
         self.ids.extend(ids)
         text = self._stops.push(self._text.push(ids))
         if self._stops.stopped:
@@ -151,12 +166,9 @@ class Answer:
         usage = Usage(len(self.request.prompt.ids), self._sampled)
         self._emit(Delta(text, ids, logprobs, reason, usage))
 
-    def _logprob(self, logits: Logits, token: int) -> TokenLogprob:
-        values = log_probabilities(logits)
-        count = min(self.request.logprobs or 0, values.shape[0])
-        best = np.argsort(-values, kind="stable")[:count]
-        top = tuple((int(i), *self._piece(int(i)), float(values[i])) for i in best if values[i] != -np.inf)
-        return TokenLogprob(token, *self._piece(token), float(values[token]), top)
+    def _logprob(self, sampler: Sampler, logits: Logits, token: int) -> TokenLogprob:
+        value, best = sampler.log_probabilities(logits, token)
+        return TokenLogprob(token, *self._piece(token), value, tuple((i, *self._piece(i), p) for i, p in best))
 
     def _piece(self, token: int) -> tuple[str, bytes]:
         raw = self._vocabulary.token_bytes(token)

@@ -17,14 +17,16 @@ import shutil
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from common.errors import ApiError
 from common.messages import Text, _
-from gpt.engines.ctranslate2.families import Plan, UnsupportedError, plan
-from gpt.engines.ctranslate2.model_file import Compute, file_bytes, write_model
-from gpt.engines.ctranslate2.tensors import BadWeightsError, TensorFolder, header_bytes, weight_files
+from gpt.engines.ctranslate2.weight_files import BadWeightsError, UnsupportedError, header_bytes, weight_files
 
+if TYPE_CHECKING:
+    from gpt.engines.ctranslate2.families import Plan
+
+Compute = Literal["int8", "float32"]
 _RECIPE = 1  # counts up when the same files would be converted differently
 _MARGIN_BYTES = 32 * 2**20  # left free on the disk
 _SAMPLE_BYTES, _SAMPLES = 4096, 64
@@ -66,6 +68,11 @@ def unsupported(what: str) -> Text:
 
 
 def _convert(folder: Path, target: Path, compute: Compute) -> None:
+    # numpy and what uses it, only for a model that is not converted yet: they take 15 MB
+    from gpt.engines.ctranslate2.families import plan
+    from gpt.engines.ctranslate2.model_file import file_bytes, write_model
+    from gpt.engines.ctranslate2.tensors import TensorFolder
+
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     tensors = TensorFolder(folder)
     planned = plan(config, tensors)

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when OpenMP starts: two engines on the same cores
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy multiplies no matrix here: spare its threads' memory
 
 import ctranslate2
 
 from common.models.resources import usable_cpus
 from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt
-from gpt.engines.constraint import Constrainer, TokenMask
 from gpt.engines.ctranslate2.answer import Answer, Vocabulary
-from gpt.engines.ctranslate2.convert import converted
-from gpt.engines.ctranslate2.model_file import Compute
-from gpt.engines.ctranslate2.scheduler import MAX_RUNNING, PLACES, Scheduler
+from gpt.engines.ctranslate2.convert import Compute, converted
+from gpt.engines.ctranslate2.scheduler import MAX_RUNNING, PLACES, Scheduler, give_memory_back
 from gpt.engines.ctranslate2.tokenizer import open_text_side
 from gpt.engines.options import EngineOptions
 from gpt.engines.prompter import Prompter
 from gpt.folders import describe
 from gpt.prompts import template_options
+
+if TYPE_CHECKING:  # imports numpy and llguidance, which most answers do without
+    from gpt.engines.constraint import Constrainer, TokenMask
 
 HONOURED = frozenset(
     {"logprobs", "presence_penalty", "frequency_penalty", "logit_bias", "seed", "min_p", "repetition_penalty"}
@@ -66,12 +66,13 @@ class CTranslate2Engine:
             marks=text.marks,
             template=text.template,
         )
-        self._constrainer = Constrainer(text.tokenizer.to_str(), sorted(text.eos_ids))
+        self._constrainer: Constrainer | None = None
+        self._constraining = threading.Lock()
         self._vocabulary = Vocabulary(
             eos_ids=text.eos_ids,
             special_ids=text.special_ids,
             decode=text.decode,
-            token_bytes=self._constrainer.token_bytes,
+            token_bytes=self._token_bytes,
             words=lambda word: [ids for text_ in (word, f" {word}") if (ids := text.tokenize(text_, False))],
         )
         self.capabilities = Capabilities(
@@ -115,12 +116,22 @@ class CTranslate2Engine:
         if self._generator is not None:
             self._generator.unload_model()
             self._generator = None
-        gc.collect()
-        with contextlib.suppress(OSError, AttributeError):  # glibc only
-            ctypes.CDLL(None).malloc_trim(0)
+        give_memory_back()
 
     def _mask(self, request: GenerationRequest) -> TokenMask | None:
-        return None if request.constraint is None else self._constrainer.start(request.constraint)
+        return None if request.constraint is None else self._forms().start(request.constraint)
+
+    def _token_bytes(self, token: int) -> bytes:
+        return self._forms().token_bytes(token)
+
+    def _forms(self) -> Constrainer:
+        """Made when first needed: 30 to 50 MB for a vocabulary like GPT-2's."""
+        from gpt.engines.constraint import Constrainer
+
+        with self._constraining:
+            if self._constrainer is None:
+                self._constrainer = Constrainer(self._text.tokenizer.to_str(), sorted(self._text.eos_ids))
+            return self._constrainer
 
 
 def compute_type(parameters: int, options: EngineOptions) -> Compute:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from gpt.engines.ctranslate2.model_file import Alias, Fixed, Matrix, Variable
 from gpt.engines.ctranslate2.rope import Rope, UnknownScalingError, rope_of
-from gpt.engines.ctranslate2.tensors import BLOCK_BYTES, BadWeightsError, Floats, TensorFolder
+from gpt.engines.ctranslate2.tensors import BLOCK_BYTES, Floats, TensorFolder
+from gpt.engines.ctranslate2.weight_files import BadWeightsError, UnsupportedError
 
 Config = Mapping[str, Any]
 _ACTIVATIONS = {  # ctranslate2.specs.Activation
@@ -32,10 +33,6 @@ _ACTIVATIONS = {  # ctranslate2.specs.Activation
 }
 _SU_SCALING = 1  # ctranslate2.specs.RotaryScalingType
 _LEFTOVERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")  # buffers that old versions saved
-
-
-class UnsupportedError(ValueError):
-    """Something of the configuration that cannot be converted; the message is its name."""
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gpt.engines.ctranslate2.convert import Compute
 from gpt.engines.ctranslate2.tensors import Floats
 
 _BINARY_VERSION = 6
@@ -22,7 +23,6 @@ _SPEC = "TransformerDecoderSpec"
 _SPEC_REVISION = 8
 _TYPES = {"float32": 0, "int8": 1, "int16": 2, "int32": 3}
 _MAX_BYTES = 2**32 - 1  # of one variable: its size is written in four bytes
-Compute = Literal["int8", "float32"]
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,9 @@ from numpy.typing import NDArray
 
 from gpt.engines.base import GenerationRequest
 from gpt.engines.constraint import TokenMask
+from gpt.engines.ctranslate2.answer import is_greedy
 
 Logits = NDArray[np.float32]
-_GREEDY = 1e-5  # a temperature below is greedy
-
-
-def is_greedy(request: GenerationRequest) -> bool:
-    """True when the likeliest token is always taken."""
-    return request.temperature < _GREEDY or request.top_k == 1
 
 
 class Sampler:
@@ -75,18 +70,43 @@ class Sampler:
             logits[size:] = -np.inf
         return logits
 
-    def draw(self, logits: Logits) -> int:
-        """The next token from shaped `logits`."""
+    def choose(self, logits: Logits, proposed: int) -> tuple[int, Logits]:
+        """The next token, from the model's `logits`, and the shaped logits it was drawn from.
+
+        `proposed` is what CTranslate2 sampled from the same logits without what the request imposes. When no seed
+        asks for reproducible draws it is kept as often as can be: with probability min(1, p/q), p and q being what it
+        has with and without; else the token is drawn from max(0, p - q). The result is distributed exactly as p
+        (speculative sampling, https://arxiv.org/abs/2211.17192).
+        """
         request = self._request
         if is_greedy(request):
-            return int(logits.argmax())
+            shaped = self.shape(logits)
+            return int(shaped.argmax()), shaped
+        if request.seed is not None:
+            shaped = self.shape(logits)
+            return self._pick(self._distribution(shaped, request.min_p)), shaped
+        before = self._distribution(logits, 0.0)
+        shaped = self.shape(logits)
+        after = self._distribution(shaped, request.min_p)
+        if self._random.random() * before[proposed] <= after[proposed]:
+            return proposed, shaped
+        left = np.maximum(after - before, 0.0)
+        return self._pick(left if left.sum() > 0 else after), shaped
+
+    def _pick(self, odds: NDArray[np.float64]) -> int:
+        steps = np.cumsum(odds)
+        return int(min(np.searchsorted(steps, self._random.random() * steps[-1], side="right"), odds.size - 1))
+
+    def _distribution(self, logits: Logits, min_p: float) -> NDArray[np.float64]:
+        """Probabilities after temperature, top_k, min_p and top_p."""
+        request = self._request
         scaled = logits.astype(np.float64) / request.temperature
         if 0 < request.top_k < scaled.shape[0]:
             least = np.partition(scaled, -request.top_k)[-request.top_k]
             scaled[scaled < least] = -np.inf
-        odds = np.exp(scaled - scaled.max())
-        if request.min_p > 0:
-            odds[odds < request.min_p] = 0.0  # the likeliest has odds 1
+        odds: NDArray[np.float64] = np.exp(scaled - scaled.max())
+        if min_p > 0:
+            odds[odds < min_p] = 0.0  # the likeliest has odds 1
         odds /= odds.sum()
         if request.top_p < 1.0:
             order = np.argsort(-odds, kind="stable")
@@ -95,12 +115,12 @@ class Sampler:
             beyond = mass - odds[order] >= request.top_p
             beyond[0] = False
             odds[order[beyond]] = 0.0
-        steps = np.cumsum(odds)
-        return int(min(np.searchsorted(steps, self._random.random() * steps[-1], side="right"), odds.size - 1))
+            odds /= odds.sum()
+        return odds
 
-
-def log_probabilities(logits: Logits) -> NDArray[np.float64]:
-    """Natural-log probabilities of shaped `logits`."""
-    shifted = logits.astype(np.float64) - float(logits.max())
-    values: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())
-    return values
+    def log_probabilities(self, logits: Logits, token: int) -> tuple[float, list[tuple[int, float]]]:
+        """The natural-log probability of `token` under shaped `logits`, and the likeliest ids with theirs."""
+        shifted = logits.astype(np.float64) - float(logits.max())
+        values = shifted - np.log(np.exp(shifted).sum())
+        best = np.argsort(-values, kind="stable")[: self._request.logprobs or 0]
+        return float(values[token]), [(int(i), float(values[i])) for i in best if values[i] != -np.inf]

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpt.engines.ctranslate2.weight_files import BadWeightsError, header_bytes, weight_files
+
 BLOCK_BYTES = 8 * 2**20  # read at once, as float32
-_MAX_HEADER = 100 * 2**20
 _STORED = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # bfloat16 is the upper half of a float32
 Floats = NDArray[np.float32]
 
@@ -31,10 +32,6 @@ class Tensor:
     offset: int
     stored: str
     shape: tuple[int, ...]
-
-
-class BadWeightsError(ValueError):
-    """A weight file that is cut, malformed, or not what the configuration says."""
 
 
 class TensorFolder:
@@ -84,34 +81,6 @@ class TensorFolder:
         if name not in self._tensors:
             raise BadWeightsError(f"{name} is missing")
         return self._tensors[name]
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model: those that the index names, else all."""
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        single = folder / "model.safetensors"
-        return [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
-    try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise BadWeightsError("the index of the weights cannot be read") from error
-    return [folder / Path(str(name)).name for name in sorted(names)]
-
-
-def header_bytes(path: Path) -> bytes:
-    """The JSON header of a safetensors file. Raises BadWeightsError when there is none."""
-    try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            if not 0 < size <= _MAX_HEADER:
-                raise BadWeightsError(f"{path.name} has no safetensors header")
-            header = file.read(size)
-    except OSError as error:
-        raise BadWeightsError(f"{path.name} cannot be read") from error
-    if len(header) != size:
-        raise BadWeightsError(f"{path.name} is cut")
-    return header
 
 
 def _read_header(path: Path) -> Iterator[Tensor]:
