@@ -56,6 +56,14 @@ class RepoFolder:
         """Bytes of `files` that are on the disk, whole or partial."""
         return sum(min(self._size(file), file.size or 0) for file in files)
 
+    def has(self, commit: str, files: list[RemoteFile]) -> bool:
+        """True when the snapshot of `commit` has all of `files`, at their sizes; contents are not read."""
+        folder = self.path / "snapshots" / commit
+        try:
+            return all((folder / file.name).stat().st_size == file.size for file in files)
+        except OSError:
+            return False
+
     def _size(self, file: RemoteFile) -> int:
         for path in (self.blob(file), self.partial(file)):
             try:

@@ -56,7 +56,9 @@ class Download:
         self._choose = choose or choose_files
         self._files: list[RemoteFile] = []
         self._whole = 0  # bytes of the files that are done
+        self._later = 0  # bytes here of those whose turn has not come
         self._reported = 0.0
+        self._joined = False
 
     def run(self) -> Path:
         """The finished snapshot. Raises `ApiError`."""
@@ -65,7 +67,10 @@ class Download:
         with self._disk_errors(), self._folder.alone(self._waiting):
             self._client.watch()
             self._folder.prepare()
+            if self._joined and self._folder.has(listing.commit, self._files):
+                return self._folder.publish(listing.commit, self._client.revision, self._files)  # the other's work
             self._check_disk()
+            self._tell_all()
             self._fetch_small(listing)
             for file in self._files:
                 if file.is_weights:
@@ -110,6 +115,7 @@ class Download:
 
     def _fetch(self, listing: Listing, file: RemoteFile) -> None:
         """Have the whole file under its hash. Raises `ApiError`."""
+        self._later = self._folder.bytes_here(self._files[self._files.index(file) + 1 :])
         if not self._kept(file):
             for turn in (1, 2):
                 try:
@@ -142,9 +148,12 @@ class Download:
         return False
 
     def _feed(self, digest: _Digest, source: BinaryIO) -> None:
+        """Hash what is here already; all of it counts from the start."""
+        size = os.fstat(source.fileno()).st_size
+        self._report(size)
         while block := source.read(_BLOCK):
             digest.update(block)
-            self._report(digest.length)
+            self._report(size)
 
     def _receive(self, listing: Listing, file: RemoteFile) -> None:
         """Fill the partial file, from where it is to its end, whatever is cut on the way."""
@@ -193,11 +202,16 @@ class Download:
         clock = time.monotonic()
         if now or clock - self._reported >= _REPORT_EVERY_S:
             self._reported = clock
-            self._progress(min(self._whole + in_this_file, self._total), self._total)
+            self._progress(min(self._whole + in_this_file + self._later, self._total), self._total)
             self._client.watch()
 
     def _waiting(self) -> None:
-        """Another has this model in hand: its bytes are ours too."""
+        """Another has this model in hand."""
+        self._joined = True
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        """Tell the bytes that are on the disk, whoever brought them."""
         self._progress(min(self._folder.bytes_here(self._files), self._total), self._total)
         self._client.watch()
 
