@@ -226,7 +226,7 @@ def _rows(sizes: dict[str, int], shapes: Shapes) -> int:
     """The vocabulary as it is stored: padded or not."""
     size = sizes["vocab_size"]
     padded = -(-size // _PADDING) * _PADDING
-    return padded if shapes.get("lm_head.weight", (size,))[0] == padded else size
+    return padded if shapes.get("lm_head.weight", ())[:1] == (padded,) else size
 
 
 def _optional(sizes: dict[str, int]) -> dict[str, tuple[int, ...]]:
@@ -250,14 +250,14 @@ def _refuse_strangers(sizes: dict[str, int], shapes: Shapes) -> None:
     for generation in GENERATIONS:
         for name, shape in _own_shapes(generation, sizes, rows).items():
             own.setdefault(name, set()).add(shape)
+    if unknown := [name for name in shapes if name not in base and name not in optional and name not in own]:
+        raise _refused(_("poids inconnu : %(name)s", name=unknown[0][:120]))
+    if missing := [name for name in base if name not in shapes]:
+        raise _refused(_("il manque %(names)s", names=", ".join(missing[:3])))
     for name, shape in shapes.items():
-        if name not in base and name not in optional and name not in own:
-            raise _refused(_("poids inconnu : %(name)s", name=name[:120]))
         allowed = own.get(name) or {(base | optional)[name]}
         if shape not in allowed:
             raise _refused(_("poids de forme inattendue : %(name)s %(shape)s", name=name, shape=str(shape)))
-    if missing := [name for name in base if name not in shapes]:
-        raise _refused(_("il manque %(names)s", names=", ".join(missing[:3])))
 
 
 def _no_generation(sizes: dict[str, int], shapes: Shapes) -> Text:

@@ -17,10 +17,10 @@ from typing import Any
 
 from common.errors import ApiError
 from common.messages import Text, _
+from common.models.footprint import NANOCHAT, ModelFacts
 from gpt.engines.nanochat.archive import ArchiveError, Stored, stored_tensors
 from gpt.engines.nanochat.generations import Architecture, identify
 
-FAMILY = "nanochat"
 SIDECAR = "frigo.json"
 SOURCES = {  # the last stage of training first
     "rl": "chatrl_checkpoints",
@@ -31,6 +31,7 @@ SOURCES = {  # the last stage of training first
 _MODEL = re.compile(r"model_(\d+)\.pt", re.ASCII)
 _DEPTH = re.compile(r"d(\d+)", re.ASCII)
 _TOKENIZER = Path("tokenizer") / "tokenizer.pkl"
+_TABLES = ("transformer.wte.", "lm_head.", "value_embeds.")
 _MAX_JSON = 2**20  # bytes
 
 
@@ -49,20 +50,6 @@ class Checkpoint:
     def chats(self) -> bool:
         """True when it was trained on conversations."""
         return self.source != "base"
-
-
-@dataclass(frozen=True)
-class NanochatFacts:
-    """What the selector needs. `refusal` says why the model cannot be opened, though it is one of nanochat's."""
-
-    family: str
-    parameters: int
-    context: int
-    kv_values_per_token: int
-    stored_bytes: int
-    layers: int
-    generation: str
-    refusal: Text | None = None
 
 
 def is_nanochat(path: Path) -> bool:
@@ -86,26 +73,38 @@ def find_checkpoint(path: Path) -> Checkpoint:
     raise _unusable(_("aucun modèle nanochat dans ce dossier (%(name)s)", name=path.name))
 
 
-def describe(path: Path) -> NanochatFacts | None:
-    """The facts of the checkpoint that `path` means; None when it is not nanochat's."""
+def describe(path: Path) -> ModelFacts | None:
+    """The facts of the checkpoint that `path` means; None when it cannot be opened (`refusal` says why)."""
     try:
-        checkpoint = find_checkpoint(path)
+        tensors, architecture = read_architecture(find_checkpoint(path))
     except ApiError:
         return None
-    try:
-        tensors, architecture = read_architecture(checkpoint)
-    except ApiError as error:
-        reason = error.message if isinstance(error.message, Text) else _("Ce modèle ne peut pas être ouvert.")
-        return NanochatFacts(FAMILY, 0, 0, 0, checkpoint.model.stat().st_size, 0, "", reason)
-    return NanochatFacts(
-        family=FAMILY,
-        parameters=sum(tensor.count for tensor in tensors.values()),
-        context=architecture.sequence_len,
-        kv_values_per_token=architecture.kv_values_per_token,
+    tables = sum(tensor.count for name, tensor in tensors.items() if name.startswith(_TABLES))
+    vectors = sum(tensor.count for tensor in tensors.values() if len(tensor.shape) < 2)
+    parameters = sum(tensor.count for tensor in tensors.values())
+    return ModelFacts(
+        family=NANOCHAT,
+        parameters=parameters,
         stored_bytes=sum(tensor.bytes for tensor in tensors.values()),
+        context=architecture.sequence_len,
+        vocabulary=architecture.vocab_size,
+        hidden=architecture.n_embd,
         layers=architecture.n_layer,
-        generation=architecture.generation.commit,
+        kv_values=architecture.kv_values_per_token,
+        linear=parameters - tables - vectors,
+        embeddings=tables,
+        vectors=vectors,
+        largest=max(tensor.count for tensor in tensors.values()),
     )
+
+
+def refusal(path: Path) -> Text | None:
+    """Why the checkpoint that `path` means cannot be opened, found without opening it; None when it can."""
+    try:
+        read_architecture(find_checkpoint(path))
+    except ApiError as error:
+        return error.message if isinstance(error.message, Text) else None
+    return None
 
 
 def read_architecture(checkpoint: Checkpoint) -> tuple[dict[str, Stored], Architecture]:
