@@ -226,7 +226,7 @@ def _rows(sizes: dict[str, int], shapes: Shapes) -> int:
     """The vocabulary as it is stored: padded or not."""
     size = sizes["vocab_size"]
     padded = -(-size // _PADDING) * _PADDING
-    return padded if shapes.get("lm_head.weight", ())[:1] == (padded,) else size
+    return padded if shapes.get("transformer.wte.weight", ())[:1] == (padded,) else size
 
 
 def _optional(sizes: dict[str, int]) -> dict[str, tuple[int, ...]]:
