@@ -135,11 +135,15 @@ class Child:
         died(reason)
 
     def memory_bytes(self) -> int:
-        """Resident memory of the process and of its own children, in bytes; 0 once it is gone."""
+        """Bytes that come back when the process and its own children end; 0 once it is gone.
+
+        Pages of files (libraries, mapped weights) are not counted: they already count as free.
+        """
         try:
             process = psutil.Process(self.pid)
             family = [process, *process.children(recursive=True)]
-            return sum(one.memory_info().rss for one in family)
+            held = [one.memory_info() for one in family]
+            return sum(one.rss - one.shared for one in held)
         except psutil.Error:
             return 0
 

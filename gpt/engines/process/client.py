@@ -79,7 +79,7 @@ class ProcessEngine:
         self._child.watch(died)
 
     def memory_bytes(self) -> int:
-        """Resident bytes of the engine's process."""
+        """Bytes that come back when the engine closes, measured."""
         return self._child.memory_bytes()
 
     def close(self) -> None:
