@@ -121,7 +121,7 @@ class Ledger(Generic[E]):
     def step_back(self, slot: Slot[E]) -> Slot[E] | None:
         """Make the default before `slot` the default again; None when it was not the default, or the only one."""
         key = slot.entry.key
-        self._served = [selection for selection in self._served if selection.chosen != key]
+        self.forget(slot)
         if self.selection.chosen != key or not self._served:
             return None
         self.selection = replace(
@@ -129,6 +129,10 @@ class Ledger(Generic[E]):
         )
         self.progressed += 1
         return self.chosen
+
+    def forget(self, slot: Slot[E]) -> None:
+        """Never go back to a model that was a default before."""
+        self._served = [selection for selection in self._served if selection.chosen != slot.entry.key]
 
     def choose(self, slot: Slot[E], why: Text) -> None:
         """Make a model the default: calls that name none go to it as soon as it is ready."""

@@ -25,13 +25,16 @@ _log = logging.getLogger("frigo.models")
 
 
 class Mover(Generic[E]):
-    """Serves wishes in their order."""
+    """Serves wishes in their order. `calls_wait`: a call stays until its model is there, or it wants it no more."""
 
-    def __init__(self, ledger: Ledger[E], loader: Loader[E], room: Room[E], *, ttl_seconds: float) -> None:
+    def __init__(
+        self, ledger: Ledger[E], loader: Loader[E], room: Room[E], *, ttl_seconds: float, calls_wait: bool
+    ) -> None:
         self._ledger = ledger
         self._loader = loader
         self._room = room
         self._ttl = ttl_seconds
+        self._calls_wait = calls_wait
         self._wishes: deque[Wish[E]] = deque()
         self._dead: list[tuple[Slot[E], Resident[E]]] = []
         self._thread: threading.Thread | None = None
@@ -42,6 +45,11 @@ class Mover(Generic[E]):
             self._begin(wish.slot)
         self._wishes.append(wish)
         self._wake()
+
+    def hurry(self, slot: Slot[E]) -> None:
+        """A person wants what a request had asked for. The condition is held."""
+        for wish in self._wishes:
+            wish.patient = wish.patient and wish.slot is not slot
 
     def join(self, seconds: float) -> None:
         """Wait for the thread's end, once the ledger is closed."""
@@ -109,15 +117,17 @@ class Mover(Generic[E]):
                 return False
             self._room.evict(slot, evicted, patient=wish.patient, wanted=slot)
         with ledger.changed:
+            if state == "ready" and slot.state == "error":  # it died before it could be unloaded
+                self._again(slot)
             if slot.state == "loading" and slot.abandoned:
                 ledger.move(slot, "downloaded")
                 return False
             if slot.state == "downloaded":
                 self._begin(slot)
-        if wish.restart and slot is not ledger.chosen and not slot.waiting:
+        if wish.patient and slot is not ledger.chosen and not slot.waiting and (wish.restart or self._calls_wait):
             reason = self._loader.unfit(slot.entry)
-            if reason is not None:  # its place was taken, and nobody asks for it
-                raise too_big(reason)
+            if reason is not None:  # who asked has left: nobody gives up a place for it
+                raise too_big(reason) if wish.restart else GivenUpError
         return slot.state == "loading"
 
     def _open(self, slot: Slot[E], options: Mapping[str, Any]) -> bool:
@@ -150,7 +160,7 @@ class Mover(Generic[E]):
         ledger = self._ledger
         with ledger.changed:
             reloaded = reason is not None and any(other is slot for other, _options in evicted)
-            back = None
+            back: Slot[E] | None = None
             if reloaded or slot.state == "ready":  # other options were asked for: it goes on with those it had
                 slot.error = reason
                 if reloaded:
@@ -159,7 +169,7 @@ class Mover(Generic[E]):
                 ledger.progressed += 1
                 ledger.changed.notify_all()
             else:
-                back = ledger.step_back(slot) if reason is None else ledger.fail(slot, reason)
+                back = None if reason is None else ledger.fail(slot, reason)
             if ledger.closed:
                 return
             for other, _options in evicted:
@@ -174,10 +184,10 @@ class Mover(Generic[E]):
             slot.error = reason  # to be read, beside a model that serves
 
     def _restore(self, slot: Slot[E], options: Mapping[str, Any]) -> None:
-        reason = self._room.reclaimed(slot)
-        if reason is not None:  # it held a moment ago: the estimate is too careful, so try
-            _log.warning("no room to go back", extra={"model": slot.entry.key, "reason": str(reason)})
         try:
+            reason = self._room.reclaimed(slot)
+            if reason is not None:  # it held a moment ago: the estimate is too careful, so try
+                _log.warning("no room to go back", extra={"model": slot.entry.key, "reason": str(reason)})
             self._open(slot, options)
         except Exception as error:  # noqa: BLE001  as above
             with self._ledger.changed:

@@ -49,6 +49,11 @@ _GONE_SECONDS = 0.25  # how often a waiting call looks whether its client has le
 _CLOSE_SECONDS = 10.0
 
 
+def named(model: str | None) -> bool:
+    """False for a call that takes the default."""
+    return bool(model) and str(model).lower() != DEFAULT
+
+
 def _stays() -> bool:
     return False
 
@@ -78,10 +83,15 @@ class Registry(Generic[E]):
         self._swap_wait = swap_wait_s
         self._options = options
         self._ledger: Ledger[E] = Ledger(catalogue, loader, selection, clock)
-        self._room: Room[E] = Room(self._ledger, loader, stay_seconds=swap_wait_s / 4, drain_seconds=drain_s)
-        self._mover: Mover[E] = Mover(self._ledger, loader, self._room, ttl_seconds=ttl_s)
+        self._room: Room[E] = Room(self._ledger, loader, patience_seconds=swap_wait_s / 2, drain_seconds=drain_s)
+        self._mover: Mover[E] = Mover(self._ledger, loader, self._room, ttl_seconds=ttl_s, calls_wait=swap_wait_s > 0)
         self._downloads: Downloads[E] = Downloads(self._ledger, loader, self._mover)
-        self._views: Views[E] = Views(self._ledger, loader)
+        self._views: Views[E] = Views(self._ledger, loader, self._room)
+
+    @property
+    def loader(self) -> Loader[E]:
+        """What fetches and loads the models."""
+        return self._loader
 
     @property
     def selection(self) -> Selection:
@@ -113,6 +123,8 @@ class Registry(Generic[E]):
         """
         slot, resident = self._acquire(name, gone)
         try:
+            if not named(name):
+                self._bring_back()
             yield Lease(slot.entry, resident.engine)
         finally:
             with self._ledger.changed:
@@ -123,7 +135,7 @@ class Registry(Generic[E]):
 
     def _acquire(self, name: str | None, gone: Callable[[], bool]) -> tuple[Slot[E], Resident[E]]:
         ledger = self._ledger
-        asked = self._ledger.slot(name) if name and name.lower() != DEFAULT else None
+        asked = self._ledger.slot(name) if name and named(name) else None
         until = ledger.clock() + self._swap_wait
         place = _Place[E]()
         try:
@@ -132,15 +144,15 @@ class Registry(Generic[E]):
                     if ledger.closed:
                         raise stopping()
                     wanted = asked or ledger.chosen
+                    found = wanted if wanted.free or asked else ledger.latest_free()
+                    if found is not None and found.free and found.resident is not None:
+                        found.resident.users += 1
+                        found.used_at = ledger.clock()
+                        return found, found.resident
+                    place.take(wanted)
                     start = self._may_start(wanted)
-                    found = self._take(wanted, named=asked is not None)
-                    if found is None and not start:
-                        place.take(wanted)
-                        self._wait(wanted, until, gone)
-                if found is not None:
-                    if start:
-                        self._start_quietly(wanted)
-                    return found
+                    if not start:
+                        self._wait(wanted, until, gone, named=asked is not None)
                 if start:
                     self._start(wanted, None, patient=True)
                 elif gone():
@@ -150,29 +162,22 @@ class Registry(Generic[E]):
                 if place.leave():
                     ledger.changed.notify_all()
 
-    def _take(self, wanted: Slot[E], *, named: bool) -> tuple[Slot[E], Resident[E]] | None:
-        """`wanted` when it is free; for a call that names no model, else the one used last."""
-        slot: Slot[E] | None = wanted
-        if not wanted.free:
-            slot = None if named else self._ledger.latest_free()
-        if slot is None or slot.resident is None:
-            return None
-        slot.resident.users += 1
-        slot.used_at = self._ledger.clock()
-        return slot, slot.resident
-
-    def _wait(self, wanted: Slot[E], until: float, gone: Callable[[], bool]) -> None:
+    def _wait(self, wanted: Slot[E], until: float, gone: Callable[[], bool], *, named: bool) -> None:
         """Wait for news. Raises 503 model_not_ready when the time is over, or when nothing is on its way."""
         left = until - self._ledger.clock()
-        if wanted.state in RESTING or left <= 0:
+        hope = not named and any(slot.state in {"loading", "ready"} for slot in self._ledger)
+        if left <= 0 or (wanted.state in RESTING and not hope):
             raise self._views.not_ready(wanted)
         self._ledger.changed.wait(left if gone is _stays else min(left, _GONE_SECONDS))
 
     def _may_start(self, slot: Slot[E]) -> bool:
         return slot.state in RESTING and self._ledger.clock() >= slot.retry_at
 
-    def _start_quietly(self, slot: Slot[E]) -> None:
-        """Bring the default back while another model serves; when it can't be, not again for a while."""
+    def _bring_back(self) -> None:
+        """Start the default while another model serves; when it can't be, not again for a while."""
+        slot = self._ledger.chosen
+        if not self._may_start(slot):
+            return
         try:
             self._start(slot, None, patient=True)
         except ApiError:
@@ -219,9 +224,8 @@ class Registry(Generic[E]):
         """
         ledger = self._ledger
         slot = ledger.slot(name)
-        if slot.state in {"downloading", "loading"}:
-            return self.cancel(name)
         with ledger.changed:
+            self._cancel(slot)
             if slot.state == "ready" and slot.resident is not None:
                 slot.draining = False
                 slot.then = None
@@ -229,6 +233,7 @@ class Registry(Generic[E]):
                 other = ledger.latest_free()
                 if slot is ledger.chosen and other is not None:
                     ledger.choose(other, _("%(model)s a été déchargé.", model=slot.entry.key))
+                    ledger.forget(slot)
                 threading.Thread(
                     target=self._unload, args=(slot, slot.resident), name=f"unload-{slot.entry.key}", daemon=True
                 ).start()
@@ -247,20 +252,23 @@ class Registry(Generic[E]):
 
     def cancel(self, name: str) -> dict[str, Any]:
         """Stop a download (what came is kept for the next one), or give a load up; the model's status at once."""
-        ledger = self._ledger
-        slot = ledger.slot(name)
-        with ledger.changed:
-            if slot.state in {"downloading", "loading"}:
-                slot.retry_at = ledger.clock() + RETRY_SECONDS
-                slot.then = None
-                slot.asked = slot.options
-                ledger.step_back(slot)
-                if slot.state == "loading":
-                    slot.abandoned = True
-                elif slot.cancel is not None:
-                    slot.cancel()
-                ledger.changed.notify_all()
+        slot = self._ledger.slot(name)
+        with self._ledger.changed:
+            self._cancel(slot)
         return self.status(slot.entry.key)
+
+    def _cancel(self, slot: Slot[E]) -> None:
+        if slot.state not in {"downloading", "loading"}:
+            return
+        slot.retry_at = self._ledger.clock() + RETRY_SECONDS
+        slot.then = None
+        slot.asked = slot.options
+        self._ledger.step_back(slot)
+        if slot.state == "loading":
+            slot.abandoned = True
+        elif slot.cancel is not None:
+            slot.cancel()
+        self._ledger.changed.notify_all()
 
     def _start(
         self, slot: Slot[E], options: Mapping[str, Any] | None, *, default: bool = False, patient: bool = False
@@ -278,6 +286,8 @@ class Registry(Generic[E]):
                 return  # another call was first
             if default:
                 ledger.choose(slot, _("Choisi depuis le tableau de bord."))
+            if not patient:
+                self._mover.hurry(slot)
             slot.retry_at = 0.0
             other = options is not None and dict(options) != dict(slot.asked)
             slot.asked = slot.asked if options is None else options

@@ -35,28 +35,29 @@ class GivenUpError(Exception):
 
 
 class Room(Generic[E]):
-    """Evicts models, least recently used first, only as many as needed. Called by one thread at a time."""
+    """Evicts models, least recently used first, only as many as needed. Called by one thread at a time.
+
+    Calls in flight have `drain_seconds` to end when a person wants the room; when a request does, `patience_seconds`,
+    after which those that wait meanwhile can still be served by the model that stays.
+    """
 
     def __init__(
         self,
         ledger: Ledger[E],
         loader: Loader[E],
         *,
-        stay_seconds: float,
+        patience_seconds: float,
         drain_seconds: float = DRAIN_SECONDS,
         reclaim_seconds: float = RECLAIM_SECONDS,
     ) -> None:
         self._ledger = ledger
         self._loader = loader
-        self._stay = stay_seconds
+        self._patience = patience_seconds
         self._drain = drain_seconds
         self._reclaim = reclaim_seconds
 
-    def check(self, slot: Slot[E]) -> None:
-        """Raise 507 model_does_not_fit when `slot` could not be loaded even alone. Nothing is disturbed.
-
-        What other models take counts as free, also while they come and go.
-        """
+    def freeable(self) -> int | None:
+        """Bytes that all models together could give back, also those that come or go now; None when nobody knows."""
         freed = 0
         for other in self._ledger:
             if other.resident is not None:
@@ -64,9 +65,14 @@ class Room(Generic[E]):
             elif other.state in {"loading", "unloading"}:
                 moving = self._loader.need_bytes(other.entry)
                 if moving is None:
-                    return  # nobody knows: its turn will tell
+                    return None
                 freed += moving
-        reason = self._loader.unfit(slot.entry, freed)
+        return freed
+
+    def check(self, slot: Slot[E]) -> None:
+        """Raise 507 model_does_not_fit when `slot` could not be loaded even alone. Nothing is disturbed."""
+        freed = self.freeable()
+        reason = None if freed is None else self._loader.unfit(slot.entry, freed)  # else its turn will tell
         if reason is not None:
             raise too_big(reason)
 
@@ -128,13 +134,14 @@ class Room(Generic[E]):
 
         # Who waited for this model is served first; then, if it is a mere request that wants the room, it stays as
         # long as it took to load while calls for it go on, so that turns between models do not become loads only.
-        ledger.changed.wait_for(lambda: left() or not slot.waiting, self._drain)
+        bound = min(self._drain, self._patience) if patient else self._drain
+        ledger.changed.wait_for(lambda: left() or not slot.waiting, bound)
         if patient:
-            stay = min(slot.load_seconds or 0.0, self._stay) - (ledger.clock() - resident.since)
+            stay = min(slot.load_seconds or 0.0, self._patience / 2) - (ledger.clock() - resident.since)
             if stay > 0:
                 ledger.changed.wait_for(lambda: left() or not_needed(), stay)
         slot.draining = True
-        ledger.changed.wait_for(lambda: left() or not resident.users, self._drain)
+        ledger.changed.wait_for(lambda: left() or not resident.users, bound)
         if left():
             slot.draining = False
             ledger.changed.notify_all()
@@ -148,7 +155,7 @@ class Room(Generic[E]):
             message = _(
                 "%(model)s est encore en service après %(seconds)s s d'attente : le changement est abandonné.",
                 model=slot.entry.key,
-                seconds=round(self._drain),
+                seconds=round(bound),
             )
             raise ApiError(503, "model_in_use", message, "model")
         return True

@@ -10,6 +10,7 @@ from common.errors import ApiError
 from common.messages import Text, _
 from common.models.contract import E, Loader, Measured
 from common.models.ledger import PROGRESS_SECONDS, Ledger
+from common.models.room import Room
 from common.models.states import RESTING, Slot
 
 RETRY_AFTER_SECONDS = 3  # when nothing better is known
@@ -19,12 +20,16 @@ _RETRY_AFTER_MOST = 60
 class Views(Generic[E]):
     """Reads the ledger; asks the loader with no lock held."""
 
-    def __init__(self, ledger: Ledger[E], loader: Loader[E]) -> None:
+    def __init__(self, ledger: Ledger[E], loader: Loader[E], room: Room[E]) -> None:
         self._ledger = ledger
         self._loader = loader
+        self._room = room
 
     def status(self, slot: Slot[E], language: str) -> dict[str, Any]:
-        """One model as ``/api/models`` shows it."""
+        """One model as ``/api/models`` shows it. It fits when it can be loaded, even if others have to leave."""
+        return self._status(slot, language, self._room.freeable())
+
+    def _status(self, slot: Slot[E], language: str, freeable: int | None) -> dict[str, Any]:
         entry = slot.entry
         with self._ledger.changed:
             resident = slot.resident
@@ -37,7 +42,7 @@ class Views(Generic[E]):
                 "progress": round(slot.bytes_done / slot.bytes_total, 4) if slot.bytes_total else None,
                 "error": error,
             }
-        reason = self._loader.unfit(entry) if shown["state"] != "ready" else None
+        reason = self._loader.unfit(entry, freeable) if shown["state"] != "ready" and freeable is not None else None
         measured = resident is not None and isinstance(resident.engine, Measured)
         return {
             **shown,
@@ -50,9 +55,10 @@ class Views(Generic[E]):
 
     def snapshot(self, language: str) -> dict[str, Any]:
         """``/api/models``: every model, and the selection."""
-        selection = self._ledger.selection
+        selection, freeable = self._ledger.selection, self._room.freeable()
+        slots = [self._ledger.slot(entry.key) for entry in list(self._ledger.catalogue)]
         return {
-            "models": [self.status(self._ledger.slot(entry.key), language) for entry in list(self._ledger.catalogue)],
+            "models": [self._status(slot, language, freeable) for slot in slots],
             "selection": {
                 "chosen": selection.chosen,
                 "why": selection.why.render(language),

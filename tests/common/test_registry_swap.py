@@ -285,7 +285,7 @@ def test_a_request_lets_a_model_in_demand_serve_as_long_as_it_took_to_load(machi
     clock = Clock()
     registry = started(machine, 60, 60, clock=clock)
     registry._ledger.slot("a").load_seconds = 3600.0
-    registry._room._stay = 3600.0
+    registry._room._patience = 7200.0
     steady = Call(registry, "a")
     assert steady.held.wait(5)
     other = Call(registry, "b")
