@@ -45,11 +45,14 @@ def load_models() -> Catalogue:
 
 
 def create_machine(
-    settings: GptSettings, hub: Hub | None = None, resources: Callable[[], Resources] | None = None
+    settings: GptSettings,
+    hub: Hub | None = None,
+    resources: Callable[[], Resources] | None = None,
+    kind: type[GptMachine] = GptMachine,
 ) -> GptMachine:
     """What fits here, as the settings allow; `resources` replaces what this machine has."""
     devices = tuple(settings.gpu_device_ids)
-    return GptMachine(
+    return kind(
         hub or create_hub(settings),
         resources or (lambda: read_resources(use_gpu=settings.ia_use_gpu, gpu_device_ids=devices)),
         lambda entry, cuda: engine_for(settings, entry, cuda=cuda),
