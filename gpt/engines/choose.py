@@ -16,6 +16,7 @@ from gpt.engines.base import LanguageEngine
 # their own; vllm and remote are servers of their own, reached over HTTP.
 _CLASSES = {
     "ctranslate2": ("gpt.engines.ctranslate2.engine:CTranslate2Engine", "ctranslate2"),
+    "nanochat": ("gpt.engines.nanochat.engine:NanochatEngine", "torch"),
     "transformers": ("gpt.engines.transformers.engine:TransformersEngine", "transformers"),
 }
 LIGHT_FAMILIES = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3", "phi"})  # what ctranslate2's converter knows
