@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +136,7 @@ def pickled_encoding(state: Any, protocol: int = 4, arguments: bytes = b")", bui
     """The pickle of a tiktoken.Encoding with `state`, written by hand: tiktoken is not needed."""
     body = pickle.dumps(state, protocol)
     inner = body[2:-1]  # without PROTO and STOP
-    if protocol >= 4:
+    if inner[:1] == b"\x95":
         inner = inner[9:]  # without FRAME
     name = b"\x8c\x0dtiktoken.core\x8c\x08Encoding\x93" if protocol >= 4 else b"ctiktoken.core\nEncoding\n"
     # the memo indices of the state count on from what was put before it: nothing is, by our own hand
@@ -150,8 +149,3 @@ def write_tokenizer(base: Path, vocab_size: int, data: bytes | None = None) -> P
     path.write_bytes(pickled_encoding(encoding_state(vocab_size)) if data is None else data)
     return path
 
-
-def unicode_op(text: str) -> bytes:
-    """The instruction that pushes a text."""
-    raw = text.encode()
-    return b"X" + struct.pack("<I", len(raw)) + raw

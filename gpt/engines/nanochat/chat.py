@@ -31,15 +31,16 @@ def chat_ids(messages: Sequence[Message], options: Mapping[str, Any], tokenizer:
     """A conversation up to where the assistant speaks. Raises 400 when roles do not alternate.
 
     The model has no system turn: instructions join the first user's turn. With ``continue_final_message`` the last
-    turn is an assistant's, to be continued.
+    turn is an assistant's, to be continued; without ``add_generation_prompt`` the assistant is not given the floor.
     """
     special = tokenizer.special
     turns = _merged(messages)
     continued = bool(options.get("continue_final_message"))
+    speaks = not continued and bool(options.get("add_generation_prompt", True))
     for index, (role, _text) in enumerate(turns):
         if role != _ROLES[index % 2]:
             raise _refused(_("« %(role)s » est là où « %(due)s » est attendu", role=role, due=_ROLES[index % 2]))
-    if (turns[-1][0] == "assistant") != continued:
+    if turns[-1][0] != _ROLES[continued] and (continued or speaks):
         raise _refused(_("le dernier message doit être de « %(role)s »", role=_ROLES[continued]))
     ids = [special[BOS]]
     for role, text in turns:
@@ -47,7 +48,9 @@ def chat_ids(messages: Sequence[Message], options: Mapping[str, Any], tokenizer:
             ids += [special[USER_START], *tokenizer.encode(text), special[USER_END]]
         else:
             ids += [special[ASSISTANT_START], *with_marks(text, tokenizer), special[ASSISTANT_END]]
-    return ids[:-1] if continued else [*ids, special[ASSISTANT_START]]
+    if continued:
+        return ids[:-1]
+    return [*ids, special[ASSISTANT_START]] if speaks else ids
 
 
 def _merged(messages: Sequence[Message]) -> list[tuple[str, str]]:

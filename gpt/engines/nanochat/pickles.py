@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_BYTES = 16 * 2**20  # the tokenizer of 65,536 tokens takes 1.2 MB
-MAX_STEPS = 4_000_000  # instructions
+MAX_STEPS = 1_000_000  # instructions; three a token
 MAX_DEPTH = 64  # containers being built inside one another
 _MAX_INT_BYTES = 16
 
