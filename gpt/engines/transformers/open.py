@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from common.models.resources import read_resources
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.batch import BatchRunner
+from gpt.engines.transformers.linear import pack
 from gpt.engines.transformers.runner import ImageReader, Runner
 from gpt.engines.transformers.solo import SoloRunner
 from gpt.engines.transformers.weights import Weights
@@ -25,6 +27,8 @@ _log = logging.getLogger("frigo.gpt")
 def open_runner(weights: Weights, options: EngineOptions, images: ImageReader | None = None) -> Runner:
     """The batching runner, or the one-by-one runner for a model that it cannot reproduce."""
     on_cpu = weights.device.type == "cpu"
+    packed = pack(weights.model, Path(weights.model.name_or_path)) if on_cpu else 0
+    _log.info("linear layers packed", extra={"layers": packed})
     budget = options.cache_bytes or spare_bytes(weights.device)
     rows = _CPU_ROWS if on_cpu else _GPU_ROWS
     portion = max(32, min(512, 1 << (int(_STALL / max(1, weights.parameters)).bit_length() - 1))) if on_cpu else 512
