@@ -213,3 +213,17 @@ class Call(threading.Thread):
         self.join(PATIENCE)
         assert not self.is_alive(), "a call hangs"
         return self
+
+
+def started(machine: Machine, *sizes: int, **kwargs: Any) -> Registry[FakeEngine]:
+    """Models a, b, c… of these sizes; a is chosen and ready."""
+    registry = registry_of(machine, *(entry(key, size) for key, size in zip("abcdef", sizes, strict=False)), **kwargs)
+    registry.start()
+    until_state(registry, "a", "ready")
+    return registry
+
+
+def served(registry: Registry[FakeEngine], name: str | None = None) -> str:
+    """The model that answers a call."""
+    with registry.use(name) as lease:
+        return lease.engine.work()

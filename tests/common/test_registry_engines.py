@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from common.errors import ApiError
-from common.models.registry import Registry
 from tests.common.lifecycle_fakes import (
     Call,
     Clock,
@@ -13,6 +12,7 @@ from tests.common.lifecycle_fakes import (
     Machine,
     entry,
     registry_of,
+    served,
     until,
     until_state,
     until_waiting,
@@ -27,11 +27,6 @@ def machine() -> Machine:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-def served(registry: Registry[FakeEngine], name: str | None = None) -> str:
-    with registry.use(name) as lease:
-        return lease.engine.work()
 
 
 def engine(machine: Machine, key: str) -> FakeEngine:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 
 import pytest
 
 from common.errors import ApiError
 from common.messages import _
-from common.models.registry import Registry
 from tests.common.lifecycle_fakes import (
     Call,
     Clock,
@@ -17,6 +15,8 @@ from tests.common.lifecycle_fakes import (
     Machine,
     entry,
     registry_of,
+    served,
+    started,
     until,
     until_state,
     until_waiting,
@@ -26,19 +26,6 @@ from tests.common.lifecycle_fakes import (
 @pytest.fixture
 def machine() -> Machine:
     return Machine(capacity=100)
-
-
-def started(machine: Machine, *sizes: int, **kwargs: object) -> Registry[FakeEngine]:
-    """Models a, b, c… of these sizes; a is chosen and ready."""
-    registry = registry_of(machine, *(entry(key, size) for key, size in zip("abcdef", sizes, strict=False)), **kwargs)
-    registry.start()
-    until_state(registry, "a", "ready")
-    return registry
-
-
-def served(registry: Registry[FakeEngine], name: str | None = None) -> str:
-    with registry.use(name) as lease:
-        return lease.engine.work()
 
 
 def test_a_model_that_fits_is_loaded_beside_and_then_is_the_default(machine: Machine) -> None:
@@ -226,83 +213,49 @@ def test_an_option_that_has_no_effect_is_refused_by_name(machine: Machine) -> No
     assert (refused.value.status, refused.value.param) == (400, "quantization")
 
 
-@pytest.mark.parametrize(("sizes", "most"), [((40, 40), 80), ((60, 60), 60)])
-@pytest.mark.parametrize("named", [False, True])
-def test_no_request_is_lost_while_models_are_switched(
-    machine: Machine, sizes: tuple[int, int], most: int, named: bool
-) -> None:
-    """8 clients, 20 switches; the default, or each model in turn by name, so that requests swap models too."""
-    registry = started(machine, *sizes)
-    over = threading.Event()
-    failures: list[BaseException] = []
-    counts = [0] * 8
-
-    def client(number: int) -> None:
-        names = itertools.cycle(["a", "b"] if named else [None])
-        while not over.is_set():
-            try:
-                name = next(names)
-                answer = served(registry, name)
-                assert name is None or answer == name
-                counts[number] += 1
-            except BaseException as error:  # noqa: BLE001  any failure is what this test looks for
-                failures.append(error)
-                return
-
-    clients = [threading.Thread(target=client, args=(number,), daemon=True) for number in range(8)]
-    for one in clients:
-        one.start()
-    for key in itertools.islice(itertools.cycle("ba"), 20):
-        before = sum(counts)
-        registry.load(key)
-        until(registry, lambda: registry.state(key) == "ready" or bool(failures), key)  # noqa: B023
-        until(registry, lambda: sum(counts) > before + 8 or bool(failures), "answers")  # noqa: B023
-    over.set()
-    for one in clients:
-        one.join(20)
-        assert not one.is_alive()
-    assert failures == []
-    assert machine.most == most
-    assert machine.loads.count("b") >= (1 if most == 80 else 10)
+def test_what_fits_once_others_have_left_is_shown_to_fit(machine: Machine) -> None:
+    registry = started(machine, 60, 60, 120)
+    shown = {model["key"]: model for model in registry.snapshot()["models"]}
+    assert shown["b"]["fits"] is True
+    assert shown["b"]["reason"] is None
+    assert shown["c"]["fits"] is False
+    assert registry.status("b")["fits"] is True
+    assert registry.status("c")["fits"] is False
 
 
-def test_who_waited_for_a_model_is_served_before_it_may_leave(machine: Machine) -> None:
-    """Turns between models that exclude each other: every load serves those who waited for it."""
-    registry = started(machine, 60, 60, 60)
-    gate = machine.gate("load b").shut()
-    first = [Call(registry, "b") for _ in range(3)]
-    assert gate.reached.wait(5)
-    until_waiting(registry, "b", 3)
-    others = [Call(registry, "c") for _ in range(3)] + [Call(registry, "a") for _ in range(3)]
-    until_waiting(registry, "c", 3)
-    until_waiting(registry, "a", 3)
-    gate.set()
-    assert [call.end().served for call in first + others] == ["b"] * 3 + ["c"] * 3 + ["a"] * 3
-    assert machine.loads == ["a", "b", "c", "a"]
+def test_unloading_the_default_makes_the_other_ready_model_the_default(machine: Machine) -> None:
+    registry = started(machine, 40, 40)
+    served(registry, "b")
+    registry.unload("a")
+    until_state(registry, "a", "downloaded")
+    assert registry.selection.chosen == "b"
+    assert served(registry) == "b"
+    assert registry.state("a") == "downloaded"
+    registry.unload("b")
+    until_state(registry, "b", "downloaded")
+    assert served(registry) == "b"  # the last one stays the default, and comes back when asked
 
 
-def test_a_request_lets_a_model_in_demand_serve_as_long_as_it_took_to_load(machine: Machine) -> None:
-    clock = Clock()
-    registry = started(machine, 60, 60, clock=clock)
-    registry._ledger.slot("a").load_seconds = 3600.0
-    registry._room._patience = 7200.0
-    steady = Call(registry, "a")
-    assert steady.held.wait(5)
-    other = Call(registry, "b")
-    until_waiting(registry, "b")
-    until_state(registry, "b", "loading")
-    again = Call(registry, "a")
-    assert again.held.wait(5)
-    assert not registry._ledger.slot("a").draining
-    assert again.end().served == "a"
-    assert steady.end().served == "a"  # nobody wants it any more: it leaves before its time
-    assert other.end().served == "b"
-
-
-def test_the_default_that_a_request_drove_out_comes_back_with_the_next_call(machine: Machine) -> None:
+def test_a_load_given_up_and_asked_for_again_is_done(machine: Machine) -> None:
     registry = started(machine, 60, 60)
-    assert served(registry, "b") == "b"
-    assert registry.selection.chosen == "a"
-    assert served(registry) in {"a", "b"}  # what is ready serves while it is on its way
+    call = Call(registry)
+    assert call.held.wait(5)
+    registry.load("b")
+    until(registry, lambda: registry._ledger.slot("a").draining, "a draining")
+    registry.cancel("b")
+    registry.load("b")
+    call.end()
+    until_state(registry, "b", "ready")
+    assert registry.selection.chosen == "b"
+
+
+def test_an_engine_that_dies_before_its_reload_is_reloaded_as_asked(machine: Machine) -> None:
+    registry = started(machine, 60, options=frozenset({"quantization"}))
+    held = registry.use("a")
+    held.__enter__()
+    registry.load("a", {"quantization": "int8"})
+    until(registry, lambda: registry._ledger.slot("a").draining, "a draining")
+    machine.engines[0].die()
     until_state(registry, "a", "ready")
-    assert served(registry) == "a"
+    held.__exit__(None, None, None)
+    assert [engine.options for engine in machine.engines] == [{"quantization": "int8"}]
