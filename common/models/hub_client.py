@@ -45,7 +45,7 @@ class Patience:
     """
 
     connect_s: float = 10.0
-    stall_s: float = 15.0
+    stall_s: float = 10.0
     attempts: int = 6
     first_wait_s: float = 1.0
     most_wait_s: float = 20.0

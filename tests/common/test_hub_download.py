@@ -17,7 +17,8 @@ import pytest
 
 from common.errors import ApiError
 from common.models.hub import Hub, Patience
-from common.models.hub_cache import PARTIAL
+from common.models.hub_cache import PARTIAL, RepoFolder
+from common.models.hub_listing import RemoteFile
 from tests.hub_server import COMMIT, Fault, HubServer
 
 REPO = "frigo-tests/blob"
@@ -348,6 +349,35 @@ def test_a_snapshot_begun_by_another_tool_is_completed(hub: HubServer, here: Hub
     (snapshot / "config.json").write_text("{}", encoding="utf-8")
     here.download(REPO, "main", silent)
     assert_whole(here, hub)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_snapshot_is_never_half_made(hub: HubServer, here: Hub, monkeypatch: pytest.MonkeyPatch, begun: bool) -> None:
+    """Stopped at each of its steps, nothing that looks like a whole model is left; the next call ends the work."""
+    snapshot = here.cache_dir / "models--frigo-tests--blob" / "snapshots" / COMMIT
+    if begun:
+        snapshot.mkdir(parents=True)
+        (snapshot / "config.json").write_text("{}", encoding="utf-8")
+    honest = RepoFolder._link
+    for steps in range(3):
+        done: list[str] = []
+
+        def link(self: RepoFolder, file: RemoteFile, folder: Path, steps: int = steps, done: list[str] = done) -> None:
+            if len(done) == steps:
+                raise KeyboardInterrupt
+            honest(self, file, folder)
+            done.append(file.name)
+
+        monkeypatch.setattr(RepoFolder, "_link", link)
+        with pytest.raises(KeyboardInterrupt):
+            here.download(REPO, "main", silent)
+        assert not (snapshot / WEIGHTS).exists()
+        assert snapshot.exists() is begun
+    monkeypatch.undo()
+    here.download(REPO, "main", silent)
+    assert_whole(here, hub)
+    assert hub.ranges_of(WEIGHTS) == [""]
+    assert [path.name for path in snapshot.parent.parent.iterdir() if path.name.startswith(".")] == []
 
 
 def test_big_files_come_from_another_host_and_it_never_sees_the_token(hub: HubServer, tmp_path: Path) -> None:
