@@ -6,16 +6,20 @@ import atexit
 
 from flask_openapi import OpenAPI
 
+from common.models.catalogue import Catalogue
 from common.models.hub import SAVED_TOKEN, Hub
 from common.models.registry import Registry
 from common.models.routes import models_blueprint
 from common.web.auth import service_only
 from common.web.factory import create_service
+from gpt.adapters.service import AdapterService
+from gpt.adapters.shelf import Shelf
 from gpt.baked import GptRegistry
 from gpt.choose import choose, load_models
 from gpt.engines.forwarding import GptEngine
 from gpt.ia_service import IaService
 from gpt.loader import GptLoader
+from gpt.routes.adapters import adapters_blueprint
 from gpt.routes.completions import completions_blueprint
 from gpt.routes.models import openai_models_blueprint
 from gpt.settings import GptSettings
@@ -33,9 +37,17 @@ def create_hub(settings: GptSettings) -> Hub:
     )
 
 
-def create_loader(settings: GptSettings, *, isolate: bool = True) -> GptLoader:
-    """What fetches and opens models."""
-    return GptLoader(create_hub(settings), settings, isolate=isolate)
+def create_loader(settings: GptSettings, shelf: Shelf | None = None, *, isolate: bool = True) -> GptLoader:
+    """What fetches and opens models, those that have some with the adapters of `shelf`."""
+    return GptLoader(create_hub(settings), settings, shelf, isolate=isolate)
+
+
+def create_shelf(settings: GptSettings, catalogue: Catalogue, parent: str) -> Shelf:
+    """The adapters known at start; those of IA_ADAPTERS are of `parent`. Raises `SettingsError`."""
+    shelf = Shelf(catalogue, create_hub(settings), settings.data_dir)
+    shelf.declare(settings.ia_adapters, parent)
+    shelf.remember()
+    return shelf
 
 
 def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[GptEngine]:
@@ -47,7 +59,7 @@ def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[
     selection = choose(settings, catalogue)
     return GptRegistry(
         catalogue,
-        create_loader(settings, isolate=isolate),
+        create_loader(settings, create_shelf(settings, catalogue, selection.chosen), isolate=isolate),
         selection,
         offline=settings.hf_hub_offline,
         ttl_s=settings.ia_model_ttl_s,
@@ -64,7 +76,12 @@ def create_app(settings: GptSettings, registry: Registry[GptEngine] | None = Non
         atexit.register(registry.close)
     app = create_service("gpt", settings, ready=registry.ready)
     app.before_request(service_only(settings))
-    app.register_api(completions_blueprint(IaService(registry)))
-    app.register_api(openai_models_blueprint(registry, create_loader(settings).context))
+    loader = registry.loader if isinstance(registry.loader, GptLoader) else create_loader(settings)
+    shelf = loader.shelf or create_shelf(settings, registry.catalogue, registry.selection.chosen)
+    adapters = AdapterService(registry, shelf)
+    adapters.start()
+    app.register_api(completions_blueprint(IaService(registry, adapters)))
+    app.register_api(openai_models_blueprint(registry, loader.context, adapters))
+    app.register_api(adapters_blueprint(adapters))
     app.register_api(models_blueprint(registry))
     return app

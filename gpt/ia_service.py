@@ -10,6 +10,7 @@ from typing import Any
 from common.errors import ApiError
 from common.messages import _
 from common.models.registry import Registry
+from gpt.adapters.service import AdapterService
 from gpt.engines.base import Capabilities, GenerationRequest, LanguageEngine, Prompt, context_exceeded
 from gpt.engines.forwarding import ForwardingEngine, GptEngine
 from gpt.forwarded import Forwarded
@@ -29,13 +30,15 @@ class Use:
 
     name: str
     engine: GptEngine
+    adapter: str | None = None
 
 
 class IaService:
     """What the routes of /v1 call."""
 
-    def __init__(self, registry: Registry[GptEngine]) -> None:
+    def __init__(self, registry: Registry[GptEngine], adapters: AdapterService | None = None) -> None:
         self._registry = registry
+        self._adapters = adapters
 
     def chat(self, body: ChatBody, gone: Gone, payload: Mapping[str, Any]) -> Job | Forwarded:
         """Start a chat answer. Raises 400, 404, 503 before anything is computed.
@@ -58,7 +61,7 @@ class IaService:
             prompt = engine.encode_chat(body.turns(), body.template(engine.capabilities.template_options))
             room = _room(engine, prompt, body, "messages", default=engine.context)
             job = Job("chatcmpl", use.name)
-            _start(job, engine, body, [(prompt, "")], room)
+            _start(job, engine, body, [(prompt, "")], room, use.adapter)
             job.hold(stack.pop_all())
             return job
 
@@ -78,18 +81,24 @@ class IaService:
                 echo = (given if isinstance(given, str) else engine.decode(given)) if body.echo else ""
                 prompts.append((prompt, echo))
             job = Job("cmpl", use.name, computed=body.candidates(), kept=body.n or 1)
-            _start(job, engine, body, prompts, room)
+            _start(job, engine, body, prompts, room, use.adapter)
             job.hold(stack.pop_all())
             return job
 
     @contextmanager
-    def _use(self, name: str | None, gone: Gone) -> Iterator[Use]:  # noqa: ARG002
-        with self._registry.use(name) as lease:
-            yield Use(lease.entry.key, lease.engine)
+    def _use(self, name: str | None, gone: Gone) -> Iterator[Use]:
+        """Hold the model that `name` designates, with the adapter when it designates one."""
+        adapter = self._adapters.find(name) if self._adapters is not None else None
+        if self._adapters is None or adapter is None:
+            with self._registry.use(name, gone) as lease:
+                yield Use(lease.entry.key, lease.engine)
+            return
+        with self._registry.use(adapter.parent, gone) as lease, self._adapters.use(adapter, lease.engine):
+            yield Use(adapter.name, lease.engine, adapter.name)
 
 
 def _forward(use: Use, engine: ForwardingEngine, path: str, payload: Mapping[str, Any], lease: ExitStack) -> Forwarded:
-    return Forwarded(use.name, lambda: engine.forward(path, payload), lease)
+    return Forwarded(use.name, lambda: engine.forward(path, payload, use.adapter), lease)
 
 
 def _start(
@@ -98,9 +107,10 @@ def _start(
     body: Sampling,
     prompts: Sequence[tuple[Prompt, str]],
     room: int,
+    adapter: str | None,
 ) -> None:
     """Queue every generation of `job`; none is left behind when one is refused."""
-    asked = body.sampling()
+    asked = {**body.sampling(), "adapter": adapter}
     asked["logprobs"] = body.alternatives()
     job.show_logprobs = asked["logprobs"] is not None
     _refuse_what_lacks(engine, asked)

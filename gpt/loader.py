@@ -12,6 +12,7 @@ from common.errors import ApiError
 from common.messages import Text, _
 from common.models.catalogue import ModelEntry
 from common.models.hub import Hub, never
+from gpt.adapters.shelf import Shelf
 from gpt.engines.choose import engine_class, engine_of
 from gpt.engines.cpu import weight_bytes
 from gpt.engines.forwarding import GptEngine
@@ -32,10 +33,11 @@ _KV_TOKENS = 4096  # tokens of cache counted in the estimate, or the context whe
 class GptLoader:
     """Loader of language models. `isolate` gives each engine a process of its own (tests may do without)."""
 
-    def __init__(self, hub: Hub, settings: GptSettings, *, isolate: bool = True) -> None:
+    def __init__(self, hub: Hub, settings: GptSettings, shelf: Shelf | None = None, *, isolate: bool = True) -> None:
         self._hub = hub
         self._settings = settings
         self._isolate = isolate
+        self.shelf = shelf  # the adapters that models are opened with
 
     def folder(self, entry: ModelEntry) -> Path | None:
         """Where the entry's files are, or None when they are not all here."""
@@ -77,7 +79,7 @@ class GptLoader:
         engine = self.engine(entry)
         if isinstance(engine, Text):
             raise ApiError(501, "engine_not_installed", engine, "model")
-        opening = self._options(options)
+        opening = self._options(entry, options)
         if engine == "vllm":
             return VllmEngine(entry.key, folder, opening, vllm_options(self._settings))
         if not self._isolate:
@@ -92,16 +94,20 @@ class GptLoader:
             entry,
             asked=settings.ia_engine,
             cuda=False,
-            adapters=bool(settings.ia_adapters),
+            adapters=bool(self._adapters(entry)),
             has_vllm=has_vllm(settings, cuda=False),
         )
 
-    def _options(self, asked: Mapping[str, Any]) -> EngineOptions:
+    def _adapters(self, entry: ModelEntry) -> tuple[tuple[str, Path], ...]:
+        return self.shelf.of(entry.key) if self.shelf is not None else ()
+
+    def _options(self, entry: ModelEntry, asked: Mapping[str, Any]) -> EngineOptions:
         settings = self._settings
         return EngineOptions(
             use_gpu=settings.ia_use_gpu,
             quantization=asked.get("quantization", settings.ia_quantization),
             gpu_device_ids=tuple(asked.get("gpu_device_ids", settings.gpu_device_ids)),
+            adapters=self._adapters(entry),
         )
 
     def need_bytes(self, entry: ModelEntry) -> int | None:

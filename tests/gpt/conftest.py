@@ -115,7 +115,14 @@ def stories(request: pytest.FixtureRequest) -> Path:
 
 def settings_for(folder: Path | str, cache: Path, **more: Any) -> GptSettings:
     return GptSettings(
-        **{"ia_model": str(folder), "model_cache_dir": cache, "ia_use_gpu": False, "ia_engine": "transformers", **more}
+        **{
+            "ia_model": str(folder),
+            "model_cache_dir": cache,
+            "data_dir": cache / "data",
+            "ia_use_gpu": False,
+            "ia_engine": "transformers",
+            **more,
+        }
     )
 
 

@@ -86,7 +86,7 @@ def service(engine: Recorder) -> IaService:
     """The real service over one engine that is always ready."""
 
     @contextmanager
-    def use(name: str | None = None, **_options: Any) -> Any:
+    def use(name: str | None, gone: Any) -> Any:
         yield SimpleNamespace(entry=SimpleNamespace(key="m"), engine=engine)
 
     return IaService(SimpleNamespace(use=use))  # type: ignore[arg-type]

@@ -8,7 +8,6 @@ layers would have to replace the model's.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import threading
@@ -22,13 +21,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from common.errors import ApiError
-from common.messages import Text, _
+from common.messages import _
+from gpt.engines.adapter_files import WEIGHTS, check_files, unusable
 from gpt.engines.base import Delta, Emit
 
 BASE = "__base__"  # peft's name for the model without adapter
-WEIGHTS = "adapter_model.safetensors"
 MAX_HELD = 32
-MAX_BYTES = 4 * 2**30  # of one file
 MAX_RANK = 512
 _NAME = re.compile(r"base_model\.model\.(?P<layer>.+)\.lora_(?P<side>[AB])(\.\w+)?\.weight")
 # options of peft that change what an adapter computes, with the values that do not
@@ -183,40 +181,24 @@ class Adapters:
 
 def read_adapter(folder: Path, model: torch.nn.Module) -> dict[str, _Delta]:
     """What the adapter of `folder` adds to each layer of `model`. Raises 422 `adapter_unusable` with the reason."""
-    config = _config(folder)
-    file = folder / WEIGHTS
-    if not file.is_file():
-        raise _unusable(_("il n'a pas de %(file)s, seul format accepté", file=WEIGHTS))
-    if file.stat().st_size > MAX_BYTES:
-        raise _unusable(_("son fichier dépasse %(limit)s Go", limit=MAX_BYTES // 2**30))
+    config = check_files(folder)
+    for name, neutral in _UNKNOWN.items():
+        if config.get(name) not in neutral:
+            raise unusable(_("il demande « %(name)s », qui n'est pas pris en charge", name=name))
     sides: dict[str, dict[str, torch.Tensor]] = {}
     try:
-        with safe_open(file, framework="pt") as tensors:
+        with safe_open(folder / WEIGHTS, framework="pt") as tensors:
             for name in tensors.keys():  # noqa: SIM118  not a dict
                 found = _NAME.fullmatch(name)
                 if found is None:
-                    raise _unusable(_("il change ce qui ne peut pas l'être ici (%(name)s)", name=name[:120]))
+                    raise unusable(_("il change ce qui ne peut pas l'être ici (%(name)s)", name=name[:120]))
                 sides.setdefault(found["layer"], {})[found["side"]] = tensors.get_tensor(name)
     except SafetensorError as error:
-        raise _unusable(_("son fichier n'est pas lisible")) from error
+        raise unusable(_("son fichier n'est pas lisible")) from error
     if not sides:
-        raise _unusable(_("il est vide"))
+        raise unusable(_("il est vide"))
     layers = dict(model.named_modules())
     return {layer: _delta(layer, pair, layers, config) for layer, pair in sides.items()}
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _unusable(_("son adapter_config.json est absent ou illisible")) from error
-    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        kind = config.get("peft_type", "?") if isinstance(config, dict) else "?"
-        raise _unusable(_("seuls les adaptateurs LoRA sont acceptés, pas « %(kind)s »", kind=kind))
-    for name, neutral in _UNKNOWN.items():
-        if config.get(name) not in neutral:
-            raise _unusable(_("il demande « %(name)s », qui n'est pas pris en charge", name=name))
-    return config
 
 
 def _delta(
@@ -225,9 +207,9 @@ def _delta(
     module = layers.get(layer)
     sizes = _sizes(module) if module is not None else None
     if module is None or sizes is None:
-        raise _unusable(_("il vise « %(layer)s », que le modèle n'a pas : il a été fait pour un autre", layer=layer))
+        raise unusable(_("il vise « %(layer)s », que le modèle n'a pas : il a été fait pour un autre", layer=layer))
     if set(pair) != {"A", "B"} or pair["A"].ndim != 2 or pair["B"].ndim != 2:
-        raise _unusable(_("il est incomplet pour « %(layer)s »", layer=layer))
+        raise unusable(_("il est incomplet pour « %(layer)s »", layer=layer))
     rank, taken = pair["A"].shape
     given, same = pair["B"].shape
     if (taken, given) != sizes or same != rank:
@@ -236,11 +218,11 @@ def _delta(
             "il a été fait pour un autre",
             **{"layer": layer, "taken": taken, "given": given, "in": sizes[0], "out": sizes[1]},
         )
-        raise _unusable(message)
+        raise unusable(message)
     if not 0 < rank <= MAX_RANK:
-        raise _unusable(_("son rang (%(rank)s) dépasse %(limit)s", rank=rank, limit=MAX_RANK))
+        raise unusable(_("son rang (%(rank)s) dépasse %(limit)s", rank=rank, limit=MAX_RANK))
     if not (torch.isfinite(pair["A"]).all() and torch.isfinite(pair["B"]).all()):
-        raise _unusable(_("ses poids pour « %(layer)s » ne sont pas des nombres", layer=layer))
+        raise unusable(_("ses poids pour « %(layer)s » ne sont pas des nombres", layer=layer))
     like = next((p for p in module.parameters() if p.is_floating_point()), None)
     place = next(iter([*module.parameters(), *module.buffers()]), pair["A"]).device
     dtype = torch.float32 if like is None or like.dtype == torch.float32 else like.dtype
@@ -265,9 +247,3 @@ def _scale(layer: str, rank: int, config: dict[str, Any]) -> float:
     own = next((value for name, value in patterns.items() if re.fullmatch(rf"(.*\.)?({name})", layer)), None)
     alpha = float(own if own is not None else config.get("lora_alpha") or 8)
     return alpha / rank**0.5 if config.get("use_rslora") else alpha / rank
-
-
-def _unusable(reason: Text) -> ApiError:
-    return ApiError(
-        422, "adapter_unusable", _("Cet adaptateur n'est pas utilisable : %(reason)s.", reason=reason), "source"
-    )
