@@ -20,8 +20,9 @@ from common.models.resources import Resources, read_resources
 from common.models.selector import Selector
 from common.settings import SettingsError
 from gpt.engines.choose import engine_of
+from gpt.engines.nanochat.layout import is_nanochat
 from gpt.fit import GptMachine
-from gpt.folders import describe
+from gpt.folders import describe, refusal
 from gpt.hub import create_hub
 from gpt.settings import GptSettings
 
@@ -85,7 +86,7 @@ def outside(name: str, catalogue: Catalogue) -> ModelEntry | None:
     if name.startswith(("http://", "https://")):
         return _remote(name, catalogue)
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if folder.is_dir() or is_nanochat(folder):  # a nanochat folder may be followed by a choice: folder#sft/d20
         return _local(folder.resolve(), catalogue)
     if _HUB_ID.fullmatch(name):
         return ModelEntry(key=name, hub_id=name, family="", parameters=0, licence="")
@@ -94,6 +95,8 @@ def outside(name: str, catalogue: Catalogue) -> ModelEntry | None:
 
 def _local(folder: Path, catalogue: Catalogue) -> ModelEntry:
     known = describe(folder)
+    if known is None and (reason := refusal(folder)) is not None:
+        raise SettingsError(f"IA_MODEL : {reason}")
     if known is None:
         raise SettingsError(
             "IA_MODEL : ce dossier n'a ni config.json lisible et ses poids, ni point de contrôle nanochat "

@@ -5,12 +5,25 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from common.messages import Text
 from common.models.catalogue import ModelEntry
-from common.models.footprint import ModelFacts, nanochat_checkpoint, read_folder
+from common.models.footprint import ModelFacts, read_folder
 from common.models.hub import Hub
+from gpt.engines.nanochat import layout as nanochat
 
 FolderFacts = ModelFacts
-describe = read_folder
+
+
+def describe(folder: Path) -> ModelFacts | None:
+    """The facts of a model folder (Hugging Face's, or nanochat's with its choice), or None when it is not readable."""
+    if not (folder / "config.json").is_file() and nanochat.is_nanochat(folder):
+        return nanochat.describe(folder)
+    return read_folder(folder)
+
+
+def refusal(folder: Path) -> Text | None:
+    """Why a folder that looks like a model is not one that can be opened, when that is known without opening it."""
+    return nanochat.refusal(folder) if nanochat.is_nanochat(folder) else None
 
 
 def folder_of(entry: ModelEntry, hub: Hub) -> Path | None:
@@ -24,7 +37,7 @@ def folder_of(entry: ModelEntry, hub: Hub) -> Path | None:
 def whole(folder: Path) -> bool:
     """True when configuration, tokenizer and every weight file that the index names are there."""
     if not (folder / "config.json").is_file():
-        return nanochat_checkpoint(folder) is not None
+        return nanochat.is_nanochat(folder)
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         return False
     index = folder / "model.safetensors.index.json"

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ class Checkpoint:
     step: int
 
     @property
+    def sidecar(self) -> Path | None:
+        """What the model's owner says of it, if anything."""
+        path = self.model.with_name(SIDECAR)
+        return path if path.is_file() else None
+
+    @property
     def chats(self) -> bool:
         """True when it was trained on conversations."""
         return self.source != "base"
@@ -76,8 +83,12 @@ def find_checkpoint(path: Path) -> Checkpoint:
 def describe(path: Path) -> ModelFacts | None:
     """The facts of the checkpoint that `path` means; None when it cannot be opened (`refusal` says why)."""
     try:
-        tensors, architecture = read_architecture(find_checkpoint(path))
-    except ApiError:
+        checkpoint = find_checkpoint(path)
+        stamps = tuple(
+            file.stat().st_mtime_ns for file in (checkpoint.model, checkpoint.meta, checkpoint.sidecar) if file
+        )
+        tensors, architecture = _remembered(checkpoint, stamps)
+    except (ApiError, OSError):
         return None
     tables = sum(tensor.count for name, tensor in tensors.items() if name.startswith(_TABLES))
     vectors = sum(tensor.count for tensor in tensors.values() if len(tensor.shape) < 2)
@@ -96,6 +107,11 @@ def describe(path: Path) -> ModelFacts | None:
         vectors=vectors,
         largest=max(tensor.count for tensor in tensors.values()),
     )
+
+
+@lru_cache(maxsize=32)
+def _remembered(checkpoint: Checkpoint, _stamps: tuple[int, ...]) -> tuple[dict[str, Stored], Architecture]:
+    return read_architecture(checkpoint)
 
 
 def refusal(path: Path) -> Text | None:
@@ -118,15 +134,14 @@ def read_architecture(checkpoint: Checkpoint) -> tuple[dict[str, Stored], Archit
         reason = str(error) if isinstance(error, ArchiveError) else type(error).__name__
         raise _unusable(_("%(name)s est illisible : %(reason)s", name=checkpoint.model.name, reason=reason)) from error
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    return tensors, identify(config, shapes, _declared_generation(checkpoint.model.parent))
+    return tensors, identify(config, shapes, _declared_generation(checkpoint.sidecar))
 
 
-def _declared_generation(folder: Path) -> str | None:
+def _declared_generation(sidecar: Path | None) -> str | None:
     """What the model's owner wrote in the sidecar."""
-    path = folder / SIDECAR
-    if not path.is_file():
+    if sidecar is None:
         return None
-    said = _read_json(path).get("generation")
+    said = _read_json(sidecar).get("generation")
     if not isinstance(said, str):
         raise _unusable(_("%(name)s ne dit pas de génération", name=SIDECAR))
     return said[:40]
