@@ -45,6 +45,7 @@ __all__ = [
     "State",
     "Watched",
 ]
+MAX_WAITING = 32  # half of a service's threads (common/web/gunicorn_conf.py): the others must get through
 _GONE_SECONDS = 0.25  # how often a waiting call looks whether its client has left
 _CLOSE_SECONDS = 10.0
 
@@ -118,7 +119,9 @@ class Registry(Generic[E]):
     def use(self, name: str | None = None, gone: Callable[[], bool] = _stays) -> Iterator[Lease[E]]:
         """Hold a model for a call, waiting for it to be ready up to `swap_wait_s`; one that rests starts to load.
 
-        No name, or "default": the default when ready, else any that is. `gone()` tells that the client has left.
+        No name, or "default": the default when ready, else any that is. At most `MAX_WAITING` calls wait, each until
+        `gone()` tells that its client has left.
+
         Raises `ApiError` 404 model_not_found, 503 model_not_ready, 507 model_does_not_fit, 499 when it has left.
         """
         slot, resident = self._acquire(name, gone)
@@ -149,6 +152,8 @@ class Registry(Generic[E]):
                         found.resident.users += 1
                         found.used_at = ledger.clock()
                         return found, found.resident
+                    if not place.taken and sum(slot.waiting for slot in ledger) >= MAX_WAITING:
+                        raise self._views.not_ready(wanted)
                     place.take(wanted)
                     start = self._may_start(wanted)
                     if not start:
@@ -364,6 +369,10 @@ class _Place(Generic[E]):
 
     def __init__(self) -> None:
         self._slot: Slot[E] | None = None
+
+    @property
+    def taken(self) -> bool:
+        return self._slot is not None
 
     def take(self, slot: Slot[E]) -> None:
         if self._slot is not slot:

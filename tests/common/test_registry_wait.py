@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from common.errors import ApiError
-from common.models.registry import Registry
+from common.models.registry import MAX_WAITING, Registry
 from tests.common.lifecycle_fakes import (
     Call,
     Clock,
@@ -16,6 +16,7 @@ from tests.common.lifecycle_fakes import (
     Machine,
     entry,
     registry_of,
+    served,
     until,
     until_state,
     until_waiting,
@@ -110,6 +111,21 @@ def test_a_load_that_was_measured_gives_an_eta_the_next_time(machine: Machine, c
     assert "eta_seconds" not in registry.status("a")
     gate.set()
     until_state(registry, "a", "ready")
+
+
+def test_so_many_calls_wait_and_no_more(machine: Machine) -> None:
+    """A thread each: the service must have some left to say that it is alive, and to serve what is ready."""
+    registry = registry_of(machine, entry("a", 10), entry("b", 10))
+    registry.start()
+    until_state(registry, "a", "ready")
+    gate = machine.gate("load b").shut()
+    calls = [Call(registry, "b") for _ in range(MAX_WAITING)]
+    until_waiting(registry, "b", MAX_WAITING)
+    error = refusal(registry, "b")
+    assert (error.code, error.headers["Retry-After"]) == ("model_not_ready", "3")
+    assert served(registry, "a") == "a"
+    gate.set()
+    assert [call.end().served for call in calls] == ["b"] * MAX_WAITING
 
 
 def test_a_client_that_leaves_waits_no_more(machine: Machine) -> None:
