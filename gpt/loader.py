@@ -94,7 +94,7 @@ class GptLoader:
             entry,
             asked=settings.ia_engine,
             cuda=False,
-            adapters=bool(self._adapters(entry)),
+            adapters=self.shelf is not None and self.shelf.wanted(entry.key),
             has_vllm=has_vllm(settings, cuda=False),
         )
 

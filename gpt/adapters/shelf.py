@@ -146,6 +146,10 @@ class Shelf:
         """(name, folder) of the adapters of a model whose files are here."""
         return tuple((a.name, a.folder) for a in self if a.parent == parent and a.folder is not None and not a.leaving)
 
+    def wanted(self, parent: str) -> bool:
+        """True when a model has adapters, here or still to be fetched: its engine must take some."""
+        return any(a.parent == parent and not a.leaving for a in self)
+
     # --- checks --------------------------------------------------------------------------------------------------
 
     def _free(self, name: str) -> str:
