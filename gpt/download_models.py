@@ -17,11 +17,14 @@ from typing import NoReturn
 
 from common.errors import ApiError
 from common.models.catalogue import Catalogue, ModelEntry
+from common.models.hub import Hub
 from common.models.hub_cache import kept_repos
 from common.models.hub_errors import gigabytes
 from common.settings import SettingsError, load
 from gpt.choose import load_models
-from gpt.factory import create_hub, create_loader
+from gpt.engines.adapter_files import CONFIG, WEIGHTS, check_files
+from gpt.factory import create_loader
+from gpt.hub import create_hub
 from gpt.loader import GptLoader
 from gpt.settings import GptSettings
 
@@ -81,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         catalogue = load_models()
         loader = create_loader(settings)
         if asked.list:
-            return _list(settings.cache_dir, catalogue, loader)
+            return _list(create_hub(settings), catalogue, loader)
         entries = [_entry(name, catalogue, asked.revision) for name in asked.model]
     except (SettingsError, ValueError) as error:
         sys.stderr.write(f"Commande refusée : {error}\n")
@@ -103,12 +106,13 @@ def _fetch_all(
     settings: GptSettings,
     asked: argparse.Namespace,
 ) -> int:
+    hub = create_hub(settings)
     failed: list[str] = []
     for entry in entries:
         try:
-            _fetch(entry, loader, convert=asked.convert, compute=_compute(settings))
+            _fetch(entry, loader, hub, convert=asked.convert, compute=_compute(settings))
             if asked.revision and entry.hub_id:
-                create_hub(settings).pin(entry.hub_id, asked.revision, _usual_revision(entry, catalogue))
+                hub.pin(entry.hub_id, asked.revision, _usual_revision(entry, catalogue))
         except ApiError as error:
             failed.append(entry.key)
             _say(f"{entry.key} : ÉCHEC — {error.message}")
@@ -117,9 +121,9 @@ def _fetch_all(
     return FAILED if failed else OK
 
 
-def _fetch(entry: ModelEntry, loader: GptLoader, *, convert: bool, compute: str) -> None:
-    """Have the model here, and its conversion. Raises `ApiError`."""
-    if loader.downloaded(entry):
+def _fetch(entry: ModelEntry, loader: GptLoader, hub: Hub, *, convert: bool, compute: str) -> None:
+    """Have the model here, and its conversion; an adapter (LoRA) has none. Raises `ApiError`."""
+    if _place(entry, loader, hub) is not None:
         _say(f"{entry.key} : déjà là.")
     else:
         lines = Lines(entry.key)
@@ -127,12 +131,29 @@ def _fetch(entry: ModelEntry, loader: GptLoader, *, convert: bool, compute: str)
             loader.download(entry, lines)
         finally:
             lines.end()
-    folder = loader.folder(entry)
+    folder = _place(entry, loader, hub)
     if folder is None:
         raise ApiError(422, "model_unusable", "les fichiers reçus ne font pas un modèle complet.")
+    if _is_adapter(folder):
+        check_files(folder)
+        _say(f"{entry.key} : adaptateur prêt ({megabytes(_weight(folder))} Mo).")
+        return
     _say(f"{entry.key} : prêt ({gigabytes(_weight(folder))} Go).")
     if convert:
         _convert(entry, folder, compute)
+
+
+def _place(entry: ModelEntry, loader: GptLoader, hub: Hub) -> Path | None:
+    """The folder of a whole model, or of an adapter; None when it is not here."""
+    folder = loader.folder(entry)
+    if folder is not None or entry.hub_id is None:
+        return folder
+    found = hub.find(entry.hub_id, entry.revision)
+    return found if found is not None and _is_adapter(found) and (found / WEIGHTS).is_file() else None
+
+
+def _is_adapter(folder: Path) -> bool:
+    return (folder / CONFIG).is_file() and not (folder / "config.json").is_file()
 
 
 def _convert(entry: ModelEntry, folder: Path, compute: str) -> None:
@@ -150,13 +171,14 @@ def _compute(settings: GptSettings) -> str:
     return "float32" if settings.ia_quantization == "none" else "int8"
 
 
-def _list(cache_dir: Path, catalogue: Catalogue, loader: GptLoader) -> int:
-    """One line for each model that can be served without the hub."""
-    rows = [(entry, loader.folder(entry)) for entry in (*catalogue, *_others(cache_dir, catalogue))]
+def _list(hub: Hub, catalogue: Catalogue, loader: GptLoader) -> int:
+    """One line for each model or adapter that can be served without the hub."""
+    rows = [(entry, _place(entry, loader, hub)) for entry in (*catalogue, *_others(hub.cache_dir, catalogue))]
     here = [(entry, folder) for entry, folder in rows if folder is not None]
     width = max(len(entry.key) for entry, _folder in here) if here else 0
     for entry, folder in here:
-        ready = ", converti" if any(folder.glob("ctranslate2-*/model.bin")) else ""
+        ready = ", adaptateur" if _is_adapter(folder) else ""
+        ready = ", converti" if any(folder.glob("ctranslate2-*/model.bin")) else ready
         _say(f"{entry.key:<{width}}  {gigabytes(_weight(folder)):>6} Go  {entry.hub_id or 'livré avec Frigo'}{ready}")
     if not here:
         _say("Aucun modèle sur ce disque.")

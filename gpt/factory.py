@@ -7,7 +7,6 @@ import atexit
 from flask_openapi import OpenAPI
 
 from common.models.catalogue import Catalogue
-from common.models.hub import SAVED_TOKEN, Hub
 from common.models.registry import Registry
 from common.models.routes import models_blueprint
 from common.web.auth import service_only
@@ -17,24 +16,13 @@ from gpt.adapters.shelf import Shelf
 from gpt.baked import GptRegistry
 from gpt.choose import choose, load_models
 from gpt.engines.forwarding import GptEngine
+from gpt.hub import create_hub
 from gpt.ia_service import IaService
 from gpt.loader import GptLoader
 from gpt.routes.adapters import adapters_blueprint
 from gpt.routes.completions import completions_blueprint
 from gpt.routes.models import openai_models_blueprint
 from gpt.settings import GptSettings
-
-
-def create_hub(settings: GptSettings) -> Hub:
-    """The hub that the settings describe, and the folder its models are kept in."""
-    token = settings.huggingface_token
-    return Hub(
-        cache_dir=settings.cache_dir,
-        endpoint=settings.hf_endpoint,
-        token=token.get_secret_value() if token else None,
-        offline=settings.hf_hub_offline,
-        saved_token=settings.data_dir / SAVED_TOKEN,
-    )
 
 
 def create_loader(settings: GptSettings, shelf: Shelf | None = None, *, isolate: bool = True) -> GptLoader:

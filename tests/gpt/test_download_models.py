@@ -125,6 +125,22 @@ def test_conversion_leaves_what_the_light_engine_opens(
     assert hub.ranges_of("/model.safetensors") == [""]
 
 
+def test_an_adapter_can_be_put_in_an_image_too(
+    hub: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "lora"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}', encoding="utf-8")
+    (folder / "adapter_model.safetensors").write_bytes(bytes(100))
+    hub.repos["frigo-tests/lora"] = folder
+    assert download_models.main(["--model", "frigo-tests/lora", "--convert"]) == 0
+    assert download_models.main(["--list"]) == 0
+    assert "frigo-tests/lora, adaptateur" in capsys.readouterr().out
+    asked = len(hub.seen)
+    assert download_models.main(["--model", "frigo-tests/lora"]) == 0
+    assert len(hub.seen) == asked
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -147,6 +163,20 @@ def test_a_wrong_command_is_refused_in_french(
     assert status == 2
     assert said in capsys.readouterr().err
     assert hub.seen == []
+
+
+@pytest.mark.parametrize("variable", ["HUGGINGFACE_TOKEN", "HUGGINGFACE_TOKEN_FILE"])
+def test_the_token_comes_from_its_variable_or_from_a_file(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str
+) -> None:
+    hub.token = "hf_secret_of_the_test"
+    file = tmp_path / "secret"
+    file.write_text(f"{hub.token}\n", encoding="utf-8")
+    monkeypatch.setenv(variable, str(file) if variable.endswith("_FILE") else hub.token)
+    assert download_models.main(["--model", "gpt2"]) == 0
+    assert set(hub.tokens) == {f"Bearer {hub.token}"}
+    said = capsys.readouterr()
+    assert hub.token not in said.out + said.err
 
 
 def test_a_wrong_variable_is_named(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from common.errors import ApiError
+from common.models.catalogue import ModelEntry
 from common.models.hub import Hub, Patience
+from common.models.hub_cache import PARTIAL
 from gpt.factory import create_app, create_registry
 from tests.gpt.conftest import settings_for, wait_until
 from tests.hub_server import COMMIT, Fault, HubServer
@@ -99,13 +102,13 @@ def test_a_hub_model_is_fetched_loaded_and_answers(hub: HubServer, tmp_path: Pat
     app = create_app(settings, registry).test_client()
     registry.start()
     wait_until(lambda: registry.state(REPO) == "error")
-    refused = app.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "x"}]})
+    body = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 2, "model": REPO}
+    refused = app.post("/v1/chat/completions", json=body)
     assert refused.status_code == 503
     assert refused.json is not None
     assert f"{hub.url}/{REPO}" in refused.json["error"]["message"]  # where to accept the terms
     assert app.post(f"/api/models/{REPO}/load").status_code == 202
     wait_until(lambda: registry.state(REPO) == "ready")
-    body = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 2, "model": REPO}
     answer = app.post("/v1/chat/completions", json=body)
     assert answer.status_code == 200
     assert answer.json is not None
@@ -114,3 +117,35 @@ def test_a_hub_model_is_fetched_loaded_and_answers(hub: HubServer, tmp_path: Pat
     assert shown is not None
     assert (shown["state"], shown["context"]) == ("ready", 256)  # told by its own files
     assert create_registry(settings).state(REPO) == "downloaded"  # kept for the next start
+
+
+def test_a_download_shows_its_bytes_is_cancelled_by_the_route_and_goes_on_from_there(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    weights = "big.safetensors"
+    (hub.repos[REPO] / "model.safetensors").rename(hub.repos[REPO] / weights)
+    with (hub.repos[REPO] / weights).open("ab") as file:
+        file.write(bytes(4 * 2**20))
+    hub.faults = [Fault(f"/{weights}", slow=0.05)]
+    settings = settings_for("frigo-mini", tmp_path / "cache", hf_endpoint=hub.url, data_dir=tmp_path)
+    registry = create_registry(settings, isolate=False)
+    registry.catalogue.add(ModelEntry(key="tiny", hub_id=REPO, family="llama", parameters=1, licence=""))
+    app = create_app(settings, registry).test_client()
+
+    def shown() -> dict[str, Any]:
+        found: dict[str, Any] = next(m for m in app.get("/api/models").get_json()["models"] if m["key"] == "tiny")
+        return found
+
+    assert app.post("/api/models/tiny/download").status_code == 202
+    wait_until(lambda: shown()["bytes_done"] > 2**20)
+    assert shown()["state"] == "downloading"
+    assert shown()["bytes_total"] > 4 * 2**20
+    assert app.post("/api/models/tiny/cancel").status_code == 202
+    wait_until(lambda: shown()["state"] == "idle")
+    [partial] = (tmp_path / "cache").glob(f"*/blobs/*{PARTIAL}")
+    kept = partial.stat().st_size
+    assert 0 < kept < 4 * 2**20
+    hub.faults = []
+    app.post("/api/models/tiny/download")
+    wait_until(lambda: shown()["state"] == "downloaded")
+    assert hub.ranges_of(weights) == ["", f"bytes={kept}-"]
