@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.messages import Text, _
 
@@ -12,6 +12,8 @@ TAIL_LINES = 20
 _MAX_LINE = 400
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _PREFIX = re.compile(r"^\((?:APIServer|EngineCore|Worker|VllmWorker)[^)]*\)\s*")
+_HEADER = re.compile(r"^(?:ERROR|WARNING|CRITICAL) \d\d-\d\d [\d:]+ \[[^\]]*\] ?")
+_NOISE = re.compile(r"INFO\b|\s{2,}|Traceback|\W*$|.*Warning:")  # frames are indented; what is wrong is not
 _PROGRESS = re.compile(r"\d+%\|.*\||\d+% Completed \|")
 _PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/'\":,()<>\]]+/)+([^\s/'\":,()<>\]]*)")
 _SECRET = re.compile(r"\b(?:hf_|sk-)[A-Za-z0-9_-]{8,}|(?i:bearer\s+)\S+")
@@ -22,12 +24,14 @@ MEMORY = "memory"
 
 @dataclass(frozen=True)
 class Cause:
-    """Why a server ended: `kind` for the code, `status` and `code` of the error, `text` for a person."""
+    """Why a server ended: `kind` for the code, `status` and `code` of the error, `text` for a person, and the line of
+    the log that tells it."""
 
     kind: str
     status: int
     code: str
     text: Text
+    line: str = ""
 
 
 _CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
@@ -69,24 +73,31 @@ _CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
 
 def cause_of(lines: Iterable[str], exit_code: int | None) -> Cause:
     """The first known cause in the log, else what the exit status tells."""
-    text = "\n".join(lines)
+    clean = [_clean(line) for line in lines if " WARNING " not in line]  # what vLLM goes on from
     for pattern, cause in _CAUSES:
-        if pattern.search(text):
-            return cause
+        for line in clean:
+            if pattern.search(line) and not _NOISE.match(line):
+                return replace(cause, line=line)
     if exit_code == 137:
         return Cause(MEMORY, 507, "out_of_memory", _("le système l'a arrêté : la mémoire a sans doute manqué."))
     return Cause("unknown", 503, "engine_failed", _("arrêt avec le code %(code)s.", code=exit_code))
 
 
 def tail(lines: Iterable[str], hidden: Mapping[str, str]) -> str:
-    """The last lines, without progress bars, colours, folders nor secrets. `hidden` maps what must not be shown to
-    what is shown instead."""
-    shown = []
-    for line in lines:
-        line = _PREFIX.sub("", _ANSI.sub("", line)).rstrip()
-        if line and not _PROGRESS.search(line):
-            shown.append(scrub(line, hidden)[:_MAX_LINE])
+    """The last lines that tell something, without folders nor secrets. `hidden` maps what must not be shown to what
+    is shown instead."""
+    shown: list[str] = []
+    for line in map(_clean, lines):
+        if not _NOISE.match(line) and not _PROGRESS.search(line):
+            line = scrub(line, hidden)[:_MAX_LINE]
+            if shown[-1:] != [line]:
+                shown.append(line)
     return "\n".join(shown[-TAIL_LINES:])
+
+
+def _clean(line: str) -> str:
+    """A line without colours, nor the names, times and places that vLLM's logger writes first."""
+    return _HEADER.sub("", _PREFIX.sub("", _ANSI.sub("", line))).rstrip()
 
 
 def scrub(text: str, hidden: Mapping[str, str]) -> str:

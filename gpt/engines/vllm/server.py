@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +23,7 @@ import psutil
 from common.errors import ApiError
 from common.messages import Text, _
 from gpt.engines.vllm import keeper
-from gpt.engines.vllm.diagnosis import Cause, cause_of, tail
+from gpt.engines.vllm.diagnosis import Cause, cause_of, scrub, tail
 
 KEPT_LINES = 300
 POLL_SECONDS = 0.2
@@ -94,7 +95,8 @@ class ServerProcess:
         """What its log and its exit status tell, once it has ended."""
         self._reader.join(2)  # the last lines are often the ones that tell
         lines = list(self._lines)
-        return ServerDiedError(cause_of(lines, self._process.poll()), tail(lines, self._hidden))
+        cause = cause_of(lines, self._process.poll())
+        return ServerDiedError(replace(cause, line=scrub(cause.line, self._hidden)), tail(lines, self._hidden))
 
     def watch(self, died: Callable[[Text], None]) -> None:
         """Call `died(reason)` once, when the process ends without having been asked to; at once if it has."""
@@ -167,6 +169,9 @@ def environment(given: Mapping[str, str], variables: Mapping[str, str]) -> dict[
 def failed(error: ServerDiedError) -> ApiError:
     """The error of a load that ended with the server."""
     message = _(
-        "vLLM n'a pas démarré : %(cause)s\nFin de son journal :\n%(log)s", cause=error.cause.text, log=error.tail or "–"
+        "vLLM n'a pas démarré : %(cause)s\n%(line)s\nFin de son journal :\n%(log)s",
+        cause=error.cause.text,
+        line=error.cause.line,
+        log=error.tail or "–",
     )
     return ApiError(error.cause.status, error.cause.code, message, "model")
