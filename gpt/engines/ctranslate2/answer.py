@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class Answer:
         self.ids = list(request.prompt.ids)  # what the model has read and written
         self.finished = False
         self.started = False  # it has been in a batch
+        self.came = time.monotonic()
         self.forced: deque[int] = deque()  # ids already given out, that the model's own generation may yet follow
         self._vocabulary = vocabulary
         self._mask = mask

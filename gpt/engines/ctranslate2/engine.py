@@ -13,11 +13,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy multiplies no matrix
 
 import ctranslate2
 
-from common.models.resources import usable_cpus
+from common.models.resources import read_resources, usable_cpus
 from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt
 from gpt.engines.ctranslate2.answer import Answer, Vocabulary
 from gpt.engines.ctranslate2.convert import Compute, converted
-from gpt.engines.ctranslate2.scheduler import MAX_RUNNING, PLACES, Scheduler, give_memory_back
+from gpt.engines.ctranslate2.scheduler import PLACES, Scheduler, give_memory_back
 from gpt.engines.ctranslate2.tokenizer import open_text_side
 from gpt.engines.options import EngineOptions
 from gpt.engines.prompter import Prompter
@@ -31,6 +31,8 @@ HONOURED = frozenset(
     {"logprobs", "presence_penalty", "frequency_penalty", "logit_bias", "seed", "min_p", "repetition_penalty"}
     | {"min_tokens", "stop_token_ids", "ignore_eos", "bad_words", "json_schema", "grammar"}
 )
+_CACHE_OVERHEAD = 1.5  # measured: CTranslate2 copies a layer's cache at each step, and malloc keeps some of the holes
+_LEAST_CONTEXT = 64  # tokens
 _SMALL_PARAMETERS = 30_000_000  # below, float32 costs little memory, and a second thread more than it computes
 
 
@@ -55,7 +57,8 @@ class CTranslate2Engine:
             inter_threads=PLACES,
             intra_threads=1 if self.parameters < _SMALL_PARAMETERS else threads,
         )
-        self.context = min(text.context, options.context or text.context)
+        held = cache_tokens(text.cache_bytes, options)
+        self.context = min(text.context, options.context or text.context, held)
         self.defaults = text.defaults
         self._prompter = Prompter(
             tokenize=text.tokenize,
@@ -80,7 +83,7 @@ class CTranslate2Engine:
             template_options=template_options(text.template.source if text.template else None),
             parameters=HONOURED,
         )
-        self._scheduler = Scheduler(self._generator, text.vocabulary, MAX_RUNNING * self.context)
+        self._scheduler = Scheduler(self._generator, text.vocabulary, held)
 
     def encode(self, text: str) -> Prompt:
         """A text to continue, begun as the tokenizer begins a text (BOS where the model has one)."""
@@ -132,6 +135,12 @@ class CTranslate2Engine:
             if self._constrainer is None:
                 self._constrainer = Constrainer(self._text.tokenizer.to_str(), sorted(self._text.eos_ids))
             return self._constrainer
+
+
+def cache_tokens(token_bytes: int, options: EngineOptions) -> int:
+    """Tokens that all running answers may hold together: what `options` or half of the free memory has room for."""
+    budget = options.cache_bytes or read_resources(use_gpu=False).memory_available // 2
+    return max(_LEAST_CONTEXT, budget // max(1, int(token_bytes * _CACHE_OVERHEAD)))
 
 
 def compute_type(parameters: int, options: EngineOptions) -> Compute:

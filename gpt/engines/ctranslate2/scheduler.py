@@ -16,6 +16,7 @@ import ctypes
 import gc
 import logging
 import threading
+import time
 from collections import deque
 from typing import Any
 
@@ -29,6 +30,7 @@ PLACES = 2  # batches beside each other
 _NEAR = 64  # tokens by which rows of one batch may differ
 _QUANTUM = 16  # tokens that every row of a batch gets before it is stopped for others
 _READING = 9  # how many tokens are read in the time that one is written, or so: longer texts are stopped less often
+_COMPANY_S = 0.004  # a new answer waits that long for others that come with it, to share their batch
 _LOGITS_BYTES = 16 * 2**20  # CTranslate2 keeps the logits of every step of a run: runs are cut there
 _log = logging.getLogger("frigo.gpt")
 
@@ -109,6 +111,10 @@ class Scheduler:
                 if self._closed:
                     return []
                 if self._waiting and (batch := self._batch()):
+                    late = min(answer.came for answer in batch) + _COMPANY_S - time.monotonic()
+                    if late > 0 and not any(answer.started for answer in batch):
+                        self._change.wait(late)
+                        continue
                     self._running += batch
                     for answer in batch:
                         self._waiting.remove(answer)

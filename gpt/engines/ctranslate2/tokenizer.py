@@ -37,6 +37,7 @@ class TextSide:
     longest: int
     context: int
     vocabulary: int
+    cache_bytes: int  # that one token takes in CTranslate2's cache
     defaults: SamplingDefaults
     template: ChatTemplate | None
 
@@ -83,6 +84,7 @@ def open_text_side(folder: Path) -> TextSide:
         longest=max(len(token) for token in tokenizer.get_vocab(with_added_tokens=True)),
         context=_context(config, said),
         vocabulary=size,
+        cache_bytes=_cache_bytes(config),
         defaults=_defaults(generation),
         template=template,
     )
@@ -161,6 +163,17 @@ def _context(config: dict[str, Any], said: dict[str, Any]) -> int:
         limits.append(config.get("sliding_window", 4096))
     known = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < _NO_LIMIT]
     return min(known) if known else 2048
+
+
+def _cache_bytes(config: dict[str, Any]) -> int:
+    """Keys and values in float32. CTranslate2 repeats grouped heads in its cache: every head counts, but for a
+    model with a single key-value head."""
+    layers = int(config.get("num_hidden_layers") or config.get("n_layer") or 0)
+    heads = int(config.get("num_attention_heads") or config.get("n_head") or 1)
+    width = int(config.get("hidden_size") or config.get("n_embd") or 0)
+    head_dim = int(config.get("head_dim") or width // heads)
+    held = 1 if config.get("num_key_value_heads") == 1 else heads
+    return 4 * 2 * layers * held * head_dim
 
 
 def _defaults(said: dict[str, Any]) -> SamplingDefaults:
