@@ -34,6 +34,7 @@ from common.models.hub_listing import (
 )
 
 DISK_MARGIN_BYTES = 256 * 2**20
+DISK_FLOOR_BYTES = 64 * 2**20  # left to the rest of the machine, even when others fill the disk meanwhile
 _REPORT_EVERY_S = 0.1
 _BLOCK = 2**20
 _SPAN = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
@@ -93,6 +94,12 @@ class Download:
         free = shutil.disk_usage(self._folder.path).free
         if need > 0 and need + DISK_MARGIN_BYTES > free:
             raise hub_errors.disk_full(self._client.repo_id, need + DISK_MARGIN_BYTES, free)
+
+    def _check_floor(self) -> None:
+        """Stop before the last bytes of the disk, which others need too."""
+        free = shutil.disk_usage(self._folder.path).free
+        if free < DISK_FLOOR_BYTES:
+            raise hub_errors.disk_full(self._client.repo_id, None, free)
 
     def _fetch_small(self, listing: Listing) -> None:
         """The small files; the index among them then says exactly which weights there are."""
@@ -189,7 +196,8 @@ class Download:
                 attempts.received(len(piece))
                 if digest.length > (file.size or 0):
                     raise _WrongContentError("longer than announced")
-                self._report(digest.length)
+                if self._report(digest.length):
+                    self._check_floor()
         if digest.length < (file.size or 0):  # ended politely, and too early
             asked = Asked(self._client.hub, self._client.repo_id, self._client.revision, with_token=False)
             raise TransientError(hub_errors.unreachable(asked, ConnectionError("short answer")))
@@ -197,13 +205,15 @@ class Download:
 
     # --- who watches ---------------------------------------------------------------------------------------------
 
-    def _report(self, in_this_file: int, *, now: bool = False) -> None:
-        """Tell the bytes, at most ten times a second, and look whether somebody cancelled."""
+    def _report(self, in_this_file: int, *, now: bool = False) -> bool:
+        """Tell the bytes, at most ten times a second, and look whether somebody cancelled. True when told."""
         clock = time.monotonic()
-        if now or clock - self._reported >= _REPORT_EVERY_S:
-            self._reported = clock
-            self._progress(min(self._whole + in_this_file + self._later, self._total), self._total)
-            self._client.watch()
+        if not now and clock - self._reported < _REPORT_EVERY_S:
+            return False
+        self._reported = clock
+        self._progress(min(self._whole + in_this_file + self._later, self._total), self._total)
+        self._client.watch()
+        return True
 
     def _waiting(self) -> None:
         """Another has this model in hand."""

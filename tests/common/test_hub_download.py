@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -300,8 +301,6 @@ def test_who_waits_for_another_can_cancel_too(hub: HubServer, here: Hub) -> None
 
 
 def test_the_disk_must_hold_what_is_still_missing(hub: HubServer, here: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    import shutil
-
     margin = 256 * 2**20
     usage = shutil.disk_usage(here.cache_dir.parent)
     room = usage._replace(free=margin + SIZE // 2)
@@ -320,6 +319,21 @@ def test_the_disk_must_hold_what_is_still_missing(hub: HubServer, here: Hub, mon
     monkeypatch.setattr("common.models.hub_download.shutil.disk_usage", lambda _path: room)
     here.download(REPO, "main", silent)
     assert_whole(here, hub)
+
+
+def test_a_disk_that_others_fill_meanwhile_keeps_its_last_bytes(
+    hub: HubServer, here: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(here.cache_dir.parent)
+    monkeypatch.setattr(
+        "common.models.hub_download.shutil.disk_usage",
+        lambda _path: usage._replace(free=2**30 if partial_bytes(here) < SIZE // 4 else 2**20),
+    )
+    hub.faults = [Fault(f"/{WEIGHTS}", slow=0.05)]
+    with pytest.raises(ApiError) as refused:
+        here.download(REPO, "main", silent)
+    assert (refused.value.status, refused.value.code) == (507, "disk_full")
+    assert partial_bytes(here) < SIZE
 
 
 def test_a_disk_that_fills_up_is_said(hub: HubServer, here: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
