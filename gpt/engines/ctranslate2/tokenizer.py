@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateError
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from common.errors import ApiError
 from common.messages import _
@@ -57,8 +57,6 @@ def open_text_side(folder: Path) -> TextSide:
         said = _json(folder / "special_tokens_map.json") | _json(folder / "tokenizer_config.json")
         tokenizer = _tokenizer(folder, config, said)
         special = _add_special(tokenizer, said)
-        if "add_bos_token" in said or "add_eos_token" in said:
-            _begin_and_end(tokenizer, special, said)
         source = find_template(folder, said)
         template = ChatTemplate(source, special) if source else None
     except TemplateError as error:
@@ -133,16 +131,6 @@ def _add_special(tokenizer: Tokenizer, said: dict[str, Any]) -> dict[str, str]:
         if said.get(name):
             special[name] = _added(said[name], special=True).content
     return special
-
-
-def _begin_and_end(tokenizer: Tokenizer, special: dict[str, str], said: dict[str, Any]) -> None:
-    """What the configuration says of BOS and EOS replaces the tokenizer's own rule, as in transformers."""
-    bos = special.get("bos_token") if said.get("add_bos_token") else None
-    eos = special.get("eos_token") if said.get("add_eos_token") else None
-    single = " ".join(part for part in (bos and f"{bos}:0", "$A:0", eos and f"{eos}:0") if part)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=single, special_tokens=[(token, tokenizer.token_to_id(token)) for token in (bos, eos) if token]
-    )
 
 
 def _added(one: Any, *, special: bool) -> AddedToken:
