@@ -25,7 +25,8 @@ from typing import Any, Generic
 
 from common.errors import ApiError
 from common.messages import _
-from common.models.catalogue import DEFAULT, Catalogue, ModelEntry
+from common.models.calls import Calls, stays
+from common.models.catalogue import Catalogue, ModelEntry
 from common.models.contract import E, Engine, Lease, Loader, Measured, Selection, Watched
 from common.models.downloads import Downloads
 from common.models.ledger import RETRY_SECONDS, Ledger
@@ -45,18 +46,7 @@ __all__ = [
     "State",
     "Watched",
 ]
-MAX_WAITING = 32  # half of a service's threads (common/web/gunicorn_conf.py): the others must get through
-_GONE_SECONDS = 0.25  # how often a waiting call looks whether its client has left
 _CLOSE_SECONDS = 10.0
-
-
-def named(model: str | None) -> bool:
-    """False for a call that takes the default."""
-    return bool(model) and str(model).lower() != DEFAULT
-
-
-def _stays() -> bool:
-    return False
 
 
 class Registry(Generic[E]):
@@ -81,13 +71,13 @@ class Registry(Generic[E]):
     ) -> None:
         self.catalogue = catalogue
         self._loader = loader
-        self._swap_wait = swap_wait_s
         self._options = options
         self._ledger: Ledger[E] = Ledger(catalogue, loader, selection, clock)
         self._room: Room[E] = Room(self._ledger, loader, patience_seconds=swap_wait_s / 2, drain_seconds=drain_s)
         self._mover: Mover[E] = Mover(self._ledger, loader, self._room, ttl_seconds=ttl_s, calls_wait=swap_wait_s > 0)
         self._downloads: Downloads[E] = Downloads(self._ledger, loader, self._mover)
         self._views: Views[E] = Views(self._ledger, loader, self._room)
+        self._calls: Calls[E] = Calls(self._ledger, self._views, self._start_for_a_call, wait_seconds=swap_wait_s)
 
     @property
     def loader(self) -> Loader[E]:
@@ -116,7 +106,7 @@ class Registry(Generic[E]):
     # --- use -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def use(self, name: str | None = None, gone: Callable[[], bool] = _stays) -> Iterator[Lease[E]]:
+    def use(self, name: str | None = None, gone: Callable[[], bool] = stays) -> Iterator[Lease[E]]:
         """Hold a model for a call, waiting for it to be ready up to `swap_wait_s`; one that rests starts to load.
 
         No name, or "default": the default when ready, else any that is. At most `MAX_WAITING` calls wait, each until
@@ -124,70 +114,11 @@ class Registry(Generic[E]):
 
         Raises `ApiError` 404 model_not_found, 503 model_not_ready, 507 model_does_not_fit, 499 when it has left.
         """
-        slot, resident = self._acquire(name, gone)
+        slot, resident = self._calls.acquire(name, gone)
         try:
-            if not named(name):
-                self._bring_back()
             yield Lease(slot.entry, resident.engine)
         finally:
-            with self._ledger.changed:
-                resident.users -= 1
-                slot.used_at = self._ledger.clock()
-                if not resident.users:
-                    self._ledger.changed.notify_all()
-
-    def _acquire(self, name: str | None, gone: Callable[[], bool]) -> tuple[Slot[E], Resident[E]]:
-        ledger = self._ledger
-        asked = self._ledger.slot(name) if name and named(name) else None
-        until = ledger.clock() + self._swap_wait
-        place = _Place[E]()
-        try:
-            while True:
-                with ledger.changed:
-                    if ledger.closed:
-                        raise stopping()
-                    wanted = asked or ledger.chosen
-                    found = wanted if wanted.free or asked else ledger.latest_free()
-                    if found is not None and found.free and found.resident is not None:
-                        found.resident.users += 1
-                        found.used_at = ledger.clock()
-                        return found, found.resident
-                    if not place.taken and sum(slot.waiting for slot in ledger) >= MAX_WAITING:
-                        raise self._views.not_ready(wanted)
-                    place.take(wanted)
-                    start = self._may_start(wanted)
-                    if not start:
-                        self._wait(wanted, until, gone, named=asked is not None)
-                if start:
-                    self._start(wanted, None, patient=True)
-                elif gone():
-                    raise ApiError(499, "client_closed_request", _("Le client est parti avant la fin."))
-        finally:
-            with ledger.changed:
-                if place.leave():
-                    ledger.changed.notify_all()
-
-    def _wait(self, wanted: Slot[E], until: float, gone: Callable[[], bool], *, named: bool) -> None:
-        """Wait for news. Raises 503 model_not_ready when the time is over, or when nothing is on its way."""
-        left = until - self._ledger.clock()
-        hope = not named and any(slot.state in {"loading", "ready"} for slot in self._ledger)
-        if left <= 0 or (wanted.state in RESTING and not hope):
-            raise self._views.not_ready(wanted)
-        self._ledger.changed.wait(left if gone is _stays else min(left, _GONE_SECONDS))
-
-    def _may_start(self, slot: Slot[E]) -> bool:
-        return slot.state in RESTING and self._ledger.clock() >= slot.retry_at
-
-    def _bring_back(self) -> None:
-        """Start the default while another model serves; when it can't be, not again for a while."""
-        slot = self._ledger.chosen
-        if not self._may_start(slot):
-            return
-        try:
-            self._start(slot, None, patient=True)
-        except ApiError:
-            with self._ledger.changed:
-                slot.retry_at = self._ledger.clock() + RETRY_SECONDS
+            self._calls.release(slot, resident)
 
     # --- changes ---------------------------------------------------------------------------------------------
 
@@ -275,6 +206,9 @@ class Registry(Generic[E]):
             slot.cancel()
         self._ledger.changed.notify_all()
 
+    def _start_for_a_call(self, slot: Slot[E]) -> None:
+        self._start(slot, None, patient=True)
+
     def _start(
         self, slot: Slot[E], options: Mapping[str, Any] | None, *, default: bool = False, patient: bool = False
     ) -> None:
@@ -287,7 +221,7 @@ class Registry(Generic[E]):
         with ledger.changed:
             if ledger.closed:
                 raise stopping()
-            if patient and not self._may_start(slot):
+            if patient and not slot.may_start(ledger.clock()):
                 return  # another call was first
             if default:
                 ledger.choose(slot, _("Choisi depuis le tableau de bord."))
@@ -335,7 +269,7 @@ class Registry(Generic[E]):
         """``/api/models``: every model, and the selection."""
         return self._views.snapshot(language)
 
-    def events(self, language: str = "fr", gone: Callable[[], bool] = _stays) -> Iterator[tuple[str, dict[str, Any]]]:
+    def events(self, language: str = "fr", gone: Callable[[], bool] = stays) -> Iterator[tuple[str, dict[str, Any]]]:
         """(name, data) of each event: see `Views.events`. `wake` makes it ask `gone` at once."""
         return self._views.events(language, gone)
 
@@ -362,28 +296,3 @@ class Registry(Generic[E]):
                     ledger.move(slot, "unloading")
             if resident is not None:
                 self._room.put_away(slot, resident)
-
-
-class _Place(Generic[E]):
-    """A call's place among those that wait for a model; it may change model."""
-
-    def __init__(self) -> None:
-        self._slot: Slot[E] | None = None
-
-    @property
-    def taken(self) -> bool:
-        return self._slot is not None
-
-    def take(self, slot: Slot[E]) -> None:
-        if self._slot is not slot:
-            self.leave()
-            self._slot = slot
-            slot.waiting += 1
-
-    def leave(self) -> bool:
-        """True when there was a place to leave."""
-        if self._slot is None:
-            return False
-        self._slot.waiting -= 1
-        self._slot = None
-        return True

@@ -117,6 +117,10 @@ class Slot(Generic[E]):
             return None
         return self.used_at
 
+    def may_start(self, now: float) -> bool:
+        """True when a mere request may start it."""
+        return self.state in RESTING and now >= self.retry_at
+
     def move(self, state: State) -> None:
         """Change state. Raises `IllegalMoveError`."""
         if state not in MOVES[self.state]:

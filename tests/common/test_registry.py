@@ -311,6 +311,20 @@ def test_an_engine_that_is_ready_after_the_end_is_closed(machine: Machine) -> No
     assert machine.engines == []
 
 
+def test_an_engine_that_is_ready_long_after_the_end_is_closed(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.models.registry._CLOSE_SECONDS", 0.01)
+    registry = registry_of(machine, entry("a", 60))
+    gate = machine.gate("load a").shut()
+    registry.start()
+    assert gate.reached.wait(5)
+    registry.close()
+    gate.set()
+    until_state(registry, "a", "downloaded")
+    until(registry, lambda: machine.engines == [])
+
+
 def test_close_ends_a_download(machine: Machine) -> None:
     registry = registry_of(machine, entry("a", 60), here=False)
     gate = machine.gate("download a").shut()

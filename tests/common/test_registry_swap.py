@@ -206,6 +206,16 @@ def test_options_that_fail_leave_the_model_as_it_was(machine: Machine) -> None:
     assert machine.loads == ["a"] * 3
 
 
+def test_options_of_a_load_that_failed_are_not_those_of_the_next(machine: Machine) -> None:
+    registry = started(machine, 40, 40, options=frozenset({"quantization"}))
+    machine.fail["b"] = [ApiError(400, "unsupported", _("int8 impossible"))]
+    registry.load("b", {"quantization": "int8"})
+    until_state(registry, "b", "error")
+    registry.load("b")
+    until_state(registry, "b", "ready")
+    assert registry.status("b")["options"] == {}
+
+
 def test_an_option_that_has_no_effect_is_refused_by_name(machine: Machine) -> None:
     registry = started(machine, 60)
     with pytest.raises(ApiError) as refused:
