@@ -36,7 +36,11 @@ def plain_chat(messages: Sequence[Message]) -> str:
     return head + "\n".join([*turns, ASSISTANT])
 
 
+# how the answer begins, whatever the template
+ANSWER_OPTIONS = frozenset({"add_generation_prompt", "continue_final_message"})
+
+
 def template_options(template: str | None) -> frozenset[str]:
     """The options that a chat template honours: its own that requests can set, and the two that begin the answer."""
     own = {name for name in ("reasoning_effort", "enable_thinking") if re.search(rf"\b{name}\b", template or "")}
-    return frozenset(own | {"add_generation_prompt", "continue_final_message"}) if template else frozenset()
+    return ANSWER_OPTIONS | own if template else frozenset()

@@ -159,6 +159,12 @@ def text_of(message: Message) -> str:
     return "\n".join(texts)
 
 
+def has_image(message: Message) -> bool:
+    """True when there is an image among the message's parts."""
+    content = message["content"]
+    return not isinstance(content, str) and any(part["type"] == "image" for part in content)
+
+
 def context_exceeded(tokens: int, context: int, param: str) -> ApiError:
     """The 400 of a prompt that the model cannot hold, with both numbers."""
     message = _("Ce modèle tient %(context)s tokens, la demande en fait %(tokens)s.", context=context, tokens=tokens)

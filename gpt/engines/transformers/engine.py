@@ -16,15 +16,25 @@ from jinja2 import TemplateError
 
 from common.errors import ApiError
 from common.messages import _
-from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, context_exceeded, text_of
+from gpt.engines.base import (
+    Capabilities,
+    Emit,
+    GenerationRequest,
+    Message,
+    Prompt,
+    context_exceeded,
+    has_image,
+    text_of,
+)
 from gpt.engines.constraint import Constrainer, TokenMask
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.adapters import Adapters
 from gpt.engines.transformers.open import open_runner
 from gpt.engines.transformers.scheduler import Scheduler
 from gpt.engines.transformers.sequence import Sequence, Vocabulary
+from gpt.engines.transformers.vision import open_sight
 from gpt.engines.transformers.weights import load_weights
-from gpt.prompts import PLAIN_STOPS, plain_chat, template_options
+from gpt.prompts import ANSWER_OPTIONS, PLAIN_STOPS, plain_chat, template_options
 
 _log = logging.getLogger("frigo.gpt")
 HONOURED = frozenset(
@@ -75,13 +85,16 @@ class TransformersEngine:
         self.device = weights.device.type
         self.quantization = weights.quantization
         fast = bool(weights.tokenizer.is_fast)
+        self._sight = open_sight(folder, weights.model, weights.tokenizer, weights.device)
+        self._marks += self._sight.marks if self._sight is not None else []
         self.capabilities = Capabilities(
             chat_template=bool(weights.tokenizer.chat_template),
+            images=self._sight is not None,
             template_options=template_options(weights.tokenizer.chat_template),
             parameters=HONOURED | ({"json_schema", "grammar"} if fast else set()),
         )
         self._constrainer = _constrainer(weights.tokenizer, weights.eos_ids) if fast else None
-        self._runner = open_runner(weights, options)
+        self._runner = open_runner(weights, options, self._sight.read if self._sight is not None else None)
         self.context = min(weights.context, options.context or weights.context, self._runner.capacity)
         self._adapters = Adapters(weights.model)
         self._scheduler = Scheduler(self._runner, weights.threads)
@@ -105,6 +118,9 @@ class TransformersEngine:
 
     def encode_chat(self, messages: Seq[Message], options: Mapping[str, Any]) -> Prompt:
         """A conversation, ready for the assistant's next turn. Raises 400 when the model's template refuses it."""
+        if self._sight is not None and any(has_image(message) for message in messages):
+            own = {name: value for name, value in options.items() if name not in self._reserved - ANSWER_OPTIONS}
+            return self._sight.encode(messages, own, self._without_marks)
         messages = [{"role": m["role"], "content": text_of(m)} for m in messages]
         self._refuse_endless("".join(map(text_of, messages)), "messages")
         if not self.capabilities.chat_template:

@@ -1,0 +1,216 @@
+"""Images for the models that see: opened within bounds, prepared by the model's own processor, placed in the prompt.
+
+The processor's classes are transformers'; a folder only brings their settings. torchvision is not needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from jinja2 import TemplateError
+from PIL import Image, ImageOps
+from transformers import AutoImageProcessor
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+
+from common.errors import ApiError
+from common.messages import Text, _
+from gpt.engines.base import Message, Prompt
+from gpt.engines.transformers.runner import ImageInputs
+
+# Families whose images are read in order like words, as our attention does; others (gemma3, paligemma) let an
+# image's parts see each other both ways, and are served for their text alone.
+SEEING = frozenset(
+    {"idefics3", "llava", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "smolvlm"},
+)
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+MAX_PIXELS = 40_000_000  # of an image, checked before anything is decompressed; the file says its size first
+MAX_ALL_PIXELS = 80_000_000  # of a request
+MAX_SIDE = 16_384
+_KEPT = 4  # prompts whose prepared images wait for their turn
+_NOT_ARGUMENTS = frozenset({"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"})
+_log = logging.getLogger("frigo.gpt")
+
+
+class Sight:
+    """A model's eyes: conversations with images to prompts, and their images to the model's arguments."""
+
+    def __init__(self, processor: Any, model: Any, device: torch.device) -> None:
+        self._processor = processor
+        self._model = model
+        self._device = device
+        self._dtype = model.dtype
+        self._prepared: OrderedDict[bytes, dict[str, torch.Tensor]] = OrderedDict()
+        self._lock = threading.Lock()
+        self.marks = [str(processor.image_token)]
+
+    def encode(self, messages: Sequence[Message], options: Mapping[str, Any], clean: Callable[[str], str]) -> Prompt:
+        """The conversation, each image where it stands among the words. `clean` breaks the model's marks in a text.
+
+        Raises 400 on an image that cannot be read, or when the template refuses the messages.
+        """
+        images: list[bytes] = []
+        turns: list[dict[str, Any]] = []
+        for message in messages:
+            content = message["content"]
+            if isinstance(content, str):
+                content = [{"type": "text", "text": content}]
+            parts: list[dict[str, Any]] = []
+            for part in content:
+                if part["type"] == "image":
+                    images.append(part["data"])
+                    parts.append({"type": "image"})
+                else:
+                    parts.append({"type": "text", "text": clean(part["text"])})
+            turns.append({"role": message["role"], "content": parts})
+        pictures = open_images(images)
+        begins = bool(options.get("continue_final_message"))
+        try:
+            text = self._processor.tokenizer.apply_chat_template(
+                turns,
+                chat_template=self._processor.chat_template or self._processor.tokenizer.chat_template,
+                tokenize=False,
+                **{**options, "add_generation_prompt": not begins and bool(options.get("add_generation_prompt", True))},
+            )
+        except (TemplateError, TypeError, ValueError) as error:
+            message_ = _(
+                "Le gabarit de conversation de ce modèle refuse ces messages : %(reason)s", reason=str(error)[:300]
+            )
+            raise ApiError(400, "invalid_messages", message_, "messages") from error
+        try:
+            made = self._processor(text=[text], images=pictures, return_tensors="pt", add_special_tokens=False)
+        except (ValueError, IndexError, ZeroDivisionError) as error:
+            raise _refused(_("ce modèle ne peut pas la lire (%(reason)s)", reason=str(error)[:200])) from error
+        ids = [int(i) for i in made["input_ids"][0]]
+        self._keep(_key(ids, images), self._arguments(made))
+        return Prompt(ids, context_ids=ids if begins else [], images=tuple(images))
+
+    def read(self, ids: Sequence[int], images: tuple[bytes, ...]) -> ImageInputs:
+        """What the model's forward wants of a prompt's images; positions too, where they are not simply counted."""
+        key = _key(ids, images)
+        with self._lock:
+            arguments = self._prepared.get(key)
+        if arguments is None:
+            made = self._processor.image_processor(images=open_images(list(images)), return_tensors="pt")
+            arguments = self._arguments(made)
+            self._keep(key, arguments)
+        arguments = {name: value.to(self._device) for name, value in arguments.items()}
+        arguments = {
+            name: value.to(self._dtype) if value.is_floating_point() else value for name, value in arguments.items()
+        }
+        index = getattr(getattr(self._model, "model", None), "get_rope_index", None)
+        if index is None:
+            return ImageInputs(arguments)
+        tokens = torch.tensor([list(ids)], device=self._device)
+        kinds = torch.tensor(self._processor.create_mm_token_type_ids([list(ids)]), device=self._device)
+        positions, offset = index(
+            tokens, mm_token_type_ids=kinds, image_grid_thw=arguments.get("image_grid_thw"), attention_mask=None
+        )
+        return ImageInputs(arguments, positions, int(offset.reshape(-1)[0]))
+
+    def _arguments(self, made: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        unused = set(getattr(self._processor, "unused_input_names", ()) or ())
+        return {
+            name: value
+            for name, value in made.items()
+            if name not in _NOT_ARGUMENTS | unused and isinstance(value, torch.Tensor)
+        }
+
+    def _keep(self, key: bytes, arguments: dict[str, torch.Tensor]) -> None:
+        with self._lock:
+            self._prepared[key] = arguments
+            self._prepared.move_to_end(key)
+            while len(self._prepared) > _KEPT:
+                self._prepared.popitem(last=False)
+
+
+def open_sight(folder: Path, model: Any, tokenizer: Any, device: torch.device) -> Sight | None:
+    """The eyes of the model of `folder`, or None when it has none that can be used here (the log says why)."""
+    family = model.config.model_type
+    if getattr(model.config, "vision_config", None) is None:
+        return None
+    if family not in SEEING:
+        _log.info("images are not read", extra={"reason": f"family {family}"})
+        return None
+    try:
+        return Sight(_open_processor(folder, family, tokenizer), model, device)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
+        _log.warning("images are not read", extra={"reason": str(error).replace(str(folder), folder.name)[:300]})
+        return None
+
+
+def open_images(files: Sequence[bytes]) -> list[Image.Image]:
+    """The pictures in `files`, upright, in RGB; the first one of an animation. Raises 400 `invalid_image`."""
+    pictures: list[Image.Image] = []
+    pixels = 0
+    for data in files:
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as found:
+                width, height = found.size
+                pixels += width * height
+                if width * height > MAX_PIXELS or pixels > MAX_ALL_PIXELS or max(width, height) > MAX_SIDE:
+                    raise _refused(_("elle est trop grande (%(w)s × %(h)s pixels)", w=width, h=height))
+                found.load()
+                pictures.append(_upright(found))
+        except ApiError:
+            raise
+        except Image.DecompressionBombError as error:
+            raise _refused(_("elle est beaucoup trop grande")) from error
+        except Exception as error:  # Pillow's decoders raise nearly anything on a broken file
+            raise _refused(_("ce n'est pas un PNG, JPEG, WebP ou GIF lisible")) from error
+    return pictures
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF data says, on white where it is transparent."""
+    try:
+        turned = ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001  broken EXIF data: the picture is as it is
+        turned = image
+    if turned.mode in {"RGBA", "LA", "PA"} or "transparency" in turned.info:
+        whole = turned.convert("RGBA")
+        white = Image.new("RGBA", whole.size, "white")
+        return Image.alpha_composite(white, whole).convert("RGB")
+    return turned.convert("RGB")
+
+
+def _open_processor(folder: Path, family: str, tokenizer: Any) -> Any:
+    """The family's processor with the folder's settings. Built by hand, because `AutoProcessor` wants torchvision for
+    the videos that nobody sends here."""
+    kind = getattr(transformers, PROCESSOR_MAPPING_NAMES[family])
+    images = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False, backend="pil")
+    parts = {"image_processor": images, "tokenizer": tokenizer}
+    without_videos: Any = type(kind.__name__, (kind,), {"check_argument_for_proper_class": lambda *_all: None})
+    settings, _rest = kind.get_processor_dict(folder, local_files_only=True)
+    settings = {**settings, "chat_template": settings.get("chat_template") or _template(folder)}
+    made = without_videos.from_args_and_dict([parts.get(name) for name in kind.get_attributes()], settings)
+    return made[0] if isinstance(made, tuple) else made
+
+
+def _template(folder: Path) -> str | None:
+    """An older folder's template for messages with images, beside the tokenizer's own."""
+    try:
+        found = json.loads((folder / "chat_template.json").read_text(encoding="utf-8"))["chat_template"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _key(ids: Sequence[int], images: Sequence[bytes]) -> bytes:
+    digest = hashlib.sha256(repr(list(ids)).encode())
+    for data in images:
+        digest.update(hashlib.sha256(data).digest())
+    return digest.digest()
+
+
+def _refused(reason: Text) -> ApiError:
+    return ApiError(400, "invalid_image", _("Une image n'est pas utilisable : %(reason)s.", reason=reason), "messages")
