@@ -105,7 +105,7 @@ def test_adjacent_strings_are_one_as_in_python() -> None:
             "'a\\x41'.count('A')",
         ),
         *("'direction'.count('i')", "'openfile'.count('e')"),  # upstream's own list of words
-        *("2\n+3", "٣+1", "lambda: 1", "[1]", "'a'.count('a'", "1" * 400 + "/3."),
+        *("'a'. count('a')", "'a'.count ('a')", "2\n+3", "٣+1", "lambda: 1", "[1]", "'a'.count('a'", "1" * 400 + "/3."),
     ],
 )
 def test_has_no_answer(expression: str) -> None:

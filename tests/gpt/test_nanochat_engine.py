@@ -22,7 +22,7 @@ from gpt.engines.nanochat.tokenizer import ASSISTANT_END, BOS, PYTHON_END, PYTHO
 from gpt.engines.nanochat.weights import load_model
 from gpt.engines.options import EngineOptions
 from gpt.factory import create_app, create_registry
-from tests.gpt.conftest import ready_registry, settings_for
+from tests.gpt.conftest import ready_registry, settings_for, wait_until
 from tests.gpt.nanochat_folders import config_of, write_generation, write_tokenizer
 
 ORACLE = "oracle-2026-07-03-92d63d4"
@@ -223,9 +223,9 @@ def test_a_client_that_leaves_frees_its_place(noise: NanochatEngine) -> None:
     request = GenerationRequest(noise.encode("le"), 400, temperature=1.0, ignore_eos=True)
     generation = Generation(noise, request)
     next(iter(generation))
+    assert noise.load == (1, 0)
     generation.close()
-    run(noise, noise.encode("la"), 3)
-    assert noise.load == (0, 0)
+    wait_until(lambda: noise.load == (0, 0))
 
 
 def test_memory_for_caches_bounds_the_context_and_the_company(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def hostile() -> dict[str, bytes]:
         "long integer": b"\x80\x02\x8b" + struct.pack("<i", 2**31 - 1) + b"\x01.",
         "negative integer": b"\x80\x02\x8b" + struct.pack("<i", -5) + b".",
         "big integer": b"\x80\x02\x8a\xff" + b"\x7f" * 255 + b".",
-        "marks": b"\x80\x02" + b"(" * (MAX_DEPTH + 1) + b".",
+        "marks": b"\x80\x02" + b"(" * (MAX_DEPTH + 1) + b"t" * (MAX_DEPTH + 1) + b".",
         "memo read before it is written": b"\x80\x02h\x05.",
         "memo of nothing": b"\x80\x04\x94.",
         "nothing on the stack": b"\x80\x02.",
@@ -197,6 +197,7 @@ def test_shared_and_nested_values_cost_what_they_are_written_with() -> None:
     """Pairs of the same pair, and tuples within tuples: built, never walked."""
     doubling = b"\x80\x02)q\x00\x85" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(1, 60)) + b"."
     assert len(read_pickle(doubling, KNOWN)) == 2  # the same value twice, 59 times over: 2**59 if it were walked
+    assert read_pickle(b"\x80\x02" + b"(" * MAX_DEPTH + b"t" * MAX_DEPTH + b".", KNOWN)
     deep = read_pickle(b"\x80\x02)" + b"\x85" * 100_000 + b".", KNOWN)
     assert isinstance(deep, tuple)
     with pytest.raises(PickleError, match="instructions"):
