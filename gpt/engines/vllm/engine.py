@@ -21,7 +21,7 @@ from gpt.engines.upstream import Upstream
 from gpt.engines.vllm.command import VllmOptions, adapter_rank, arguments, variables
 from gpt.engines.vllm.diagnosis import PORT_TAKEN, scrub
 from gpt.engines.vllm.installed import available
-from gpt.engines.vllm.server import ServerDiedError, ServerProcess, failed
+from gpt.engines.vllm.server import GRACE_SECONDS, ServerDiedError, ServerProcess, failed
 
 LOAD_SECONDS = 3600.0  # a hundred gigabytes from a network disk, then compilation
 ASK_SECONDS = 5.0
@@ -66,10 +66,10 @@ class VllmEngine:
         resources = read_resources(use_gpu=options.use_gpu, gpu_device_ids=options.gpu_device_ids)
         given = variables(secret, options, vllm, os.environ, cuda=found.cuda)
         for attempt in range(1, STARTS + 1):
-            port = _free_port()
-            command = arguments(folder, key, port, options, vllm, resources, cuda=found.cuda)
-            self._server = ServerProcess(command, given, self._hidden)
-            self._upstream = Upstream("vllm", f"http://127.0.0.1:{port}", SecretStr(secret), hidden=self._hidden)
+            self._port = _free_port()
+            command = arguments(folder, key, self._port, options, vllm, resources, cuda=found.cuda)
+            self._server = ServerProcess(command, given, self._hidden, grace_seconds=GRACE_SECONDS)
+            self._upstream = Upstream("vllm", f"http://127.0.0.1:{self._port}", SecretStr(secret), hidden=self._hidden)
             try:
                 self.context = self._begin(load_seconds)
                 return
@@ -150,6 +150,10 @@ class VllmEngine:
         return next((int(card["max_model_len"]) for card in cards if card.get("max_model_len")), 0)
 
     def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self._port), ASK_SECONDS).close()  # spares the client a refusal
+        except OSError:
+            return False
         try:
             return self._upstream.get("/health", timeout=ASK_SECONDS).status == 200
         except ApiError:

@@ -1,8 +1,9 @@
-"""``python keeper.py COMMAND…``: runs a server and sees to it that nothing of it outlives the one who asked for it.
+"""``python keeper.py GRACE COMMAND…``: runs a server, and nothing of it outlives the one who asked for it.
 
 Standard library only. Standard input is a pipe from the parent: when it closes, because the parent wants the end or
 because it died in any way, the server is asked to stop, then everything it started is killed. (The kernel's own
 parent-death signal is no use to the parent: it follows the thread that started the process, which is short-lived.)
+GRACE is how long, in seconds, the server has to stop by itself.
 """
 
 import ctypes
@@ -13,7 +14,6 @@ import sys
 import threading
 import time
 
-GRACE_SECONDS = 8.0
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _OOM_SCORE = "800"  # the system in need of memory takes the server rather than the service that can replace it
@@ -25,6 +25,8 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _with_keeper() -> None:
+    for ignored in (signal.SIGINT, signal.SIGTERM):  # by the keeper, which a new program would inherit
+        signal.signal(ignored, signal.SIG_DFL)
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # the keeper's only thread at this time is its main one
 
 
@@ -73,16 +75,16 @@ def _sweep() -> None:
         time.sleep(0.05)
 
 
-def _end_with_pipe(child: "subprocess.Popen[bytes]") -> None:
+def _end_with_pipe(child: "subprocess.Popen[bytes]", grace: float) -> None:
     """Wait for the pipe to close, then end the server."""
     while os.read(0, 4096):
         pass
     child.terminate()
-    time.sleep(GRACE_SECONDS)
+    time.sleep(grace)
     child.kill()
 
 
-def main(command: list[str]) -> int:
+def main(grace: float, command: list[str]) -> int:
     """Run `command`; its exit status, or 128 and the signal that ended it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides: the pipe's end is the server's
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -93,11 +95,11 @@ def main(command: list[str]) -> int:
     except OSError:
         pass
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_with_keeper)
-    threading.Thread(target=_end_with_pipe, args=(child,), daemon=True).start()
+    threading.Thread(target=_end_with_pipe, args=(child, grace), daemon=True).start()
     code = child.wait()
     _sweep()
     return 128 - code if code < 0 else code
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(float(sys.argv[1]), sys.argv[2:]))

@@ -27,6 +27,7 @@ from gpt.engines.vllm.diagnosis import Cause, cause_of, scrub, tail
 
 KEPT_LINES = 300
 POLL_SECONDS = 0.2
+GRACE_SECONDS = 8.0  # to stop by itself, then it is killed
 _LINE_BYTES = 4000
 # What a server that only computes must not know of this service.
 _SECRET_NAMES = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|DATABASE_URL|REDIS_URL", re.I)
@@ -51,7 +52,15 @@ class ServerProcess:
     `hidden` is what must not be shown of its log, with what is shown instead.
     """
 
-    def __init__(self, command: Sequence[str], variables: Mapping[str, str], hidden: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        hidden: Mapping[str, str],
+        *,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
+        self._grace = grace_seconds
         self._hidden = dict(hidden)
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._lock = threading.Lock()
@@ -60,7 +69,7 @@ class ServerProcess:
         self._death: Text | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="frigo-vllm-", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(Path(keeper.__file__)), *command],
+            [sys.executable, "-I", str(Path(keeper.__file__)), str(grace_seconds), *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -127,7 +136,7 @@ class ServerProcess:
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         try:
-            self._process.wait(keeper.GRACE_SECONDS + 5)
+            self._process.wait(self._grace + 5)
         except subprocess.TimeoutExpired:
             os.killpg(self.pid, signal.SIGKILL)
             self._process.wait()
