@@ -80,8 +80,11 @@ class Catalogue:
                     raise ValueError(f"models.toml: {name!r} names two models")
 
     def add(self, entry: ModelEntry) -> None:
-        """Add an entry that is not in the file (a hub id or a folder named by a variable)."""
-        self.entries[entry.key] = entry
+        """Add an entry that is not in the file (a hub id or a folder named by a variable, a hub id by the API).
+
+        Who goes through the entries meanwhile sees those there were.
+        """
+        self.entries = {**self.entries, entry.key: entry}
         for name in (entry.key, *entry.aliases):
             self._names[name.lower()] = entry.key
 

@@ -9,7 +9,7 @@ from typing import Any, Generic
 from common.errors import ApiError
 from common.messages import Text, _
 from common.models.contract import E, Loader, Measured
-from common.models.ledger import PROGRESS_SECONDS, Ledger
+from common.models.ledger import PROGRESS_SECONDS, Ledger, Move
 from common.models.room import Room
 from common.models.states import RESTING, Slot
 
@@ -33,10 +33,12 @@ class Views(Generic[E]):
         entry = slot.entry
         with self._ledger.changed:
             resident = slot.resident
-            error = slot.error.render(language) if isinstance(slot.error, Text) else slot.error
+            error = _said(slot.error, language)
             shown = {
                 **entry.model_dump(mode="json", exclude={"path", "revision", "parent", "engine"}),
-                "engine": entry.engine,
+                "engine": getattr(resident.engine, "name", entry.engine) if resident is not None else entry.engine,
+                "quantization": getattr(resident.engine, "quantization", None) if resident is not None else None,
+                "rank": entry.rank,
                 "parent": entry.parent,
                 **self._progress(slot),
                 "progress": round(slot.bytes_done / slot.bytes_total, 4) if slot.bytes_total else None,
@@ -50,7 +52,7 @@ class Views(Generic[E]):
             "resident_bytes": resident.engine.memory_bytes() if measured else None,  # type: ignore[union-attr]
             "options": dict(resident.options) if resident is not None else {},
             "fits": reason is None,
-            "reason": reason.render(language) if reason is not None else None,
+            "reason": _said(reason, language),
         }
 
     def snapshot(self, language: str) -> dict[str, Any]:
@@ -63,7 +65,7 @@ class Views(Generic[E]):
                 "chosen": selection.chosen,
                 "why": selection.why.render(language),
                 "available_bytes": selection.available_bytes,
-                "rejected": list(selection.rejected),
+                "rejected": [{**one, "reason": _said(one["reason"], language)} for one in selection.rejected],
             },
         }
 
@@ -80,21 +82,23 @@ class Views(Generic[E]):
             news = self._news(seen, gone)
             if news is None:
                 return
-            before, seen = seen, news
-            for move in ledger.moves_after(before[0]):
-                shown = {"key": move.key, "previous": move.previous, "state": move.state}
+            seen, moves = news
+            for move in moves:
+                shown: dict[str, Any] = {"key": move.key, "previous": move.previous, "state": move.state}
                 if move.error is not None:
-                    shown["error"] = move.error.render(language) if isinstance(move.error, Text) else move.error
+                    shown["error"] = _said(move.error, language)
                 yield "state", shown
             yield "models", self.snapshot(language)
             self._pause(seen, gone)
 
-    def _news(self, seen: tuple[int, int], gone: Callable[[], bool]) -> tuple[int, int] | None:
-        """Wait for a change; None when nobody listens any more."""
+    def _news(self, seen: tuple[int, int], gone: Callable[[], bool]) -> tuple[tuple[int, int], list[Move]] | None:
+        """Wait for a change: the version now, and the moves since `seen`; None when nobody listens any more."""
         ledger = self._ledger
         with ledger.changed:
             ledger.changed.wait_for(lambda: ledger.closed or gone() or ledger.version != seen)
-            return None if ledger.closed or gone() else ledger.version
+            if ledger.closed or gone():
+                return None
+            return ledger.version, [move for move in ledger.moves if move.number > seen[0]]
 
     def _pause(self, seen: tuple[int, int], gone: Callable[[], bool]) -> None:
         """Let progress gather for a moment, so that it makes one snapshot; a move ends the pause."""
@@ -134,3 +138,7 @@ class Views(Generic[E]):
             "bytes_total": slot.bytes_total,
             **({"eta_seconds": eta} if eta is not None else {}),
         }
+
+
+def _said(message: Text | str | None, language: str) -> str | None:
+    return message.render(language) if isinstance(message, Text) else message

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from common.messages import Text
 from common.models.registry import Registry
 from common.models.routes import models_blueprint
 from common.settings import ServiceSettings
@@ -45,7 +47,7 @@ def test_the_list_has_every_field_of_the_contract(client: FlaskClient) -> None:
     assert shown["models"][0].keys() >= {
         "key", "aliases", "hub_id", "family", "parameters", "context", "licence", "gated", "languages", "vision",
         "embedded", "state", "progress", "bytes_done", "bytes_total", "error", "need_bytes", "resident_bytes", "fits",
-        "reason", "engine", "parent", "options",
+        "reason", "engine", "quantization", "rank", "parent", "options",
     }  # fmt: skip
     assert shown["selection"].keys() == {"chosen", "why", "available_bytes", "rejected"}
 
@@ -156,3 +158,12 @@ def test_the_actions_are_documented(client: FlaskClient) -> None:
     )
     body = document["paths"]["/api/models/{key}/load"]["post"]["requestBody"]
     assert "LoadOptions" in json.dumps(body)
+
+
+def test_the_reasons_of_the_selection_are_told(client: FlaskClient, registry: Registry[FakeEngine]) -> None:
+    reason = Text("Trop grand.")
+    rejected = ({"key": "huge", "need_bytes": 999, "reason": reason},)
+    registry._ledger.selection = replace(registry.selection, rejected=rejected)
+    shown = client.get("/api/models").json
+    assert shown is not None
+    assert shown["selection"]["rejected"] == [{"key": "huge", "need_bytes": 999, "reason": "Trop grand."}]
