@@ -1,7 +1,8 @@
-"""gpt's models when the hub must not be joined (HF_HUB_OFFLINE): those of the image, and no other."""
+"""gpt's registry: takes any hub id that a person asks to load; offline (HF_HUB_OFFLINE), only what is in the image."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from common.errors import ApiError
@@ -13,13 +14,41 @@ from gpt.engines.forwarding import GptEngine
 
 
 class GptRegistry(Registry[GptEngine]):
-    """A registry that refuses at once, `offline`, what would have to be fetched, and names what is there."""
+    """A registry that refuses at once, `offline`, what would have to be fetched, and names what is there.
+
+    `newcomer` makes an entry of a name that the catalogue lacks, or tells that it is none: asked when a person loads
+    or fetches a model, never when a mere request names one.
+    """
 
     def __init__(
-        self, catalogue: Catalogue, loader: Loader[GptEngine], selection: Selection, *, offline: bool, **more: Any
+        self,
+        catalogue: Catalogue,
+        loader: Loader[GptEngine],
+        selection: Selection,
+        *,
+        offline: bool,
+        newcomer: Callable[[str], ModelEntry | None] = lambda _name: None,
+        **more: Any,
     ) -> None:
         self._offline = offline
+        self._newcomer = newcomer
         super().__init__(catalogue, loader, selection, **more)
+
+    def download(self, name: str) -> dict[str, Any]:
+        """As `Registry.download`, for any hub id too. Raises `ApiError` as `hub_entry` as well."""
+        self._admit(name)
+        return super().download(name)
+
+    def load(self, name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """As `Registry.load`, for any hub id too. Raises `ApiError` as `hub_entry` as well."""
+        self._admit(name)
+        return super().load(name, options)
+
+    def _admit(self, name: str) -> None:
+        if self.catalogue.find(name) is None:
+            entry = self._newcomer(name)
+            if entry is not None:
+                self.catalogue.add(entry)
 
     def check(self, entry: ModelEntry) -> None:
         """Raises `ApiError` 409 `model_not_baked`."""

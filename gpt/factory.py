@@ -14,9 +14,10 @@ from common.web.factory import create_service
 from gpt.adapters.service import AdapterService
 from gpt.adapters.shelf import Shelf
 from gpt.baked import GptRegistry
-from gpt.choose import choose, load_models
+from gpt.choose import choose, create_machine, load_models
 from gpt.engines.forwarding import GptEngine
 from gpt.hub import create_hub
+from gpt.hub_entries import hub_entry
 from gpt.ia_service import IaService
 from gpt.loader import GptLoader
 from gpt.routes.adapters import adapters_blueprint
@@ -45,11 +46,13 @@ def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[
     """
     catalogue = load_models()
     selection = choose(settings, catalogue)
+    machine = create_machine(settings)
     return GptRegistry(
         catalogue,
         create_loader(settings, create_shelf(settings, catalogue, selection.chosen), isolate=isolate),
         selection,
         offline=settings.hf_hub_offline,
+        newcomer=lambda name: hub_entry(name, machine),
         ttl_s=settings.ia_model_ttl_s,
         swap_wait_s=settings.ia_swap_wait_s,
         options=frozenset({"gpu_device_ids", "quantization"}),
