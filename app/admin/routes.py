@@ -8,7 +8,7 @@ from flask import Flask, request
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from app.admin import system, token
+from app.admin import adapters, system, token
 from app.admin.models import ModelDesk
 from app.peers import Peers
 from app.probes import Probe, Probes
@@ -99,6 +99,7 @@ def admin(app: Flask, settings: AppSettings, peers: Peers, probes: Probes) -> AP
             token.forget_hub_token(settings)
         return "", 204
 
+    adapters.add_routes(routes, peers)
     return routes
 
 

@@ -47,6 +47,16 @@ def service(name: str, keys: dict[str, list[str]], calls: list[str]) -> Flask:
             calls.append(request.get_data(as_text=True))
         return {"key": key, "state": "loading"}, 202
 
+    @app.route("/api/adapters", methods=["GET", "POST"])
+    @app.delete("/api/adapters/<name>")
+    def adapters(name: str = "") -> tuple[dict[str, Any], int]:
+        assert request.headers["X-Service-Token"] == SERVICE
+        assert "Authorization" not in request.headers
+        calls.append(f"{name or 'all'} {request.method} {request.get_data(as_text=True)}".strip())
+        if name == "fixe":
+            return {"error": {"message": "Retirez-le de IA_ADAPTERS.", "code": "adapter_declared"}}, 409
+        return {"adapters": []}, 202 if request.method == "DELETE" else 200
+
     return app
 
 
@@ -76,7 +86,8 @@ def admin(serve: Callable[..., str], tmp_path: Path, calls: list[str], free_port
 @pytest.mark.parametrize(
     ("method", "path"),
     [("get", "/api/admin/status"), ("post", "/api/admin/models/x/load"), ("post", "/api/admin/huggingface/token"),
-     ("get", "/api/admin/anything")],
+     ("get", "/api/admin/anything"), ("get", "/api/admin/adapters"), ("post", "/api/admin/adapters"),
+     ("delete", "/api/admin/adapters/x")],
 )  # fmt: skip
 def test_nothing_is_shown_or_done_without_the_token(
     method: str, path: str, headers: dict[str, str], admin: Any
@@ -139,6 +150,17 @@ def test_the_options_of_a_load_are_passed_on(admin: Any, calls: list[str]) -> No
     assert answer.status_code == 202
     assert calls[0] == "gpt load qwen"
     assert json.loads(calls[1]) == options
+
+
+def test_adapters_are_those_of_gpt(admin: Any, calls: list[str]) -> None:
+    assert admin.get("/api/admin/adapters", headers=BEARER).json == {"adapters": []}
+    body = {"name": "poésie", "source": "moi/poesie"}
+    assert admin.post("/api/admin/adapters", json=body, headers=BEARER).status_code == 200
+    assert admin.delete("/api/admin/adapters/poésie", headers=BEARER).status_code == 202
+    assert (calls[0], calls[2]) == ("all GET", "poésie DELETE")
+    assert json.loads(calls[1].removeprefix("all POST ")) == body
+    refused = admin.delete("/api/admin/adapters/fixe", headers=BEARER)
+    assert (refused.status_code, refused.json["error"]["code"]) == (409, "adapter_declared")
 
 
 @pytest.mark.parametrize(
