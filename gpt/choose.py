@@ -9,7 +9,6 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from common.messages import Text
 from common.models.catalogue import Catalogue, ModelEntry, load_catalogue
@@ -21,6 +20,8 @@ from common.models.selector import Selector
 from common.settings import SettingsError
 from gpt.engines.choose import engine_of
 from gpt.engines.nanochat.layout import is_nanochat
+from gpt.engines.remote.address import AddressError, is_address, parse_address
+from gpt.engines.vllm.installed import available
 from gpt.fit import GptMachine
 from gpt.folders import describe, refusal
 from gpt.hub import create_hub
@@ -63,7 +64,19 @@ def create_machine(
 
 def engine_for(settings: GptSettings, entry: ModelEntry, *, cuda: bool) -> str | Text:
     """The engine that would open `entry`, or the reason why none here can."""
-    return engine_of(entry, asked=settings.ia_engine, cuda=cuda, adapters=bool(settings.ia_adapters))
+    return engine_of(
+        entry,
+        asked=settings.ia_engine,
+        cuda=cuda,
+        adapters=bool(settings.ia_adapters),
+        has_vllm=has_vllm(settings, cuda=cuda),
+    )
+
+
+def has_vllm(settings: GptSettings, *, cuda: bool) -> bool:
+    """Whether vLLM could be the engine: its interpreter is asked, which takes seconds, only when that matters."""
+    wanted = settings.ia_engine == "vllm" or (settings.ia_engine == "auto" and cuda)
+    return wanted and available(settings.vllm_python) is not None
 
 
 def choose(settings: GptSettings, catalogue: Catalogue, machine: GptMachine | None = None) -> Selection:
@@ -83,7 +96,7 @@ def outside(name: str, catalogue: Catalogue) -> ModelEntry | None:
 
     Raises `SettingsError` for a folder that holds no model, or an address that names none.
     """
-    if name.startswith(("http://", "https://")):
+    if is_address(name):
         return _remote(name, catalogue)
     folder = Path(name).expanduser()
     if folder.is_dir() or is_nanochat(folder):  # a nanochat folder may be followed by a choice: folder#sft/d20
@@ -115,16 +128,17 @@ def _local(folder: Path, catalogue: Catalogue) -> ModelEntry:
 
 
 def _remote(name: str, catalogue: Catalogue) -> ModelEntry:
-    url, _hash, model = name.partition("#")
-    if not urlsplit(url).hostname or not model.strip():
-        raise SettingsError("IA_MODEL : une adresse de serveur est attendue sous la forme http://hôte:port/v1#modèle.")
+    try:
+        address = parse_address(name)
+    except AddressError as error:
+        raise SettingsError(f"IA_MODEL : {error.reason}") from None
     return ModelEntry(
-        key=_free(model.strip(), "remote", catalogue),
+        key=_free(address.key, "remote", catalogue),
         family="",
         parameters=0,
         licence="",
         engine="remote",
-        url=name,
+        url=str(address),
     )
 
 

@@ -13,6 +13,7 @@ from common.messages import Text, _
 from common.models.catalogue import ModelEntry
 from common.models.hub import Hub, never
 from gpt.adapters.shelf import Shelf
+from gpt.choose import has_vllm
 from gpt.engines.choose import engine_class, engine_of
 from gpt.engines.cpu import weight_bytes
 from gpt.engines.forwarding import GptEngine
@@ -22,7 +23,6 @@ from gpt.engines.remote.address import parse_address
 from gpt.engines.remote.engine import RemoteEngine
 from gpt.engines.vllm.command import VllmOptions
 from gpt.engines.vllm.engine import VllmEngine
-from gpt.engines.vllm.installed import available
 from gpt.folders import FolderFacts, describe, whole
 from gpt.settings import GptSettings
 
@@ -132,12 +132,6 @@ class GptLoader:
             need=_gigabytes(need),
             available=_gigabytes(available),
         )
-
-
-def has_vllm(settings: GptSettings, *, cuda: bool) -> bool:
-    """Whether vLLM could be the engine: it is asked of its interpreter, which takes seconds, only when that matters."""
-    wanted = settings.ia_engine == "vllm" or (settings.ia_engine == "auto" and cuda)
-    return wanted and available(settings.vllm_python) is not None
 
 
 def vllm_options(settings: GptSettings) -> VllmOptions:
