@@ -10,14 +10,13 @@ from pathlib import Path
 from common.messages import Text, _
 from common.models.catalogue import ModelEntry
 from common.models.footprint import ModelFacts
-from common.models.gpus import Gpu
 from common.models.hub import Hub, Patience
 from common.models.hub_facts import FactsBook
 from common.models.resources import Resources
 from common.models.selector import Verdict, gigabytes, margin, too_big
 from gpt.engines.options import Quantization
 from gpt.folders import describe, folder_of
-from gpt.footprint import VLLM_SHARE, Need, catalogue_facts, need
+from gpt.footprint import CONTEXTS, VLLM_SHARE, Need, catalogue_facts, need
 
 EngineOf = Callable[[ModelEntry, bool], str | Text]
 # At a start nothing waits long for a hub; a person who asks for a model waits a little.
@@ -28,10 +27,19 @@ _GPU_COUNTS = (1, 2, 4, 8, 16)  # tensor parallelism cuts heads evenly
 
 @dataclass(frozen=True)
 class Plan:
-    """How an entry would run: its need, and the bytes there are where it would run (None: elsewhere)."""
+    """How an entry would run: its need, and the bytes there are where it would run (None: elsewhere).
+
+    `longest` is the conversation that it could hold, in tokens, were there memory (4096 counts as enough).
+    """
 
     need: Need
     available: int | None
+    longest: int = 0
+
+    @property
+    def is_short(self) -> bool:
+        """The conversation it has room for is too short for `auto` to choose it."""
+        return self.need.context < min(self.longest, CONTEXTS[1])
 
     @property
     def fits(self) -> bool:
@@ -93,13 +101,15 @@ class GptMachine:
             return Verdict(available_bytes=_most(resources), estimated=True)
         plan = next((plan for plan in plans if plan.fits), plans[0])
         estimated = self.facts(entry)[1] and entry.hub_id is not None
-        how = _how(plan.need, estimated=estimated)
+        how = _how(plan, estimated=estimated)
         verdict = Verdict(plan.need.total, plan.available, None, how, estimated)
         reason = self._against(entry, plan, resources, freed)
         fallback = None
         if plan is not plans[0] or (plans[0].need.cuda and not plan.need.cuda):
             first = plans[0]
-            fallback = too_big(entry.key, Verdict(first.need.total, first.available, None, _how(first.need)))
+            fallback = too_big(entry.key, Verdict(first.need.total, first.available, None, _how(first)))
+        if plan.is_short:
+            fallback = _("N'aurait de place que pour %(tokens)s tokens de conversation.", tokens=plan.need.context)
         return Verdict(verdict.need_bytes, verdict.available_bytes, reason, how, estimated, fallback)
 
     def plan(self, entry: ModelEntry, freed: int = 0, quantization: Quantization | None = None) -> Plan | None:
@@ -160,35 +170,47 @@ class GptMachine:
 
 
 def _plan(facts: ModelFacts, engine: str, asked: Quantization, resources: Resources, freed: int, *, cuda: bool) -> Plan:
-    """With "auto", the most precise way that fits well, else that fits, else the smallest."""
+    """The first way that fits well, else that fits, else the smallest.
+
+    A long conversation at full precision comes first; then smaller weights ("auto"); then a shorter conversation.
+    """
     kinds: tuple[Quantization, ...] = (asked,)
     if asked == "auto" and engine == "transformers":
         kinds = ("none", "int8", "nf4") if cuda else ("none", "int8")
-    plans = []
-    for kind in kinds:
-        if cuda:
-            plans.append(_on_gpus(facts, engine, kind, resources.gpus, freed))
-        else:
-            plans.append(Plan(need(facts, engine, kind), resources.memory_available + freed))
-    well = next((plan for plan in plans if plan.fits_well), None)
+    plans = [
+        _place(facts, engine, kind, context, resources, freed, cuda=cuda)
+        for contexts in (CONTEXTS[:2], *((context,) for context in CONTEXTS[2:]))
+        for kind in kinds
+        for context in contexts
+    ]
+    well = next((plan for plan in plans if plan.fits_well and not plan.is_short), None)
     return well or next((plan for plan in plans if plan.fits), plans[-1])
 
 
-def _on_gpus(facts: ModelFacts, engine: str, kind: Quantization, gpus: tuple[Gpu, ...], freed: int) -> Plan:
-    """On one GPU, or with vLLM on as few as hold it."""
-    by_room = sorted(gpus, key=lambda gpu: gpu.free_bytes, reverse=True)
-    counts = [count for count in _GPU_COUNTS if count <= len(gpus)] if engine == "vllm" else [1]
-    plan = None
+def _place(
+    facts: ModelFacts,
+    engine: str,
+    kind: Quantization,
+    context: int,
+    resources: Resources,
+    freed: int,
+    *,
+    cuda: bool,
+) -> Plan:
+    """On the CPU, on one GPU, or with vLLM on as few GPUs as hold the model."""
+    most = min(facts.context or CONTEXTS[0], CONTEXTS[0])
+    if not cuda:
+        return Plan(need(facts, engine, kind, context=context), resources.memory_available + freed, most)
+    by_room = sorted(resources.gpus, key=lambda gpu: gpu.free_bytes, reverse=True)
+    counts = [count for count in _GPU_COUNTS if count <= len(by_room)] if engine == "vllm" else [1]
+    plans = []
     for count in counts:
         least = by_room[count - 1]
         room = least.free_bytes + freed // count
         if engine == "vllm":
             room = min(room, int(least.total_bytes * VLLM_SHARE))
-        plan = Plan(need(facts, engine, kind, cuda=True, gpus=count), room * count)
-        if plan.fits_well:
-            break
-    assert plan is not None  # noqa: S101  there is at least one count
-    return plan
+        plans.append(Plan(need(facts, engine, kind, cuda=True, gpus=count, context=context), room * count, most))
+    return next((plan for plan in plans if plan.fits_well), plans[-1])
 
 
 def _most(resources: Resources) -> int:
@@ -196,14 +218,19 @@ def _most(resources: Resources) -> int:
     return max((gpu.free_bytes for gpu in resources.gpus), default=resources.memory_available)
 
 
-def _how(plan: Need, *, estimated: bool = False) -> Text:
-    if plan.engine == "remote":
+def _how(plan: Plan, *, estimated: bool = False) -> Text:
+    one = plan.need
+    if one.engine == "remote":
         return _("un autre serveur")
     where: Text | str = _("processeur")
-    if plan.cuda:
-        where = "GPU" if plan.gpus == 1 else f"{plan.gpus} GPU"
-    parts = [plan.engine, plan.precision, where]
-    return _("%(parts)s", parts=[*parts, _("estimé d'après le catalogue")] if estimated else parts)
+    if one.cuda:
+        where = "GPU" if one.gpus == 1 else f"{one.gpus} GPU"
+    parts: list[Text | str] = [one.engine, one.precision, where]
+    if one.context < plan.longest:
+        parts.append(_("%(tokens)s tokens de contexte", tokens=one.context))
+    if estimated:
+        parts.append(_("estimé d'après le catalogue"))
+    return Text("%(parts)s", {"parts": parts})
 
 
 def _disk_free(folder: Path) -> int:

@@ -1,9 +1,10 @@
 """How much memory a language model takes, told before it is loaded or even downloaded: weights, cache, runtime.
 
-    need = weights at the loading precision + key-value cache + the engine's process with nothing loaded
+    need = weights at the loading precision + key-value cache and what a prompt takes + the engine's own process
 
-The cache counted is one conversation as long as the context allows, bounded by `CACHE_TOKENS`: engines share that
-much among their conversations, and make longer ones wait for room. Runtimes are measured (`docs/modeles.md`).
+The cache counted is that of one conversation of `context` tokens, 4096 at most. Where that does not fit, shorter ones
+are tried (`CONTEXTS`): engines size their caches to the memory there is, and say how long a conversation may be.
+Runtimes and factors are measured with `bench/footprint.py`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from gpt.engines.cpu import weight_bytes
 from gpt.engines.options import Quantization
 
 MIB = 2**20
-CACHE_TOKENS = 4096
+CONTEXTS = (4096, 2048, 1024, 512)  # the last two are for a model that was asked for: too short to choose unasked
+CACHE_TOKENS = CONTEXTS[0]
 TINY_PARAMETERS = 30_000_000  # ctranslate2 keeps float32 below, unless it is asked for int8
 # Resident memory of an engine's process once it has answered, beside weights and cache.
 _RUNTIME_BYTES = {"ctranslate2": 72 * MIB, "transformers": 430 * MIB, "nanochat": 430 * MIB, "vllm": 1200 * MIB}
+_LIGHT_CACHE = 1.5  # CTranslate2 copies a layer's cache at each step, and malloc keeps some of the holes
+_ROTARY_POSITIONS = 2048  # CTranslate2 makes tables of that many positions for every layer
 _TOKENIZER_BYTES = 900  # per token of vocabulary: the tokenizer's tables and CTranslate2's
 _VRAM_RUNTIME_BYTES = {"transformers": 1024 * MIB, "nanochat": 1024 * MIB, "vllm": 2048 * MIB}  # an allowance
 _HOST_OF_A_GPU_BYTES = 2048 * MIB  # an allowance: the libraries of CUDA in the process, pinned buffers
@@ -31,7 +35,8 @@ VLLM_SHARE = 0.9  # of each GPU's memory, vLLM's own default
 @dataclass(frozen=True)
 class Need:
     """Bytes. With CUDA, `weights`, `cache` and `runtime` are the GPUs' (`gpus` of them, all together) and `host` the
-    machine's; otherwise `host` is everything. `loading` is the peak while the model is being opened."""
+    machine's; otherwise `host` is everything. `loading` is the peak while the model is being opened. `cache` has room
+    for a conversation of `context` tokens."""
 
     weights: int
     cache: int
@@ -43,6 +48,7 @@ class Need:
     gpus: int = 1
     host: int = 0
     loading: int = 0
+    context: int = 0
 
     @property
     def total(self) -> int:
@@ -56,31 +62,57 @@ class Need:
 
 
 def need(
-    facts: ModelFacts, engine: str, quantization: Quantization = "auto", *, cuda: bool = False, gpus: int = 1
+    facts: ModelFacts,
+    engine: str,
+    quantization: Quantization = "auto",
+    *,
+    cuda: bool = False,
+    gpus: int = 1,
+    context: int = CACHE_TOKENS,
 ) -> Need:
     """What `engine` needs for the model. "auto" is the engine's usual precision: int8 for ctranslate2, else none."""
     if engine == "remote":
         return Need(0, 0, 0, engine, "none")
+    tokens = min(facts.context or CACHE_TOKENS, context)
     if engine == "ctranslate2":
-        cuda = False
-        shrunk = quantization == "int8" or (quantization == "auto" and facts.parameters >= TINY_PARAMETERS)
-        kind = "int8" if shrunk else "none"
-        width = 4
-        weights = 4 * facts.parameters if kind == "none" else _int8_everywhere(facts)
-    else:
-        kind = quantization if engine == "transformers" and quantization in {"int8", "nf4"} else "none"
-        width = _width(facts, engine, cuda=cuda)
-        weights = _at(facts, kind, width)
-    cache = facts.kv_values * width * min(facts.context or CACHE_TOKENS, CACHE_TOKENS)
+        return _light(facts, quantization, tokens)
+    kind = quantization if engine == "transformers" and quantization in {"int8", "nf4"} else "none"
+    width = _width(facts, engine, cuda=cuda)
+    weights = _at(facts, kind, width)
+    cache = facts.kv_values * width * tokens
     tokenizer = facts.vocabulary * _TOKENIZER_BYTES
     if cuda:
         runtime = _VRAM_RUNTIME_BYTES.get(engine, 1024 * MIB) * gpus
-        return Need(weights, cache, runtime, engine, kind, width, True, gpus, _HOST_OF_A_GPU_BYTES + tokenizer)
+        host = _HOST_OF_A_GPU_BYTES + tokenizer
+        return Need(weights, cache, runtime, engine, kind, width, True, gpus, host, context=tokens)
     runtime = _RUNTIME_BYTES.get(engine, 430 * MIB) + tokenizer
     # A quantized model is read at full precision, a tensor at a time.
-    loading = weights + runtime + 2 * width * facts.largest if kind != "none" and engine == "transformers" else 0
+    loading = weights + runtime + 2 * width * facts.largest if kind != "none" else 0
     host = max(weights + cache + runtime, loading)
-    return Need(weights, cache, runtime, engine, kind, width, host=host, loading=loading)
+    return Need(weights, cache, runtime, engine, kind, width, host=host, loading=loading, context=tokens)
+
+
+def _light(facts: ModelFacts, quantization: Quantization, tokens: int) -> Need:
+    """CTranslate2: float32 beside its int8 weights, grouped heads repeated in the cache, whole attention scores."""
+    shrunk = quantization == "int8" or (quantization == "auto" and facts.parameters >= TINY_PARAMETERS)
+    # Every matrix becomes int8, tables included, with a scale per row; norms and biases stay float32.
+    weights = int((facts.parameters - facts.vectors) * _INT8_BYTES) + 4 * facts.vectors
+    repeated = facts.heads // facts.kv_heads if facts.kv_heads > 1 else 1
+    cache = int(_LIGHT_CACHE * 4 * facts.kv_values * repeated * tokens) + 4 * facts.heads * tokens**2
+    rotary = 0
+    if facts.family != "gpt2" and facts.kv_heads:
+        rotary = 4 * _ROTARY_POSITIONS * facts.kv_values // facts.kv_heads  # two tables per layer
+    runtime = _RUNTIME_BYTES["ctranslate2"] + facts.vocabulary * _TOKENIZER_BYTES + rotary
+    return Need(
+        weights if shrunk else 4 * facts.parameters,
+        cache,
+        runtime,
+        "ctranslate2",
+        "int8" if shrunk else "none",
+        4,
+        host=(weights if shrunk else 4 * facts.parameters) + cache + runtime,
+        context=tokens,
+    )
 
 
 def _width(facts: ModelFacts, engine: str, *, cuda: bool) -> int:
@@ -101,11 +133,6 @@ def _at(facts: ModelFacts, kind: str, width: int) -> int:
 def _packed_numbers(facts: ModelFacts) -> int:
     """Numbers stored as integers keep their bytes whatever the precision."""
     return max(0, facts.parameters - facts.linear - facts.embeddings - facts.vectors - facts.others)
-
-
-def _int8_everywhere(facts: ModelFacts) -> int:
-    """CTranslate2 turns every matrix to int8, tables included; norms and biases stay float32."""
-    return int((facts.parameters - facts.vectors) * _INT8_BYTES) + 4 * facts.vectors
 
 
 def catalogue_facts(entry: ModelEntry) -> ModelFacts | None:
@@ -134,6 +161,8 @@ def catalogue_facts(entry: ModelEntry) -> ModelFacts | None:
         vocabulary=shape.vocabulary,
         hidden=shape.hidden,
         layers=shape.layers,
+        heads=shape.heads,
+        kv_heads=shape.kv_heads,
         kv_values=2 * shape.layers * shape.kv_heads * shape.head_dim,
         vision=entry.vision,
         linear=entry.parameters - embeddings - shape.experts,

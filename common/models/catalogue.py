@@ -24,6 +24,7 @@ class Shape(BaseModel):
 
     layers: int = Field(gt=0)
     hidden: int = Field(gt=0)
+    heads: int = Field(gt=0)
     kv_heads: int = Field(gt=0)
     head_dim: int = Field(gt=0)
     vocabulary: int = Field(gt=0)

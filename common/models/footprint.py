@@ -45,6 +45,8 @@ class ModelFacts:
     vocabulary: int = 0
     hidden: int = 0
     layers: int = 0
+    heads: int = 0
+    kv_heads: int = 0
     kv_values: int = 0
     vision: bool = False
     linear: int = 0
@@ -111,6 +113,8 @@ def shape_of(config: Mapping[str, Any]) -> dict[str, Any]:
             "vocabulary": _first(text, "vocab_size"),
             "hidden": _first(text, "hidden_size", "n_embd", "d_model"),
             "layers": _first(text, "num_hidden_layers", "n_layer", "num_layers"),
+            "heads": _heads(text),
+            "kv_heads": _kv_heads(text),
             "kv_values": _kv_values(text),
             "vision": isinstance(config.get("vision_config"), dict) or "vision_tower" in config,
         }
@@ -259,16 +263,23 @@ def _first(config: Mapping[str, Any], *names: str) -> int:
     return next((int(config[name]) for name in names if isinstance(config.get(name), int)), 0)
 
 
+def _heads(config: Mapping[str, Any]) -> int:
+    return _first(config, "num_attention_heads", "n_head") or 1
+
+
+def _kv_heads(config: Mapping[str, Any]) -> int:
+    return 1 if config.get("multi_query") is True else _first(config, "num_key_value_heads") or _heads(config)
+
+
 def _kv_values(config: Mapping[str, Any]) -> int:
     """Numbers that one token adds to the cache, over all layers that keep one."""
     layers = _first(config, "num_hidden_layers", "n_layer", "num_layers")
     kinds = config.get("layer_types")
     if isinstance(kinds, list) and len(kinds) == layers:  # linear attention and state-space layers keep no cache
         layers = sum(1 for kind in kinds if "attention" in str(kind) and "linear" not in str(kind))
-    heads = _first(config, "num_attention_heads", "n_head") or 1
+    heads = _heads(config)
     if _first(config, "kv_lora_rank"):  # latent attention, as transformers caches it: keys and values of every head
         keys = _first(config, "qk_nope_head_dim") + _first(config, "qk_rope_head_dim")
         return layers * heads * (keys + _first(config, "v_head_dim"))
-    kv_heads = 1 if config.get("multi_query") is True else _first(config, "num_key_value_heads") or heads
     head_dim = _first(config, "head_dim") or _first(config, "hidden_size", "n_embd", "d_model") // heads
-    return 2 * layers * kv_heads * head_dim
+    return 2 * layers * _kv_heads(config) * head_dim
