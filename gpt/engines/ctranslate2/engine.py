@@ -14,7 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy multiplies no matrix
 import ctranslate2
 
 from common.models.resources import read_resources, usable_cpus
-from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt
+from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, context_exceeded
 from gpt.engines.ctranslate2.answer import Answer, Vocabulary
 from gpt.engines.ctranslate2.convert import Compute, converted
 from gpt.engines.ctranslate2.scheduler import PLACES, Scheduler, give_memory_back
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # imports numpy and llguidance, which most answers do without
     from gpt.engines.constraint import Constrainer, TokenMask
 
 HONOURED = frozenset(
-    {"logprobs", "presence_penalty", "frequency_penalty", "logit_bias", "seed", "min_p", "repetition_penalty"}
+    {"top_k", "logprobs", "presence_penalty", "frequency_penalty", "logit_bias", "seed", "min_p", "repetition_penalty"}
     | {"min_tokens", "stop_token_ids", "ignore_eos", "bad_words", "json_schema", "grammar"}
 )
 _CACHE_OVERHEAD = 1.5  # measured: CTranslate2 copies a layer's cache at each step, and malloc keeps some of the holes
@@ -76,7 +76,7 @@ class CTranslate2Engine:
             special_ids=text.special_ids,
             decode=text.decode,
             token_bytes=self._token_bytes,
-            words=lambda word: [ids for text_ in (word, f" {word}") if (ids := text.tokenize(text_, False))],
+            words=lambda word: [ids for form in (word, f" {word.lstrip()}") if (ids := text.tokenize(form, False))],
         )
         self.capabilities = Capabilities(
             chat_template=text.template is not None,
@@ -104,6 +104,9 @@ class CTranslate2Engine:
     def submit(self, request: GenerationRequest, emit: Emit) -> Callable[[], None]:
         """Queue a generation. Raises 400 on a constraint that cannot be compiled, 503 when the queue is full."""
         self._prompter.check_ids(list(request.logit_bias), "logit_bias")
+        self._prompter.check_ids(request.stop_token_ids, "stop_token_ids")
+        if len(request.prompt.ids) + request.max_tokens > self.context:
+            raise context_exceeded(len(request.prompt.ids) + request.max_tokens, self.context, "max_tokens")
         answer = Answer(request, self._vocabulary, self._mask(request), emit)
         self._scheduler.submit(answer)
         return answer.cancel

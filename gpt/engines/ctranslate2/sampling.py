@@ -1,5 +1,6 @@
 """From logits to the next token with numpy: what the request imposes, then the draw. The same rules as the
-transformers engine's, so that the same request means the same distribution."""
+transformers engine's, in the same order: bias, penalties, bans, the imposed form (log-probabilities are read here),
+temperature, min_p, top_k, top_p."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from common.errors import ApiError
+from common.messages import _
 from gpt.engines.base import GenerationRequest
 from gpt.engines.constraint import TokenMask
 from gpt.engines.ctranslate2.answer import is_greedy
@@ -46,29 +49,36 @@ class Sampler:
         self._said.extend(ids)
 
     def shape(self, logits: Logits) -> Logits:
-        """`logits` with what the request imposes on them (not yet the temperature). Changes its argument."""
+        """`logits` with what the request imposes on them (not yet the temperature). Changes its argument.
+
+        Raises 400 when that leaves no token.
+        """
         request = self._request
+        for token, bias in request.logit_bias.items():
+            logits[token] += bias
         if request.repetition_penalty != 1.0:
             seen = np.fromiter(self._read.union(self._counts), dtype=np.int64)
-            values = logits[seen]
-            penalty = np.float32(request.repetition_penalty)
+            values, penalty = logits[seen], np.float32(request.repetition_penalty)
             logits[seen] = np.where(values > 0, values / penalty, values * penalty)
         if request.presence_penalty or request.frequency_penalty:
             for token, times in self._counts.items():
                 logits[token] -= request.presence_penalty + times * request.frequency_penalty
-        for token, bias in request.logit_bias.items():
-            logits[token] += bias
-        if len(self._said) < request.min_tokens:
-            logits[self._ends] = -np.inf
-        for word in self._bad_words:
-            if self._said[len(self._said) - len(word) + 1 :] == word[:-1] or len(word) == 1:
-                logits[word[-1]] = -np.inf
+        self._ban(logits)
         if self._mask is not None:
             flags = self._mask.allowed()
             size = min(flags.shape[0], logits.shape[0])  # a model's output may be padded past the tokenizer
             logits[:size][~flags[:size]] = -np.inf
             logits[size:] = -np.inf
+        if not float(logits.max()) > -np.inf:
+            raise ApiError(400, "invalid_value", _("Les contraintes de la demande n'autorisent plus aucun token."))
         return logits
+
+    def _ban(self, logits: Logits) -> None:
+        for word in self._bad_words:
+            if len(word) == 1 or self._said[len(self._said) - len(word) + 1 :] == word[:-1]:
+                logits[word[-1]] = -np.inf
+        if len(self._said) < self._request.min_tokens and self._mask is None:
+            logits[self._ends] = -np.inf
 
     def choose(self, logits: Logits, proposed: int) -> tuple[int, Logits]:
         """The next token, from the model's `logits`, and the shaped logits it was drawn from.
@@ -98,15 +108,14 @@ class Sampler:
         return int(min(np.searchsorted(steps, self._random.random() * steps[-1], side="right"), odds.size - 1))
 
     def _distribution(self, logits: Logits, min_p: float) -> NDArray[np.float64]:
-        """Probabilities after temperature, top_k, min_p and top_p."""
+        """Probabilities after temperature, min_p, top_k and top_p."""
         request = self._request
         scaled = logits.astype(np.float64) / request.temperature
-        if 0 < request.top_k < scaled.shape[0]:
-            least = np.partition(scaled, -request.top_k)[-request.top_k]
-            scaled[scaled < least] = -np.inf
         odds: NDArray[np.float64] = np.exp(scaled - scaled.max())
         if min_p > 0:
             odds[odds < min_p] = 0.0  # the likeliest has odds 1
+        if 0 < request.top_k < odds.shape[0]:
+            odds[odds < np.partition(odds, -request.top_k)[-request.top_k]] = 0.0
         odds /= odds.sum()
         if request.top_p < 1.0:
             order = np.argsort(-odds, kind="stable")
