@@ -83,11 +83,6 @@ class Ledger(Generic[E]):
         """(number of the last move, count of the other changes): differs when there is something new to show."""
         return self.moved, self.progressed
 
-    def moves_after(self, number: int) -> list[Move]:
-        """The moves since, in their order."""
-        with self.changed:
-            return [move for move in self.moves if move.number > number]
-
     # --- moves -----------------------------------------------------------------------------------------------
 
     def move(self, slot: Slot[E], state: State) -> None:
