@@ -73,6 +73,21 @@ def test_a_model_asked_for_again_while_its_download_stops_is_fetched(
     until_state(registry, "gpt2", "ready")
 
 
+def test_a_download_taken_up_again_can_be_cancelled_again(registry: Registry[FakeEngine], machine: Machine) -> None:
+    gate = machine.gate("download gpt2").shut()
+    registry.download("gpt2")
+    assert gate.reached.wait(5)
+    registry.cancel("gpt2")
+    registry.load("gpt2")
+    stopped = gate.reached = threading.Event()
+    gate.set()  # the first one stops, the next begins
+    gate.clear()
+    assert stopped.wait(5)
+    registry.cancel("gpt2")
+    gate.set()
+    until_state(registry, "gpt2", "idle")
+
+
 def test_a_load_asked_during_a_download_follows_it(registry: Registry[FakeEngine], machine: Machine) -> None:
     gate = machine.gate("download gpt2").shut()
     registry.download("gpt2")

@@ -269,3 +269,14 @@ def test_an_engine_that_dies_before_its_reload_is_reloaded_as_asked(machine: Mac
     until_state(registry, "a", "ready")
     held.__exit__(None, None, None)
     assert [engine.options for engine in machine.engines] == [{"quantization": "int8"}]
+
+
+def test_memory_that_an_unload_is_about_to_give_back_is_waited_for(machine: Machine) -> None:
+    registry = started(machine, 60, 60)
+    in_flight = Call(registry, "a")
+    assert in_flight.held.wait(5)
+    registry.unload("a")
+    registry.load("b")
+    until_state(registry, "b", "loading")
+    assert in_flight.end().served == "a"
+    until_state(registry, "b", "ready")

@@ -7,6 +7,8 @@ import threading
 
 import pytest
 
+from common.messages import Text
+from common.models.catalogue import ModelEntry
 from tests.common.lifecycle_fakes import (
     Call,
     Clock,
@@ -179,3 +181,21 @@ def test_what_goes_wrong_on_the_way_back_is_not_the_callers_business(
     assert served(registry) == "b"
     until_state(registry, "a", "ready")
     assert registry.calls("b") == (0, 0)
+
+
+def test_the_way_back_is_begun_once(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = started(machine, 60, 60)
+    served(registry, "b")
+    asked: list[str] = []
+    go, whole = threading.Event(), machine.unfit
+
+    def slow(entry: ModelEntry, freed: int = 0) -> Text | None:
+        asked.append(threading.current_thread().name)
+        assert go.wait(20)
+        return whole(entry, freed)
+
+    monkeypatch.setattr(machine, "unfit", slow)
+    assert [served(registry) for _ in range(5)] == ["b"] * 5  # a slow look at the memory keeps no call
+    go.set()
+    until_state(registry, "a", "ready")
+    assert asked.count("start-a") == 1
