@@ -1,8 +1,9 @@
 """Linear layers of a CPU: weights laid out once as oneDNN's kernels read them, instead of anew at each call.
 
 The arithmetic is the same, two to three times faster for a few rows. And a row's result no longer depends on how many
-rows it is computed with (measured for bfloat16 with 1 to 512 rows; in float32 a single row is computed as two), which
-makes greedy text the same alone and in company. The packed weight takes the plain one's place in memory.
+rows it is computed with, which makes greedy text the same alone and in company (measured bit for bit with 1 to 512
+rows, bfloat16 and float32, 64 to 10,240 inputs; where a single row would be summed otherwise it is computed as two).
+The packed weight takes the plain one's place in memory.
 
 Layers that read the same input (queries, keys and values; gate and up) share one packed weight: the first that is
 called computes for all. They remain modules of their own, so that an adapter's hook finds each under its name.
@@ -23,6 +24,7 @@ from transformers.pytorch_utils import Conv1D
 from gpt.engines.transformers.embedding import map_embedding
 
 _TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("w1", "w3"))
+_ONE_SUM = 768  # inputs: oneDNN sums more of them in parts when there is one row (seen from 2,048 on, not at 768)
 _linear: Any = torch.ops.mkldnn._linear_pointwise
 
 
@@ -35,7 +37,7 @@ class PackedLinear(nn.Linear):
         packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
         self.weight = nn.Parameter(packed, requires_grad=False)
         self.register_parameter("bias", None if bias is None else nn.Parameter(bias, requires_grad=False))
-        self._doubled = weight.dtype == torch.float32
+        self._doubled = self.in_features > _ONE_SUM
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002  nn.Linear's own name
         """[…, in_features] → […, out_features]."""
