@@ -112,12 +112,42 @@ class GptMachine:
             fallback = _("N'aurait de place que pour %(tokens)s tokens de conversation.", tokens=plan.need.context)
         return Verdict(verdict.need_bytes, verdict.available_bytes, reason, how, estimated, fallback)
 
-    def plan(self, entry: ModelEntry, freed: int = 0, quantization: Quantization | None = None) -> Plan | None:
-        """How the entry would be opened now: on the GPUs when it fits there, else beside them. None: not known."""
-        plans = self.plans(entry, self._resources(), freed, quantization)
-        if isinstance(plans, Text) or not plans:
+    def plan(
+        self, entry: ModelEntry, quantization: Quantization | None = None, resources: Resources | None = None
+    ) -> Plan | Text | None:
+        """How the entry would be opened now: on the GPUs when it fits there, else beside them.
+
+        `resources` replaces what there is. None: its size is not known. A `Text`: no engine can open it, and why.
+        """
+        plans = self.plans(entry, resources or self._resources(), 0, quantization)
+        if isinstance(plans, Text):
+            return plans
+        return next((plan for plan in plans if plan.fits), plans[0]) if plans else None
+
+    def precision(self, entry: ModelEntry, plan: Plan, asked: Quantization) -> Quantization:
+        """What to tell the engine: "auto" becomes what was found to fit, but for files that are quantized already."""
+        facts, _estimated = self.facts(entry)
+        if asked != "auto" or plan.need.engine != "transformers" or facts is None or facts.packed_bytes:
+            return asked
+        return plan.need.quantization
+
+    def longest_prompt(self, entry: ModelEntry, plan: Plan) -> int | None:
+        """Tokens that a conversation may have without CTranslate2 taking more than there is; None: no such bound.
+
+        It computes a prompt in one piece, with attention scores that grow with the square of its length.
+        """
+        facts, _estimated = self.facts(entry)
+        if facts is None or plan.available is None or plan.need.engine != "ctranslate2":
             return None
-        return next((plan for plan in plans if plan.fits), plans[0])
+        kind: Quantization = "int8" if plan.need.quantization == "int8" else "none"
+        tokens = CONTEXTS[-1]
+        while tokens < facts.context:
+            longer = min(facts.context, tokens + CONTEXTS[-1])
+            total = need(facts, "ctranslate2", kind, context=longer).total
+            if total + margin(total) > plan.available:
+                break
+            tokens = longer
+        return tokens if facts.context else None
 
     def plans(
         self, entry: ModelEntry, resources: Resources, freed: int = 0, quantization: Quantization | None = None

@@ -42,7 +42,7 @@ class Need:
     cache: int
     runtime: int
     engine: str
-    quantization: str
+    quantization: Quantization
     width: int = 0  # bytes of a number that is not quantized
     cuda: bool = False
     gpus: int = 1
@@ -76,7 +76,9 @@ def need(
     tokens = min(facts.context or CACHE_TOKENS, context)
     if engine == "ctranslate2":
         return _light(facts, quantization, tokens)
-    kind = quantization if engine == "transformers" and quantization in {"int8", "nf4"} else "none"
+    kind: Quantization = "none"
+    if engine == "transformers" and quantization != "auto":
+        kind = quantization
     width = _width(facts, engine, cuda=cuda)
     weights = _at(facts, kind, width)
     cache = facts.kv_values * width * tokens

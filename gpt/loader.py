@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from common.errors import ApiError
 from common.messages import Text, _
 from common.models.catalogue import ModelEntry
 from common.models.hub import Hub, never
+from common.models.resources import Resources, read_resources
+from common.models.selector import too_big
 from gpt.adapters.shelf import Shelf
 from gpt.choose import has_vllm
 from gpt.engines.choose import engine_class, engine_of
-from gpt.engines.cpu import weight_bytes
 from gpt.engines.forwarding import GptEngine
 from gpt.engines.options import EngineOptions
 from gpt.engines.process.client import ProcessEngine
@@ -23,11 +24,9 @@ from gpt.engines.remote.address import parse_address
 from gpt.engines.remote.engine import RemoteEngine
 from gpt.engines.vllm.command import VllmOptions
 from gpt.engines.vllm.engine import VllmEngine
-from gpt.folders import FolderFacts, describe, whole
+from gpt.fit import GptMachine
+from gpt.folders import describe, folder_of
 from gpt.settings import GptSettings
-
-RUNTIME_BYTES = 430 * 2**20  # the process with torch and transformers and nothing loaded (measured)
-_KV_TOKENS = 4096  # tokens of cache counted in the estimate, or the context when it is shorter
 
 
 class GptLoader:
@@ -38,13 +37,11 @@ class GptLoader:
         self._settings = settings
         self._isolate = isolate
         self.shelf = shelf  # the adapters that models are opened with
+        self._machine = GptMachine(hub, self._resources, self._engine_of, settings.ia_quantization)
 
     def folder(self, entry: ModelEntry) -> Path | None:
         """Where the entry's files are, or None when they are not all here."""
-        if entry.path is not None:
-            return entry.path if whole(entry.path) else None
-        found = self._hub.find(entry.hub_id, entry.revision) if entry.hub_id else None
-        return found if found is not None and whole(found) else None
+        return folder_of(entry, self._hub)
 
     def context(self, entry: ModelEntry) -> int:
         """Tokens the model holds: what its own files say once they are here, else the catalogue; 0 when unknown."""
@@ -66,6 +63,7 @@ class GptLoader:
         if entry.hub_id is None:
             message = _("Le dossier du modèle %(model)s est absent ou incomplet.", model=entry.key)
             raise ApiError(422, "model_unusable", message, "model")
+        self._check_size(entry)
         self._hub.download(entry.hub_id, entry.revision, progress, cancelled)
 
     def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> GptEngine:
@@ -88,63 +86,73 @@ class GptLoader:
         return ProcessEngine(engine, folder, opening, log_level=settings.log_level, log_dir=settings.log_dir)
 
     def engine(self, entry: ModelEntry) -> str | Text:
-        """The name of the engine that opens `entry`, or the reason why none here can."""
+        """The name of the engine that opens `entry` now, or the reason why none here can."""
+        plan = self._machine.plan(entry)
+        if plan is None:
+            return self._engine_of(entry, bool(self._resources().gpus))
+        return plan if isinstance(plan, Text) else plan.need.engine
+
+    def _engine_of(self, entry: ModelEntry, cuda: bool) -> str | Text:
         settings = self._settings
         return engine_of(
             entry,
             asked=settings.ia_engine,
-            cuda=False,
+            cuda=cuda,
             adapters=self.shelf is not None and self.shelf.wanted(entry.key),
-            has_vllm=has_vllm(settings, cuda=False),
+            has_vllm=has_vllm(settings, cuda=cuda),
         )
+
+    def _resources(self, devices: Sequence[int] | None = None) -> Resources:
+        settings = self._settings
+        ids = tuple(settings.gpu_device_ids if devices is None else devices)
+        return read_resources(use_gpu=settings.ia_use_gpu, gpu_device_ids=ids)
 
     def _adapters(self, entry: ModelEntry) -> tuple[tuple[str, Path], ...]:
         return self.shelf.of(entry.key) if self.shelf is not None else ()
 
     def _options(self, entry: ModelEntry, asked: Mapping[str, Any]) -> EngineOptions:
+        """What was asked for; what was not is as the memory there is allows."""
         settings = self._settings
-        return EngineOptions(
+        devices = tuple(asked.get("gpu_device_ids", settings.gpu_device_ids))
+        quantization = asked.get("quantization", settings.ia_quantization)
+        plan = self._machine.plan(entry, quantization, self._resources(devices))
+        options = EngineOptions(
             use_gpu=settings.ia_use_gpu,
-            quantization=asked.get("quantization", settings.ia_quantization),
-            gpu_device_ids=tuple(asked.get("gpu_device_ids", settings.gpu_device_ids)),
+            quantization=quantization,
+            gpu_device_ids=devices,
             adapters=self._adapters(entry),
+        )
+        if plan is None or isinstance(plan, Text):
+            return options
+        return replace(
+            options,
+            use_gpu=settings.ia_use_gpu and plan.need.cuda,
+            quantization=self._machine.precision(entry, plan, quantization),
+            context=self._machine.longest_prompt(entry, plan),
         )
 
     def need_bytes(self, entry: ModelEntry) -> int | None:
         """Weights at the loading precision, cache and runtime; None when nothing is known of the model."""
-        folder = self.folder(entry)
-        facts = describe(folder) if folder is not None else None
-        parameters = facts.parameters if facts else entry.parameters
-        if not parameters:
-            return None
-        width = weight_bytes(parameters)
-        return parameters * width + _cache_bytes(facts, parameters, width) + RUNTIME_BYTES
+        return self._machine.judge(entry).need_bytes
 
     def unfit(self, entry: ModelEntry, freed: int = 0) -> Text | None:
-        """Why the machine's free memory, with `freed` bytes more, cannot hold the model, or None."""
-        need = self.need_bytes(entry)
-        available = psutil.virtual_memory().available + freed
-        if need is None or need <= available:
-            return None
-        return _(
-            "%(model)s demande environ %(need)s Go de mémoire, il en reste %(available)s.",
-            model=entry.key,
-            need=_gigabytes(need),
-            available=_gigabytes(available),
-        )
+        """Why this machine, with `freed` bytes more, cannot hold the model, or None."""
+        return too_big(entry.key, self._machine.judge(entry, freed))
+
+    def _check_size(self, entry: ModelEntry) -> None:
+        """Ask the hub for the model's real size; a hub that tells nothing of it may still give the files.
+
+        Raises 507 `model_does_not_fit` for one that can't fit, before a byte of its weights.
+        """
+        with contextlib.suppress(ApiError):
+            self._machine.learn(entry)
+        verdict = self._machine.judge(entry)
+        limit = self._resources().memory_limit
+        if verdict.need_bytes is not None and verdict.need_bytes > max(limit, verdict.available_bytes or 0):
+            reason = too_big(entry.key, verdict)
+            raise ApiError(507, "model_does_not_fit", reason or "", "model")
 
 
 def vllm_options(settings: GptSettings) -> VllmOptions:
     """What the variables say of vLLM."""
     return VllmOptions(settings.vllm_python, settings.vllm_ray_address, settings.vllm_args)
-
-
-def _cache_bytes(facts: FolderFacts | None, parameters: int, width: int) -> int:
-    """Key-value cache of one full conversation; a tenth of the weights when the shape is not known yet."""
-    if facts is None:
-        return parameters * width // 10
-    return facts.kv_values_per_token * width * min(facts.context or _KV_TOKENS, _KV_TOKENS)
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f}".replace(".", ",")

@@ -25,6 +25,7 @@ _PACKED_BYTES = {"I64": 8, "U64": 8, "I32": 4, "U32": 4, "I16": 2, "U16": 2, "I8
 _BUFFER = re.compile(r"(?:^|\.)(?:attn\.(?:masked_)?bias|rotary_emb\.inv_freq)$")
 _EMBEDDING = re.compile(r"(?:^|\.)(?:embed_tokens|wte|wpe|embed_in|word_embeddings|embed_positions)\.weight$")
 _HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out)\.weight$")
+_SEEING = re.compile(r"(?:^|\.)(?:visual|vision_tower|vision_model|multi_modal_projector|connector)\.")
 _STEP = re.compile(r"model_(\d+)\.pt$")
 
 
@@ -34,8 +35,8 @@ class ModelFacts:
 
     `linear` are the numbers of ordinary matrices (what int8 and nf4 can shrink in any engine), `embeddings` those of
     token and position tables and of the output layer, `vectors` those of norms and biases, `others` those of expert
-    stacks and convolutions; the rest of `parameters` are integers, `packed_bytes` of them, which keep their size.
-    `largest` is the biggest tensor; `stored_bytes` what the weight files weigh.
+    stacks, convolutions and the part that sees; the rest of `parameters` are integers, `packed_bytes` of them, which
+    keep their size. `largest` is the biggest tensor; `stored_bytes` what the weight files weigh.
     """
 
     family: str
@@ -246,8 +247,9 @@ class _Sums:
 def _kind(name: str, shape: list[int]) -> str:
     if len(shape) < 2:
         return "vectors"
-    # Experts are matrices in the file and one stack in memory, which bitsandbytes leaves alone.
-    return "linear" if len(shape) == 2 and ".experts." not in name else "others"
+    # Experts are matrices in the file and one stack in memory, which bitsandbytes leaves alone; so is what sees.
+    plain = len(shape) == 2 and ".experts." not in name and not _SEEING.search(name)
+    return "linear" if plain else "others"
 
 
 def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from common.errors import ApiError
 from common.models.catalogue import ModelEntry
 from common.models.hub import Hub
+from common.models.resources import Resources
 from gpt.choose import load_models
 from gpt.folders import describe, whole
-from gpt.loader import RUNTIME_BYTES, GptLoader
+from gpt.loader import GptLoader
 from tests.gpt.conftest import settings_for
 
 
@@ -58,34 +59,32 @@ def test_a_file_that_is_not_safetensors_tells_nothing(tiny_llama: Path, tmp_path
     assert describe(folder) is None
 
 
-@pytest.mark.parametrize(("fast", "times"), [(True, 1), (False, 2)])
-def test_the_estimate_of_known_models_is_near_what_they_take(
-    loader: GptLoader, monkeypatch: pytest.MonkeyPatch, fast: bool, times: int
-) -> None:
-    """A CPU without bfloat16 loads float32: twice the weights."""
-    monkeypatch.setattr("gpt.engines.cpu.has_fast_bf16", lambda: fast)
-    gigabytes = {e.key: (loader.need_bytes(e) or 0) / 1e9 for e in load_models()}
-    assert 0.6 < gigabytes["gpt2"] < 1.1  # measured: 0.6 to 0.7 GB in bfloat16 with torch and transformers
-    assert 5.5 * times < gigabytes["phi-2"] < 7 * times
-    assert 14 * times < gigabytes["mistral-7b"] < 18 * times
-    assert gigabytes["qwen3-vl-30b"] > 60
-
-
-def test_the_estimate_of_a_folder_is_that_of_its_weights(loader: GptLoader, tiny_llama: Path) -> None:
-    need = loader.need_bytes(entry(tiny_llama))
-    assert need is not None
-    assert RUNTIME_BYTES < need < RUNTIME_BYTES + 2**20
-    assert loader.need_bytes(entry()) is None
-
-
 def test_what_does_not_fit_is_told_with_both_numbers(loader: GptLoader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpt.engines.cpu.has_fast_bf16", lambda: True)
-    monkeypatch.setattr("gpt.loader.psutil.virtual_memory", lambda: SimpleNamespace(available=2 * 10**9))
+    there_is = Resources(8 * 10**9, 2 * 10**9, 2.0)
+    monkeypatch.setattr("gpt.loader.read_resources", lambda **_asked: there_is)
     assert loader.unfit(entry(parameters=10**8)) is None
     refused = loader.unfit(entry(parameters=7 * 10**9))
     assert refused is not None
-    assert "2,0" in str(refused)
-    assert "15," in str(refused)
+    assert "2,00" in str(refused)
+    assert re.search(r"\b[7-9],\d\d Go", str(refused))
+    assert loader.unfit(entry(parameters=7 * 10**9), freed=20 * 10**9) is None
+    assert loader.need_bytes(entry()) is None
+
+
+def test_a_light_engine_is_given_the_longest_conversation_that_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CTranslate2 computes a prompt in one piece: its attention scores alone would take 60 GB for 32,768 tokens."""
+    settings = settings_for("auto", tmp_path, ia_engine="ctranslate2")
+    loader = GptLoader(Hub(cache_dir=tmp_path), settings, isolate=False)
+    known = load_models().resolve("qwen2.5-0.5b")
+    contexts = []
+    for gigabytes in (2, 24, 400):
+        monkeypatch.setattr(
+            "gpt.loader.read_resources", lambda have=gigabytes * 10**9, **_asked: Resources(have, have, 2.0)
+        )
+        contexts.append(loader._options(known, {}).context or 0)
+    assert 2048 < contexts[0] < contexts[1] < contexts[2] == 32_768
 
 
 def test_a_folder_that_is_not_whole_is_not_loaded(loader: GptLoader, tmp_path: Path) -> None:
