@@ -121,6 +121,7 @@ def settings_for(folder: Path | str, cache: Path, **more: Any) -> GptSettings:
             "data_dir": cache / "data",
             "ia_use_gpu": False,
             "ia_engine": "transformers",
+            "hf_endpoint": "http://127.0.0.1:9",  # nobody answers there: no test fetches from a real hub
             **more,
         }
     )
