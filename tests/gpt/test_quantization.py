@@ -18,6 +18,7 @@ from gpt.engines.base import GenerationRequest
 from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions, Quantization
 from gpt.engines.transformers.engine import TransformersEngine
+from gpt.engines.transformers.int8 import Int8Linear, usable
 from gpt.engines.transformers.quantize import most_precise, resolve, weight_bytes
 from gpt.engines.transformers.weights import load_weights
 from gpt.settings import GptSettings
@@ -79,6 +80,41 @@ def test_weights_shrink_and_answers_stay_close(
     likeness = torch.nn.functional.cosine_similarity(logits(whole.model), logits(shrunk.model), dim=-1)
     assert close < float(likeness.mean()) < 0.99999
     assert weight_bytes(shrunk.model) < share * weight_bytes(whole.model)
+
+
+def test_eight_bits_on_a_cpu_are_the_same_alone_and_in_company() -> None:
+    """To the last bit, and near to the exact product; a row of zeros is one too."""
+    torch.manual_seed(1)
+    weight, bias = torch.randn(96, 64), torch.randn(96)
+    layer = Int8Linear(weight, bias)
+    rows = torch.randn(33, 64) * torch.logspace(-2, 2, 33)[:, None]
+    rows[5] = 0
+    together = layer(rows)
+    alone = torch.cat([layer(row[None]) for row in rows])
+    assert torch.equal(together, alone)
+    exact = rows @ weight.T
+    assert float((together - bias - exact).norm() / exact.norm()) < 0.02
+    assert torch.equal(together[5], bias)
+    assert layer(rows.bfloat16()[None]).shape == (1, 33, 96)
+    assert layer(rows.bfloat16()).dtype == torch.bfloat16
+
+
+@pytest.mark.skipif(not usable(), reason="this CPU cannot multiply 8 bits exactly")
+def test_eight_bits_on_a_cpu_are_our_own(folders: dict[str, Path]) -> None:
+    for family, layers in (("llama", 21), ("gpt2", 12)):
+        model = opened(folders[family], "int8").model
+        assert sum(isinstance(module, Int8Linear) for module in model.modules()) == layers
+        assert not isinstance(model.get_output_embeddings(), Int8Linear)
+
+
+@pytest.mark.parametrize("quantization", ["int8", "nf4"])
+def test_where_the_cpu_is_too_old_bitsandbytes_does_it(
+    folders: dict[str, Path], quantization: Quantization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpt.engines.transformers.int8.usable", lambda: False)
+    whole, shrunk = opened(folders["llama"], "none"), opened(folders["llama"], quantization)
+    assert shrunk.quantization == quantization
+    assert weight_bytes(shrunk.model) < 0.36 * weight_bytes(whole.model)
 
 
 @pytest.mark.parametrize("quantization", ["int8", "nf4"])

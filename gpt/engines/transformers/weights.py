@@ -68,19 +68,22 @@ def load_weights(folder: Path, options: EngineOptions) -> Weights:
     facts = describe(folder)
     stored = facts.parameters if facts else 0
     shrunk = quantize.resolve(options.quantization, config, stored, dtype.itemsize, device)
+    ours = quantize.ours(shrunk, config, device)
     safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **safely)
         with _lean_heap():
             model, loading = _kind(config).from_pretrained(
                 folder,
-                dtype=dtype,
+                dtype="auto" if ours else dtype,  # as it is stored: then weights are mapped, not copied
                 device_map={"": device},
                 use_safetensors=True,
                 output_loading_info=True,
-                **quantize.loading_options(shrunk, config, dtype),
+                **({} if ours else quantize.loading_options(shrunk, config, dtype)),
                 **safely,
             )
+            if ours:
+                quantize.shrink(model, dtype)
     except (ValueError, KeyError, OSError, ImportError, RuntimeError, SafetensorError) as error:
         family = config.get("model_type", "?")
         message = _(
