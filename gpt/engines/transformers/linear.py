@@ -61,11 +61,18 @@ class _Together:
         """The layer's share of the result for `given`."""
         if self._input is not given or index not in self._parts:
             self._input = given
-            self._parts = dict(enumerate(self._layer(given).split(self._sizes, dim=-1)))
+            self._parts = dict(enumerate(self._layer(given).split_with_sizes(self._sizes, dim=-1)))
         part = self._parts.pop(index)
         if not self._parts:
             self._input = None
         return part
+
+    def part(self, index: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """One layer's share of the weight, unpacked, and of the bias."""
+        weight: torch.Tensor = self._layer.weight.to_dense()
+        bias = self._layer.bias
+        own = weight.split_with_sizes(self._sizes)[index].clone()
+        return own, None if bias is None else bias.split_with_sizes(self._sizes)[index].clone()
 
 
 class SharedLinear(nn.Linear):
@@ -82,6 +89,10 @@ class SharedLinear(nn.Linear):
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002  nn.Linear's own name
         """[…, in_features] → […, out_features]."""
         return self._together.take(self._index, input)
+
+    def alone(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The layer's own weight and bias, unpacked."""
+        return self._together.part(self._index)
 
 
 def pack(model: nn.Module, folder: Path) -> int:
@@ -113,6 +124,23 @@ def pack(model: nn.Module, folder: Path) -> int:
             if type(parameter) is nn.Parameter and parameter.device.type == "cpu" and not parameter.is_mkldnn:
                 parameter.data = parameter.data.clone()
     return packed
+
+
+def unpack(model: nn.Module) -> None:
+    """Put plain layers back: for a model that reads their weights instead of calling them."""
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, PackedLinear):
+                setattr(module, name, _plain(child.weight.to_dense(), child.bias))
+            elif isinstance(child, SharedLinear):
+                setattr(module, name, _plain(*child.alone()))
+
+
+def _plain(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    layer.register_parameter("bias", None if bias is None else nn.Parameter(bias, requires_grad=False))
+    return layer
 
 
 def _part_embeddings(model: nn.Module, folder: Path) -> None:

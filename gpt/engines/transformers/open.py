@@ -11,8 +11,8 @@ import torch
 from common.models.resources import read_resources
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.batch import BatchRunner
-from gpt.engines.transformers.linear import pack
-from gpt.engines.transformers.runner import ImageReader, Runner
+from gpt.engines.transformers.linear import pack, unpack
+from gpt.engines.transformers.runner import Feed, ImageReader, Runner
 from gpt.engines.transformers.solo import SoloRunner
 from gpt.engines.transformers.weights import Weights
 
@@ -26,26 +26,55 @@ _log = logging.getLogger("frigo.gpt")
 
 def open_runner(weights: Weights, options: EngineOptions, images: ImageReader | None = None) -> Runner:
     """The batching runner, or the one-by-one runner for a model that it cannot reproduce."""
+    with torch.inference_mode():
+        runner = _choose(weights, options, images)
+        if weights.device.type == "cpu":
+            _pack(runner, weights.model)
+    return runner
+
+
+def _choose(weights: Weights, options: EngineOptions, images: ImageReader | None) -> Runner:
     on_cpu = weights.device.type == "cpu"
-    packed = pack(weights.model, Path(weights.model.name_or_path)) if on_cpu else 0
-    _log.info("linear layers packed", extra={"layers": packed})
     budget = options.cache_bytes or spare_bytes(weights.device)
-    rows = _CPU_ROWS if on_cpu else _GPU_ROWS
     portion = max(32, min(512, 1 << (int(_STALL / max(1, weights.parameters)).bit_length() - 1))) if on_cpu else 512
     common: dict[str, Any] = {
         "vocabulary": weights.vocabulary,
-        "rows": rows,
+        "rows": _CPU_ROWS if on_cpu else _GPU_ROWS,
         "slice": portion,
         "images": images,
     }
     context = min(weights.context, options.context or weights.context)
     try:
-        with torch.inference_mode():
-            return BatchRunner(weights.model, weights.device, context=context, budget=budget, **common)
+        return BatchRunner(weights.model, weights.device, context=context, budget=budget, **common)
     except ValueError as error:
         _log.info("generations take turns", extra={"reason": str(error)})
     capacity = max(1, budget // _token_bytes(weights.model))
     return SoloRunner(weights.model, weights.device, capacity=capacity, **common)
+
+
+def _pack(runner: Runner, model: Any) -> None:
+    """Pack the model's linear layers, unless it does something else with their weights than to call them."""
+
+    def logits() -> torch.Tensor:
+        row = runner.open()
+        try:
+            return runner.step([Feed(row, list(range(min(8, runner.vocabulary))))])[0]
+        finally:
+            runner.release(row)
+
+    before = logits()
+    packed = pack(model, Path(model.name_or_path))
+    try:
+        far = float((logits() - before).abs().max() / before.abs().max())
+    except (NotImplementedError, RuntimeError) as error:
+        far, reason = float("inf"), str(error)[:200]
+    else:
+        reason = f"logits differ by {far:.1e}"
+    if far < (1e-3 if model.dtype == torch.float32 else 0.05):
+        _log.info("linear layers packed", extra={"layers": packed})
+    else:
+        _log.warning("linear layers left as they are", extra={"reason": reason})
+        unpack(model)
 
 
 def spare_bytes(device: torch.device) -> int:
@@ -58,6 +87,7 @@ def spare_bytes(device: torch.device) -> int:
 def _token_bytes(model: Any) -> int:
     """A token's keys and values in all layers, by the model's config: at most, for layers that keep less."""
     config = model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    queries = getattr(config, "num_attention_heads", None) or 1
+    heads = getattr(config, "num_key_value_heads", None) or queries
+    size = getattr(config, "head_dim", None) or config.hidden_size // queries
     return int(2 * config.num_hidden_layers * heads * size * model.dtype.itemsize)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -44,6 +45,10 @@ class SoloRunner:
         self.slice = slice
         self.images = images
         self._device = device
+        self._memory = "cache_params" if "cache_params" in signature(model.forward).parameters else "past_key_values"
+        self._recurrent = bool(getattr(model, "_is_stateful", False))
+        if self._recurrent:
+            self.slice = max(slice, capacity)  # and read a prompt at once
 
     def fits(self, lengths: Sequence[int]) -> bool:
         return sum(lengths) <= self.capacity
@@ -67,9 +72,16 @@ class SoloRunner:
         elif row.offset:
             first = row.length + row.offset
             more["position_ids"] = torch.arange(first, first + len(feed.ids), device=self._device)[None]
-        tokens = torch.tensor([list(feed.ids)], device=self._device)
-        output = self.model(input_ids=tokens, past_key_values=row.cache, use_cache=True, logits_to_keep=1, **more)
-        row.length += len(feed.ids)
+        if self._recurrent and row.length:  # such layers go on a token at a time
+            for token in feed.ids[:-1]:
+                self._forward(row, [token], more)
+            return self._forward(row, feed.ids[-1:], more)
+        return self._forward(row, feed.ids, more)
+
+    def _forward(self, row: _Row, ids: Sequence[int], more: dict[str, Any]) -> torch.Tensor:
+        tokens = torch.tensor([list(ids)], device=self._device)
+        output = self.model(input_ids=tokens, use_cache=True, logits_to_keep=1, **{self._memory: row.cache}, **more)
+        row.length += len(ids)
         logits: torch.Tensor = output.logits[:, -1].float()
         return logits
 
