@@ -12,7 +12,8 @@ from asr.settings import AsrSettings
 from common.errors import ApiError
 from common.messages import Text
 from common.models.catalogue import ModelEntry, load_catalogue
-from common.models.installed import InstalledRegistry, choose_installed, not_installed
+from common.models.installed import InstalledRegistry, choose_installed, judge_installed, not_installed
+from common.models.selector import too_big
 
 MIB = 1024 * 1024
 _EMBEDDED_BYTES = 110 * MIB  # of one decoder process, measured
@@ -48,12 +49,13 @@ class AsrLoader:
     def need_bytes(self, entry: ModelEntry) -> int | None:
         return _EMBEDDED_BYTES if entry.engine == "embedded" else None
 
-    def unfit(self, entry: ModelEntry, freed: int = 0) -> Text | None:  # noqa: ARG002
-        return missing(entry)
+    def unfit(self, entry: ModelEntry, freed: int = 0) -> Text | None:
+        return too_big(entry.key, judge_installed(entry, missing, self, freed))
 
 
 def build_registry(settings: AsrSettings) -> InstalledRegistry[AsrEngine]:
     """The catalogue and the choice that ASR_MODEL makes. Raises SettingsError when that model can't run here."""
     catalogue = load_catalogue(Path(__file__).with_name("models.toml"))
-    selection = choose_installed("ASR_MODEL", settings.asr_model, catalogue, missing, kind="transcription")
-    return InstalledRegistry(catalogue, AsrLoader(), selection, missing)
+    loader = AsrLoader()
+    selection = choose_installed("ASR_MODEL", settings.asr_model, catalogue, missing, loader)
+    return InstalledRegistry(catalogue, loader, selection, missing)

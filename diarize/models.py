@@ -10,7 +10,8 @@ from typing import Any
 from common.errors import ApiError
 from common.messages import Text, _
 from common.models.catalogue import ModelEntry, load_catalogue
-from common.models.installed import InstalledRegistry, choose_installed, not_installed
+from common.models.installed import InstalledRegistry, choose_installed, judge_installed, not_installed
+from common.models.selector import too_big
 from diarize.engines.base import DiarizeEngine
 from diarize.engines.embedded.checkpoint import CheckpointError
 from diarize.engines.embedded.convert import convert, wheel_file
@@ -61,12 +62,13 @@ class DiarizeLoader:
     def need_bytes(self, entry: ModelEntry) -> int | None:
         return _EMBEDDED_BYTES if entry.engine == "embedded" else None
 
-    def unfit(self, entry: ModelEntry, freed: int = 0) -> Text | None:  # noqa: ARG002
-        return missing(entry)
+    def unfit(self, entry: ModelEntry, freed: int = 0) -> Text | None:
+        return too_big(entry.key, judge_installed(entry, missing, self, freed))
 
 
 def build_registry(settings: DiarizeSettings) -> InstalledRegistry[DiarizeEngine]:
     """The catalogue and the choice that DIARIZE_MODEL makes. Raises SettingsError when that model can't run here."""
     catalogue = load_catalogue(Path(__file__).with_name("models.toml"))
-    selection = choose_installed("DIARIZE_MODEL", settings.diarize_model, catalogue, missing, kind="diarisation")
-    return InstalledRegistry(catalogue, DiarizeLoader(settings.data_dir), selection, missing)
+    loader = DiarizeLoader(settings.data_dir)
+    selection = choose_installed("DIARIZE_MODEL", settings.diarize_model, catalogue, missing, loader)
+    return InstalledRegistry(catalogue, loader, selection, missing)

@@ -9,7 +9,8 @@ from common.errors import ApiError
 from common.messages import Text, _
 from common.models.catalogue import Catalogue, ModelEntry
 from common.models.registry import E, Loader, Registry, Selection
-from common.settings import SettingsError
+from common.models.resources import read_resources
+from common.models.selector import LocalMachine, Selector, Verdict
 
 Missing = Callable[[ModelEntry], Text | None]
 
@@ -23,28 +24,27 @@ def not_installed(entry: ModelEntry) -> Text:
     )
 
 
-def choose_installed(variable: str, asked: str, catalogue: Catalogue, missing: Missing, *, kind: str) -> Selection:
-    """The model that `variable` (``ASR_MODEL``…) asks for, or with "auto" the first whose engine is installed.
+def judge_installed(entry: ModelEntry, missing: Missing, loader: Loader[Any], freed: int = 0) -> Verdict:
+    """Whether the entry's engine is installed, and what it needs of the memory there is, with `freed` bytes more."""
+    reason = missing(entry)
+    if reason is not None:
+        return Verdict(reason=reason)
+    available = read_resources(use_gpu=False).memory_available + freed
+    return Verdict(loader.need_bytes(entry), available, how=Text(entry.engine or "?"))
 
-    `kind` names the engines for a reader. Raises `SettingsError` when there is none, or when it can't run here.
+
+def choose_installed(
+    variable: str, asked: str, catalogue: Catalogue, missing: Missing, loader: Loader[Any]
+) -> Selection:
+    """The model that `variable` (``ASR_MODEL``…) asks for, or with "auto" the best that is installed and fits.
+
+    Raises `SettingsError` when there is none, or when it can't run here.
     """
-    if asked.lower() != "auto":
-        entry = catalogue.find(asked)
-        if entry is None:
-            known = ", ".join(catalogue.entries)
-            raise SettingsError(f"{variable} : modèle inconnu « {asked} » ; connus : {known}, auto.")
-        reason = missing(entry)
-        if reason is not None:
-            raise SettingsError(f"{variable} : {reason}")
-        return Selection(chosen=entry.key, why=_("Demandé par %(variable)s.", variable=variable))
-    reasons = [(entry, missing(entry)) for entry in catalogue]
-    usable = [entry.key for entry, reason in reasons if reason is None]
-    if not usable:
-        raise SettingsError(f"{variable} : aucun moteur de {kind} n'est installé.")
-    rejected = tuple(
-        {"key": entry.key, "need_bytes": None, "reason": str(reason)} for entry, reason in reasons if reason is not None
+    machine = LocalMachine(
+        lambda entry: judge_installed(entry, missing, loader),
+        lambda entry: entry.embedded or loader.downloaded(entry),
     )
-    return Selection(chosen=usable[0], why=_("Le meilleur dont le moteur est installé."), rejected=rejected)
+    return Selector(variable, catalogue, machine).select(asked)
 
 
 class InstalledRegistry(Registry[E]):
