@@ -29,6 +29,7 @@ class Upstream:
             {"id": "phi:latest", "object": "model"},
         ]
         self.aliases: set[str] = set()
+        self.fails_every = 0  # every so many questions about its models, one fails
         self.key: str | None = None
         self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
@@ -97,6 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
         name = self.path.removeprefix("/v1/models").lstrip("/")
         if up.key is not None and self.headers.get("Authorization") != f"Bearer {up.key}":
             self._json(401, {"error": {"message": f"Incorrect API key: {self.headers.get('Authorization')}"}})
+        elif up.fails_every and len(up.paths) % up.fails_every == 0:
+            self._json(500, {})
         elif up.models is None:
             self._answer(200, "text/html", b"<html>It works!</html>")
         elif not self.path.startswith("/v1/models"):
@@ -129,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, body: dict[str, Any], fault: str | None) -> None:
         self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.send_header("Content-Type", body.get("content_type", "text/event-stream; charset=utf-8"))
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         up, number = self.server_of, 0

@@ -155,6 +155,12 @@ def test_a_stream_is_the_server_s_byte_for_byte(gpt: Gpt, upstream: Upstream, in
     assert gpt.users == 0
 
 
+def test_a_stream_s_type_is_the_server_s(gpt: Gpt) -> None:
+    for kind in ("text/event-stream", "text/event-stream;charset=UTF-8"):
+        answer = gpt.post("/chat/completions", {**CHAT, "stream": True, "content_type": kind})
+        assert answer.headers["Content-Type"] == kind
+
+
 def test_a_token_is_passed_on_before_the_next_one_is_computed(gpt: Gpt, upstream: Upstream) -> None:
     body = {**CHAT, "stream": True, "chunks": 3, "paced": True}
     upstream.permits.release()  # WSGI sends the headers with the first bytes
@@ -402,8 +408,9 @@ def test_a_server_that_dies_is_noticed_once(upstream: Upstream) -> None:
     engine = RemoteEngine(parse_address(upstream.url), probe_seconds=0.02)
     reasons: list[Text] = []
     engine.watch(reasons.append)
-    wait_until(lambda: len(upstream.paths) > FAILURES + 2)
-    assert not reasons
+    upstream.fails_every = 2
+    wait_until(lambda: len(upstream.paths) > 4 * FAILURES)
+    assert not reasons, "a failure now and then is no death"
     upstream.stop()
     wait_until(lambda: bool(reasons))
     assert upstream.url in str(reasons[0])
