@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +23,10 @@ from tests.gpt.conftest import settings_for, wait_until
 ASK = {"messages": [{"role": "user", "content": "Bonjour"}], "max_tokens": 4, "temperature": 0}
 
 
-@pytest.fixture
-def registry(tiny_llama: Path, tmp_path: Path) -> Iterator[Registry[GptEngine]]:
-    """tiny-llama is chosen; frigo-mini is here too."""
-    registry = create_registry(settings_for(tiny_llama, tmp_path, ia_engine="ctranslate2"))
-    registry.start()
-    yield registry
-    registry.close()
-    assert children() == []
+Engines = Callable[[], list[psutil.Process]]
 
 
-@pytest.fixture
-def client(registry: Registry[GptEngine], tiny_llama: Path, tmp_path: Path) -> FlaskClient:
-    return create_app(settings_for(tiny_llama, tmp_path), registry).test_client()
-
-
-def children() -> list[psutil.Process]:
+def host_processes() -> list[psutil.Process]:
     """The processes of engines, those that just ended left out."""
     found = []
     for one in psutil.Process().children():
@@ -47,21 +35,47 @@ def children() -> list[psutil.Process]:
     return found
 
 
-def one_at_a_time(monkeypatch: pytest.MonkeyPatch, registry: Registry[GptEngine]) -> None:
+@pytest.fixture
+def engines() -> Iterator[Engines]:
+    """The processes of engines that a test began; none is left after it."""
+    others = {one.pid for one in host_processes()}
+
+    def ours() -> list[psutil.Process]:
+        return [one for one in host_processes() if one.pid not in others]
+
+    yield ours
+    assert ours() == []
+
+
+@pytest.fixture
+def registry(tiny_llama: Path, tmp_path: Path, engines: Engines) -> Iterator[Registry[GptEngine]]:
+    """tiny-llama is chosen; frigo-mini is here too."""
+    registry = create_registry(settings_for(tiny_llama, tmp_path, ia_engine="ctranslate2"))
+    registry.start()
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def client(registry: Registry[GptEngine], tiny_llama: Path, tmp_path: Path) -> FlaskClient:
+    return create_app(settings_for(tiny_llama, tmp_path), registry).test_client()
+
+
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch, registry: Registry[GptEngine], engines: Engines) -> None:
     """As on a machine that holds one model: nothing fits beside what is loaded."""
 
     def unfit(_entry: ModelEntry, freed: int = 0) -> Text | None:
-        return _("trop grand") if children() and not freed else None
+        return _("trop grand") if engines() and not freed else None
 
     monkeypatch.setattr(registry._loader, "unfit", unfit)
 
 
 @pytest.mark.parametrize("beside", [True, False])
 def test_no_chat_is_lost_while_the_model_is_switched(
-    client: FlaskClient, registry: Registry[GptEngine], monkeypatch: pytest.MonkeyPatch, beside: bool
+    client: FlaskClient, registry: Registry[GptEngine], monkeypatch: pytest.MonkeyPatch, engines: Engines, beside: bool
 ) -> None:
     if not beside:
-        one_at_a_time(monkeypatch, registry)
+        one_at_a_time(monkeypatch, registry, engines)
     over = threading.Event()
     answers: list[tuple[int, Any]] = []
 
@@ -80,31 +94,30 @@ def test_no_chat_is_lost_while_the_model_is_switched(
         assert client.post(f"/api/models/{key}/load").status_code == 202
         wait_until(lambda: registry.state(key) == "ready")  # noqa: B023
         wait_until(lambda: any(body.get("model") == key for _code, body in answers[before:]))  # noqa: B023
-        assert len(children()) == (2 if beside else 1)
+        assert len(engines()) == (2 if beside else 1)
     over.set()
     for one in clients:
         one.join(30)
     assert [body for code, body in answers if code != 200] == []
 
 
-def test_a_killed_engine_is_loaded_again(client: FlaskClient, registry: Registry[GptEngine]) -> None:
+def test_a_killed_engine_is_loaded_again(client: FlaskClient, registry: Registry[GptEngine], engines: Engines) -> None:
     assert client.post("/v1/chat/completions", json=ASK).status_code == 200
     with registry.use() as lease:
         assert isinstance(lease.engine, ProcessEngine)
         pid = lease.engine.pid
     psutil.Process(pid).kill()
-    wait_until(lambda: any(one.pid != pid for one in children()) and registry.state("tiny-llama") == "ready")
+    wait_until(lambda: any(one.pid != pid for one in engines()) and registry.state("tiny-llama") == "ready")
     assert client.post("/v1/chat/completions", json=ASK).status_code == 200
 
 
-def test_a_model_left_alone_gives_its_memory_back(tiny_llama: Path, tmp_path: Path) -> None:
+def test_a_model_left_alone_gives_its_memory_back(tiny_llama: Path, tmp_path: Path, engines: Engines) -> None:
     registry = create_registry(settings_for(tiny_llama, tmp_path, ia_engine="ctranslate2", ia_model_ttl_s=1))
     client = create_app(settings_for(tiny_llama, tmp_path), registry).test_client()
     assert client.post("/v1/chat/completions", json=ASK).status_code == 200
     shown = client.get("/api/models").json
     assert shown is not None
     assert next(model for model in shown["models"] if model["key"] == "tiny-llama")["resident_bytes"] > 10_000_000
-    wait_until(lambda: registry.state("tiny-llama") == "downloaded" and children() == [])
+    wait_until(lambda: registry.state("tiny-llama") == "downloaded" and engines() == [])
     assert client.post("/v1/chat/completions", json=ASK).status_code == 200
     registry.close()
-    assert children() == []

@@ -62,7 +62,7 @@ def test_a_model_too_big_is_refused_at_once_and_the_other_serves_on(client: Flas
 
 
 def test_unload_and_load_again(tiny_llama: Path, tmp_path: Path) -> None:
-    settings = settings_for(tiny_llama, tmp_path)
+    settings = settings_for(tiny_llama, tmp_path, ia_engine="ctranslate2")
     registry: Registry[LanguageEngine] = create_registry(settings)
     client = create_app(settings, registry).test_client()
     ask = {"messages": [{"role": "user", "content": "Bonjour"}], "max_tokens": 2}
@@ -73,10 +73,11 @@ def test_unload_and_load_again(tiny_llama: Path, tmp_path: Path) -> None:
     wait_until(lambda: registry.state("tiny-llama") == "downloaded")
     assert client.post("/v1/chat/completions", json=ask).status_code == 200  # loads it again, and waits for it
     assert registry.state("tiny-llama") == "ready"
+    registry.close()
 
 
 def test_a_call_that_may_not_wait_is_told_when_to_come_back(tiny_llama: Path, tmp_path: Path) -> None:
-    settings = settings_for(tiny_llama, tmp_path, ia_swap_wait_s=0)
+    settings = settings_for(tiny_llama, tmp_path, ia_engine="ctranslate2", ia_swap_wait_s=0)
     registry: Registry[LanguageEngine] = create_registry(settings)
     client = create_app(settings, registry).test_client()
     ask = {"messages": [{"role": "user", "content": "Bonjour"}], "max_tokens": 2}
@@ -88,6 +89,7 @@ def test_a_call_that_may_not_wait_is_told_when_to_come_back(tiny_llama: Path, tm
     assert waiting.headers["Retry-After"]
     wait_until(lambda: registry.state("tiny-llama") == "ready")
     assert client.post("/v1/chat/completions", json=ask).status_code == 200
+    registry.close()
 
 
 def test_a_refused_request_keeps_no_hold_on_the_model(
