@@ -16,6 +16,7 @@ from flask_openapi import OpenAPI
 
 from common.models.registry import Registry
 from gpt.engines.base import LanguageEngine
+from gpt.engines.forwarding import ForwardingEngine, GptEngine
 from gpt.factory import create_app, create_registry
 from gpt.settings import GptSettings
 
@@ -134,8 +135,8 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.01)
 
 
-def ready_registry(settings: GptSettings) -> Registry[LanguageEngine]:
-    registry = create_registry(settings, isolate=False)
+def ready_registry(settings: GptSettings, *, isolate: bool = False) -> Registry[GptEngine]:
+    registry = create_registry(settings, isolate=isolate)
     registry.start()
     wait_until(lambda: registry.state(registry.selection.chosen) in {"ready", "error"}, 60)
     assert registry.ready() == {"model": "ready"}, registry.status(registry.selection.chosen)["error"]
@@ -143,12 +144,12 @@ def ready_registry(settings: GptSettings) -> Registry[LanguageEngine]:
 
 
 @pytest.fixture(scope="session")
-def llama_registry(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry[LanguageEngine]:
+def llama_registry(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry[GptEngine]:
     return ready_registry(settings_for(tiny_llama, tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture(scope="session")
-def llama_app(llama_registry: Registry[LanguageEngine], tmp_path_factory: pytest.TempPathFactory) -> OpenAPI:
+def llama_app(llama_registry: Registry[GptEngine], tmp_path_factory: pytest.TempPathFactory) -> OpenAPI:
     return create_app(settings_for("auto", tmp_path_factory.mktemp("cache")), llama_registry)
 
 
@@ -165,6 +166,7 @@ def stories_app(stories: Path, tmp_path_factory: pytest.TempPathFactory) -> Open
 
 
 @pytest.fixture(scope="session")
-def llama(llama_registry: Registry[LanguageEngine]) -> LanguageEngine:
+def llama(llama_registry: Registry[GptEngine]) -> LanguageEngine:
     with llama_registry.use() as lease:
+        assert not isinstance(lease.engine, ForwardingEngine)
         return lease.engine

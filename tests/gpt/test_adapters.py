@@ -22,9 +22,10 @@ from tests.gpt.test_quantization import write as write_wider
 def write_adapter(base: Path, folder: Path, seed: int, **options: Any) -> Path:
     """An adapter made by peft, strong enough to change what is said."""
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
-    model = AutoModelForCausalLM.from_pretrained(base)
+    sees = hasattr(AutoConfig.from_pretrained(base), "vision_config")
+    model = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_pretrained(base)
     options = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear", **options}
     torch.manual_seed(seed)
     tuned: Any = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **options))

@@ -15,7 +15,9 @@ from common.settings import SettingsError
 from gpt.factory import create_app
 from gpt.settings import GptSettings
 from tests.gpt.conftest import ready_registry, settings_for, wait_until
+from tests.gpt.seeing import write_seeing
 from tests.gpt.test_adapters import write_adapter
+from tests.gpt.test_vision import picture, url
 from tests.hub_server import HubServer
 
 ASK = {"prompt": "Le client envoie", "max_tokens": 12, "temperature": 0, "min_tokens": 12}
@@ -34,11 +36,11 @@ def law(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Served:
     """gpt with the tiny model, and a DATA_DIR of its own."""
 
-    def __init__(self, model: Path, root: Path, **more: Any) -> None:
+    def __init__(self, model: Path, root: Path, *, isolate: bool = False, **more: Any) -> None:
         settings: GptSettings = settings_for(model, root / "cache", data_dir=root / "data", **more)
         self.folder = root / "data" / "adapters"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.registry = ready_registry(settings)
+        self.registry = ready_registry(settings, isolate=isolate)
         self.client: FlaskClient = create_app(settings, self.registry).test_client()
 
     def say(self, model: str | None = None) -> str:
@@ -192,3 +194,28 @@ def test_a_wrong_variable_is_refused_at_start_by_its_name(
     (tmp_path / "empty").mkdir()
     with pytest.raises(SettingsError, match="IA_ADAPTERS"):
         Served(tiny_llama, tmp_path, ia_adapters=given.format(poetry=poetry, empty=tmp_path / "empty"))
+
+
+def test_in_a_process_of_its_own(tmp_path: Path) -> None:
+    """As it is served: adapters and images go through to the engine's process, and come back."""
+    base = write_seeing(tmp_path / "voyant", "qwen3_vl")
+    made = Served(base, tmp_path, isolate=True)
+    write_adapter(base, made.folder / "a", 1, target_modules=r".*language_model.*(q_proj|down_proj)")
+    assert made.add("art", "a").status_code == 201
+
+    def see(model: str, seed: int) -> Any:
+        parts = [
+            {"type": "text", "text": "Que vois-tu ?"},
+            {"type": "image_url", "image_url": {"url": url(picture(seed))}},
+        ]
+        body = {"model": model, "messages": [{"role": "user", "content": parts}], "max_tokens": 4, "temperature": 0}
+        answer = made.client.post("/v1/chat/completions", json={**body, "logprobs": True, "min_tokens": 4})
+        assert answer.status_code == 200, answer.json
+        assert answer.json is not None
+        return answer.json["choices"][0]["logprobs"]["content"]
+
+    assert see("art", 1) == see("art", 1)
+    assert see("art", 1) != see("voyant", 1) != see("voyant", 2)
+    assert made.client.delete("/api/adapters/art").status_code == 202
+    wait_until(lambda: made.listed() == {}, 10)
+    made.registry.close()

@@ -13,7 +13,6 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ from common.errors import ApiError
 from common.messages import _
 from gpt.engines.adapter_files import WEIGHTS, check_files, unusable
 from gpt.engines.base import Delta, Emit
+from gpt.engines.transformers.linear import PackedLinear
+from gpt.engines.transformers.linear import _packable as packable
 
 BASE = "__base__"  # peft's name for the model without adapter
 MAX_HELD = 32
@@ -49,15 +50,28 @@ _UNKNOWN: dict[str, tuple[object, ...]] = {
 _log = logging.getLogger("frigo.gpt")
 
 
-@dataclass(frozen=True)
 class _Delta:
-    """What an adapter adds to one layer: `down` [rank, in], `up` [out, rank], the scale already in it."""
+    """What an adapter adds to one layer: `down` [rank, in], `up` [out, rank], the scale already in it.
 
-    down: torch.Tensor
-    up: torch.Tensor
+    On a CPU both are packed as the model's layers are: a row's numbers are then the same alone and in company.
+    """
+
+    def __init__(self, down: torch.Tensor, up: torch.Tensor) -> None:
+        self.dtype = down.dtype
+        self.nbytes = down.nbytes + up.nbytes
+        self._down, self._up = _linear(down), _linear(up)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.linear(torch.nn.functional.linear(x.to(self.down.dtype), self.down), self.up)
+        found: torch.Tensor = self._up(self._down(x.to(self.dtype)))
+        return found
+
+
+def _linear(weight: torch.Tensor) -> torch.nn.Module:
+    if packable(weight):
+        return PackedLinear(weight, None)
+    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+    layer.weight = torch.nn.Parameter(weight, requires_grad=False)
+    return layer
 
 
 class Adapters:
@@ -92,7 +106,7 @@ class Adapters:
                 self._hooks[layer] = module.register_forward_hook(self._adder(layer))
         with self._change:
             self._held[key] = deltas
-        size = sum(d.down.nbytes + d.up.nbytes for d in deltas.values())
+        size = sum(delta.nbytes for delta in deltas.values())
         _log.info("adapter loaded", extra={"adapter": key, "layers": len(deltas), "bytes": size})
 
     def unload(self, key: str) -> None:
