@@ -157,6 +157,8 @@ class GptMachine:
         A `Text` is the reason why no engine can open it.
         """
         facts, _estimated = self.facts(entry)
+        if facts is not None and not entry.family:  # a hub id: its files know more than its entry
+            entry = entry.model_copy(update={"family": facts.family, "vision": facts.vision})
         asked = quantization or self._quantization
         found: list[Plan] = []
         reason: Text | None = None

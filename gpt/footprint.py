@@ -4,7 +4,7 @@
 
 The cache counted is that of one conversation of `context` tokens, 4096 at most. Where that does not fit, shorter ones
 are tried (`CONTEXTS`): engines size their caches to the memory there is, and say how long a conversation may be.
-Runtimes and factors are measured with `bench/footprint.py`.
+Runtimes and factors were measured as resident memory of engines' own processes, at its highest, on Linux.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.models.catalogue import ModelEntry
-from common.models.footprint import NANOCHAT, ModelFacts
+from common.models.footprint import ModelFacts
 from gpt.engines.cpu import weight_bytes
+from gpt.engines.nanochat.layout import NANOCHAT
 from gpt.engines.options import Quantization
 
 MIB = 2**20
@@ -21,7 +22,7 @@ CONTEXTS = (4096, 2048, 1024, 512)  # the last two are for a model that was aske
 CACHE_TOKENS = CONTEXTS[0]
 TINY_PARAMETERS = 30_000_000  # ctranslate2 keeps float32 below, unless it is asked for int8
 # Resident memory of an engine's process once it has answered, beside weights and cache.
-_RUNTIME_BYTES = {"ctranslate2": 72 * MIB, "transformers": 430 * MIB, "nanochat": 430 * MIB, "vllm": 1200 * MIB}
+_RUNTIME_BYTES = {"ctranslate2": 72 * MIB, "transformers": 430 * MIB, "nanochat": 230 * MIB, "vllm": 1200 * MIB}
 _LIGHT_CACHE = 1.5  # CTranslate2 copies a layer's cache at each step, and malloc keeps some of the holes
 _ROTARY_POSITIONS = 2048  # CTranslate2 makes tables of that many positions for every layer
 _TOKENIZER_BYTES = 900  # per token of vocabulary: the tokenizer's tables and CTranslate2's

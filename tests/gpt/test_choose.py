@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from common.models.resources import Resources
 from common.settings import SettingsError, load
-from gpt.choose import choose, load_models
+from gpt import choose_table
+from gpt.choose import choose, create_machine, load_models
+from gpt.choose_table import Blindfolded, size
 from gpt.settings import GptSettings
 from tests.gpt.conftest import settings_for
 
@@ -90,3 +97,140 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert load(GptSettings).cache_dir == tmp_path / "hub"
     monkeypatch.setenv("MODEL_CACHE_DIR", str(tmp_path / "models"))
     assert load(GptSettings).cache_dir == tmp_path / "models"
+
+
+GB = 10**9
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_auto_without_a_hub_is_the_embedded_model_and_says_why(tmp_path: Path) -> None:
+    selection = choose(settings_for("auto", tmp_path), load_models())
+    assert selection.chosen == "frigo-mini"
+    reasons = {one["key"]: str(one["reason"]) for one in selection.rejected}
+    assert "hub" in reasons["qwen2.5-0.5b"]
+    assert "Go" in reasons["qwen3-vl-30b"]
+    assert set(reasons) == set(load_models().entries) - {"frigo-mini"}
+
+
+def test_auto_takes_what_is_on_disk_when_there_is_no_hub(tiny_gpt2: Path, tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--openai-community--gpt2" / "snapshots" / ("a" * 40)
+    shutil.copytree(tiny_gpt2, snapshot)
+    (tmp_path / "models--openai-community--gpt2" / "refs").mkdir()
+    (tmp_path / "models--openai-community--gpt2" / "refs" / "main").write_text("a" * 40, encoding="ascii")
+    for offline in (False, True):
+        selection = choose(settings_for("auto", tmp_path, hf_hub_offline=offline), load_models())
+        assert (selection.chosen, selection.meanwhile) == ("gpt2", None)
+    with pytest.raises(SettingsError, match=r"HF_HUB_OFFLINE.*frigo-mini, gpt2"):
+        choose(settings_for("distilgpt2", tmp_path, hf_hub_offline=True), load_models())
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "key"),
+    [(0.25, "frigo-mini"), (0.46, "gpt2"), (2, "qwen2.5-0.5b"), (4, "qwen2.5-1.5b"), (24, "qwen3-4b")],
+)
+def test_auto_grows_with_the_memory(gigabytes: float, key: str, tmp_path: Path) -> None:
+    settings = settings_for("auto", tmp_path, ia_engine="ctranslate2")
+    have = Resources(int(gigabytes * GB), int(gigabytes * GB), 2.0)
+    machine = create_machine(settings, resources=lambda: have, kind=Blindfolded)
+    assert choose(settings, load_models(), machine).chosen == key
+
+
+def test_another_server_is_named_by_its_address(tmp_path: Path) -> None:
+    catalogue = load_models()
+    selection = choose(settings_for("http://127.0.0.1:11434/v1#llama3.2", tmp_path), catalogue)
+    entry = catalogue.resolve(selection.chosen)
+    assert (entry.engine, entry.hub_id, entry.path) == ("remote", None, None)
+    assert entry.url is not None
+    assert "127.0.0.1:11434" in entry.url
+    assert "url" not in entry.model_dump()
+    assert selection.meanwhile is None
+    with pytest.raises(SettingsError, match="IA_MODEL"):
+        choose(settings_for("http://#llama3.2", tmp_path), load_models())
+
+
+def test_a_nanochat_folder_is_opened_by_its_engine(shared_data: Path, tmp_path: Path) -> None:
+    folder = next((shared_data / "nanochat").glob("oracle-2026*")) / "base_checkpoints" / "d4"
+    catalogue = load_models()
+    entry = catalogue.resolve(choose(settings_for(folder, tmp_path, ia_engine="auto"), catalogue).chosen)
+    assert (entry.engine, entry.family, entry.context, entry.path) == ("nanochat", "nanochat", 256, folder.resolve())
+
+
+# --- python -m gpt.choose ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("IA_MODEL", "IA_ENGINE", "IA_QUANTIZATION", "HF_HUB_OFFLINE", "HUGGINGFACE_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MODEL_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_the_decision_is_shown_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert choose_table.main(["--memory", "2G", "--no-hub", "--engine", "ctranslate2"]) == 0
+    said = capsys.readouterr().out
+    assert "2,15 Go de mémoire" in said
+    assert "Choisi  : qwen2.5-0.5b" in said
+    rows = [line for line in said.splitlines() if line.startswith("→")]
+    assert len(rows) == 1
+    assert "qwen2.5-0.5b" in rows[0]
+    assert all(key in said for key in load_models().entries)
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_the_decision_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert choose_table.main(["--memory", "16G", "--vram", "8G", "--gpus", "2", "--no-hub", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["chosen"] == "qwen3-4b"
+    assert [gpu["free_bytes"] for gpu in said["machine"]["gpus"]] == [8 * 2**30] * 2
+    models = {model["key"]: model for model in said["models"]}
+    assert models["qwen3-4b"]["chosen"]
+    assert models["qwen3-vl-30b"]["reason"]
+    assert models["gpt2"]["reason"] is None
+
+
+@pytest.mark.usefixtures("no_hub")
+@pytest.mark.parametrize(
+    ("arguments", "words"), [(["--model", "nonsense"], "IA_MODEL"), (["--model", "gpt2", "--offline"], "frigo-mini")]
+)
+def test_a_refused_choice_says_so(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert choose_table.main(arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_the_published_table_needs_no_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert choose_table.main(["--table"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 2 + len(choose_table.MACHINES)
+    assert all(row.count("|") == 6 for row in rows)
+    chosen = [row.split("**")[1] for row in rows[2:]]
+    assert chosen[-1] == "qwen3-vl-30b"
+    order = {entry.key: entry.rank or 99 for entry in load_models()}
+    assert [order[key] for key in chosen[:6]] == sorted((order[key] for key in chosen[:6]), reverse=True)
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_choosing_imports_no_engine() -> None:
+    code = (
+        "import sys; from gpt.choose_table import main; main(['--no-hub', '--json']);"
+        "sys.exit(bool({'torch', 'transformers', 'ctranslate2', 'huggingface_hub'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("512M", 512 * 2**20), ("1.5G", 3 * 2**29), ("24 Go", 24 * 2**30), ("8GiB", 2**33), ("100", 100)],
+)
+def test_sizes(text: str, count: int) -> None:
+    assert size(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1G", "1X"])
+def test_a_wrong_size_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        size(text)

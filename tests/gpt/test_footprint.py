@@ -83,7 +83,7 @@ def test_quantized_weights_keep_tables_experts_and_integers_as_they_are() -> Non
     assert need(moe, "transformers", "nf4", cuda=True).weights > 2 * moe.others
     packed = ModelFacts("llama", 1_000_100, 4_000_000, vectors=100, packed_bytes=4_000_000)
     for kind in ("none", "nf4"):
-        assert need(packed, "transformers", kind, cuda=True).weights == 4_000_000 + 200  # type: ignore[arg-type]
+        assert need(packed, "transformers", kind, cuda=True).weights == 4_000_000 + 200
 
 
 def test_opening_a_quantized_model_takes_more_than_keeping_it() -> None:
