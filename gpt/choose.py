@@ -13,13 +13,12 @@ from pathlib import Path
 from common.messages import Text
 from common.models.catalogue import Catalogue, ModelEntry, load_catalogue
 from common.models.contract import Selection
-from common.models.footprint import NANOCHAT
 from common.models.hub import Hub
 from common.models.resources import Resources, read_resources
 from common.models.selector import Selector
 from common.settings import SettingsError
 from gpt.engines.choose import engine_of
-from gpt.engines.nanochat.layout import is_nanochat
+from gpt.engines.nanochat.layout import NANOCHAT, is_nanochat
 from gpt.engines.remote.address import AddressError, is_address, parse_address
 from gpt.engines.vllm.installed import available
 from gpt.fit import GptMachine

@@ -37,7 +37,7 @@ def folder_of(entry: ModelEntry, hub: Hub) -> Path | None:
 def whole(folder: Path) -> bool:
     """True when configuration, tokenizer and every weight file that the index names are there."""
     if not (folder / "config.json").is_file():
-        return nanochat.is_nanochat(folder)
+        return nanochat.describe(folder) is not None
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         return False
     index = folder / "model.safetensors.index.json"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +17,6 @@ from typing import Any
 
 MAX_HEADER_BYTES = 25_000_000  # huggingface_hub's own bound
 MAX_JSON_BYTES = 16_000_000
-NANOCHAT = "nanochat"
 _DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F4": 0.5}
 _PACKED_BYTES = {"I64": 8, "U64": 8, "I32": 4, "U32": 4, "I16": 2, "U16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 # Buffers that old files carry and that loading makes anew: GPT-2's causal masks, rotary frequencies.
@@ -26,7 +24,6 @@ _BUFFER = re.compile(r"(?:^|\.)(?:attn\.(?:masked_)?bias|rotary_emb\.inv_freq)$"
 _EMBEDDING = re.compile(r"(?:^|\.)(?:embed_tokens|wte|wpe|embed_in|word_embeddings|embed_positions)\.weight$")
 _HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out)\.weight$")
 _SEEING = re.compile(r"(?:^|\.)(?:visual|vision_tower|vision_model|multi_modal_projector|connector)\.")
-_STEP = re.compile(r"model_(\d+)\.pt$")
 
 
 @dataclass(frozen=True)
@@ -124,10 +121,8 @@ def shape_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_folder(folder: Path) -> ModelFacts | None:
-    """The facts of a local folder (Hugging Face or nanochat), or None when it is not a readable model."""
+    """The facts of a local Hugging Face folder, or None when it is not a readable model."""
     try:
-        if not (folder / "config.json").is_file():
-            return _read_nanochat(folder)
         stamp = max(path.stat().st_mtime_ns for path in (folder / "config.json", *folder.glob("*.safetensors")))
         return _read_safetensors(folder, stamp)
     except (OSError, ValueError):
@@ -154,40 +149,6 @@ def _read_header(path: Path) -> Header:
 def _bounded(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(MAX_JSON_BYTES)
-
-
-def nanochat_checkpoint(folder: Path) -> tuple[Path, Path] | None:
-    """The weights and description of a nanochat folder's last step, or None."""
-    steps = [(int(found[1]), path) for path in folder.glob("model_*.pt") if (found := _STEP.match(path.name))]
-    for _step, path in sorted(steps, reverse=True)[:1]:
-        meta = path.with_name(path.name.replace("model_", "meta_").replace(".pt", ".json"))
-        return (path, meta) if meta.is_file() else None
-    return None
-
-
-def _read_nanochat(folder: Path) -> ModelFacts | None:
-    found = nanochat_checkpoint(folder)
-    if found is None:
-        return None
-    weights, meta = found
-    config = json.loads(_bounded(meta)).get("model_config")
-    if not isinstance(config, dict):
-        return None
-    try:
-        with zipfile.ZipFile(weights) as archive:  # torch.save's container; only its table of contents is read
-            stored = sum(item.file_size for item in archive.infolist() if "/data/" in item.filename)
-            pickle = next(item for item in archive.infolist() if item.filename.endswith("/data.pkl"))
-            halves = b"BFloat16Storage" in archive.read(pickle)[:MAX_JSON_BYTES]
-    except (zipfile.BadZipFile, StopIteration, NotImplementedError, RuntimeError):
-        return None
-    shape = {
-        "model_type": NANOCHAT,
-        "n_positions": config.get("sequence_len"),
-        "num_attention_heads": config.get("n_head"),
-        "num_key_value_heads": config.get("n_kv_head"),
-        **{name: config.get(name) for name in ("vocab_size", "n_layer", "n_embd")},
-    }
-    return facts_of_size(shape, stored, 2 if halves else 4)
 
 
 class _Sums:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -115,13 +116,10 @@ def write_generation(base: Path, commit: str, source: str = "chatsft", tag: str 
 
 def ranks_of(size: int) -> dict[bytes, int]:
     """`size` ranks: bytes, a few words, then made-up pairs."""
-    pieces = [bytes([i]) for i in range(256)] + WORDS
-    first = 0
-    while len(pieces) < size:
-        pair = bytes([97 + first // 26 % 26, 97 + first % 26])
-        first += 1
-        if pair not in pieces:
-            pieces.append(pair)
+    letters = [bytes([97 + i]) for i in range(26)]
+    made = (a + b + c for c in [b"", *letters] for a in letters for b in letters)
+    pieces = [*(bytes([i]) for i in range(256)), *WORDS]
+    pieces += [piece for piece in islice(made, size) if piece not in WORDS]
     return {piece: rank for rank, piece in enumerate(pieces[:size])}
 
 
@@ -148,4 +146,3 @@ def write_tokenizer(base: Path, vocab_size: int, data: bytes | None = None) -> P
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pickled_encoding(encoding_state(vocab_size)) if data is None else data)
     return path
-

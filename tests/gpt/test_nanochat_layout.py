@@ -334,3 +334,12 @@ def test_a_meta_that_says_nothing_is_refused(tmp_path: Path, meta: str, expected
     write_generation(tmp_path, "a825e63")
     (tmp_path / "chatsft_checkpoints" / "d5" / "meta_000010.json").write_text(meta)
     assert expected in str(refusal(tmp_path))
+
+
+def test_a_model_that_lacks_a_file_is_one_and_says_which(tmp_path: Path) -> None:
+    base = write_generation(tmp_path, "a825e63")
+    (base / "tokenizer" / "tokenizer.pkl").unlink()
+    assert is_nanochat(base)
+    assert describe(base) is None
+    assert "tokenizer.pkl" in str(refusal(base))
+    assert not is_nanochat(base / "tokenizer")

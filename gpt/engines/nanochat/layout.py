@@ -18,10 +18,11 @@ from typing import Any
 
 from common.errors import ApiError
 from common.messages import Text, _
-from common.models.footprint import NANOCHAT, ModelFacts
+from common.models.footprint import ModelFacts
 from gpt.engines.nanochat.archive import ArchiveError, Stored, stored_tensors
 from gpt.engines.nanochat.generations import Architecture, identify
 
+NANOCHAT = "nanochat"  # the family, and the engine that alone opens it
 SIDECAR = "frigo.json"
 SOURCES = {  # the last stage of training first
     "rl": "chatrl_checkpoints",
@@ -60,24 +61,16 @@ class Checkpoint:
 
 
 def is_nanochat(path: Path) -> bool:
-    """True when `path` (with its choice) leads to a nanochat checkpoint."""
-    try:
-        find_checkpoint(path)
-    except ApiError:
-        return False
-    return True
+    """True when `path` (with its choice) leads to one of nanochat's models, whole or not."""
+    return _model_of(path) is not None
 
 
 def find_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint that `path` means. Raises `ApiError` 422 when there is none, or when a file of its is missing."""
-    folder, choice = _split(path)
-    source, tag, step = [*choice, "", "", ""][:3]
-    for candidate in _tags(folder, source, tag):
-        steps = _steps(candidate)
-        number = (int(step) if step.isdecimal() else -1) if step else max(steps, default=-1)
-        if number in steps:
-            return _checkpoint(candidate, steps[number], number)
-    raise _unusable(_("aucun modèle nanochat dans ce dossier (%(name)s)", name=path.name))
+    found = _model_of(path)
+    if found is None:
+        raise _unusable(_("aucun modèle nanochat dans ce dossier (%(name)s)", name=path.name))
+    return _checkpoint(*found)
 
 
 def describe(path: Path) -> ModelFacts | None:
@@ -147,6 +140,18 @@ def _declared_generation(sidecar: Path | None) -> str | None:
     return said[:40]
 
 
+def _model_of(path: Path) -> tuple[Path, Path, int] | None:
+    """The folder, the file and the step of the model that `path` means."""
+    folder, choice = _split(path)
+    source, tag, step = [*choice, "", "", ""][:3]
+    for candidate in _tags(folder, source, tag):
+        steps = _steps(candidate)
+        number = (int(step) if step.isdecimal() else -1) if step else max(steps, default=-1)
+        if number in steps:
+            return candidate, steps[number], number
+    return None
+
+
 def _split(path: Path) -> tuple[Path, list[str]]:
     """The folder, and the choice written after it."""
     if path.is_dir():
@@ -193,6 +198,7 @@ def _steps(folder: Path) -> dict[int, Path]:
 
 
 def _checkpoint(folder: Path, model: Path, step: int) -> Checkpoint:
+    """Raises 422 with the name of the file that is missing."""
     folder, model = folder.absolute(), model.absolute()
     meta = folder / f"meta_{model.stem.removeprefix('model_')}.json"
     places = (folder.parent.parent / _TOKENIZER, folder / _TOKENIZER, folder / _TOKENIZER.name)
