@@ -207,3 +207,6 @@ def test_files_already_in_four_bits_stay_so(folders: dict[str, Path], tmp_path: 
 def test_a_wrong_value_is_refused_with_the_variables_name() -> None:
     with pytest.raises(SettingsError, match="IA_QUANTIZATION"):
         load(GptSettings, ia_quantization=cast(Quantization, "int3"))
+    with pytest.raises(ApiError) as refused:
+        resolve(cast(Quantization, "int3"), {}, 1000, 4, CPU)
+    assert (refused.value.status, refused.value.param) == (400, "quantization")

@@ -219,3 +219,24 @@ def test_a_client_that_leaves_while_its_request_waits_is_noticed() -> None:
     with pytest.raises(ApiError, match="client_closed_request"):
         list(job.deltas(lambda: True))
     assert engine.cancelled
+
+
+def test_a_full_queue_leaves_nothing_behind() -> None:
+    """One of the choices finds no place: the answer is the engine's 503, and the others are given up."""
+
+    class Full(Recorder):
+        cancelled = 0
+
+        def submit(self, request: GenerationRequest, emit: Emit) -> Callable[[], None]:
+            if len(self.requests) == 2:
+                raise ApiError(503, "queue_full", "plein", headers={"Retry-After": "5"})
+            return super().submit(request, emit) and self._cancel
+
+        def _cancel(self) -> None:
+            self.cancelled += 1
+
+    engine = Full(Capabilities(parameters=ALL))
+    with pytest.raises(ApiError) as refused:
+        service(engine).chat(ChatBody.model_validate({"messages": HELLO, "n": 3}), never, {})
+    assert refused.value.headers["Retry-After"] == "5"
+    assert engine.cancelled == 2

@@ -8,7 +8,7 @@ save 8 bits on a CPU, which our own layers (int8.py) compute as fast as 16 bits 
 from __future__ import annotations
 
 import logging
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -32,6 +32,9 @@ def resolve(asked: Quantization, config: dict[str, Any], parameters: int, width:
     A model whose files are already quantized stays as it is. Raises 422 `model_unusable` when its method is none
     that can be opened here, or when another one is asked for.
     """
+    if asked not in get_args(Quantization):
+        message = _("quantization : none, int8, nf4 ou auto, pas « %(value)s ».", value=asked)
+        raise ApiError(400, "invalid_value", message, "quantization")
     stored = _stored(config)
     if stored is not None:
         if asked not in {"auto", "none", stored}:
