@@ -15,6 +15,7 @@ import pytest
 
 from common.errors import ApiError
 from gpt.engines.base import Delta, GenerationRequest, LanguageEngine, Prompt
+from gpt.engines.ctranslate2 import runs as runs_module
 from gpt.engines.ctranslate2 import scheduler as scheduler_module
 from gpt.engines.ctranslate2.engine import CTranslate2Engine
 from gpt.engines.generation import Generation
@@ -91,8 +92,8 @@ def test_a_batch_made_anew_loses_nothing(
     teller: CTranslate2Engine, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped for newcomers every other token, the story is still the same."""
-    monkeypatch.setattr(scheduler_module, "_QUANTUM", 2)
-    monkeypatch.setattr(scheduler_module, "_READING", 10**6)
+    monkeypatch.setattr(runs_module, "QUANTUM", 2)
+    monkeypatch.setattr(runs_module, "_READING", 10**6)
     request = GenerationRequest(teller.encode_ids([1]), 200, temperature=0)
     generations = [Generation(teller, request) for _ in range(4)]
     others = [

@@ -17,7 +17,8 @@ from common.models.resources import read_resources, usable_cpus
 from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, context_exceeded
 from gpt.engines.ctranslate2.answer import Answer, Vocabulary
 from gpt.engines.ctranslate2.convert import Compute, converted
-from gpt.engines.ctranslate2.scheduler import PLACES, Scheduler, give_memory_back
+from gpt.engines.ctranslate2.runs import give_memory_back
+from gpt.engines.ctranslate2.scheduler import PLACES, Scheduler
 from gpt.engines.ctranslate2.tokenizer import open_text_side
 from gpt.engines.options import EngineOptions
 from gpt.engines.prompter import Prompter
