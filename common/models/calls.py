@@ -69,6 +69,7 @@ class Calls(Generic[E]):
                     if ledger.closed:
                         raise stopping()
                     wanted = asked or ledger.chosen
+                    wanted.stands_in = False
                     found = wanted if wanted.free or asked else ledger.latest_free()
                     if found is not None and found.free and found.resident is not None:
                         found.resident.users += 1

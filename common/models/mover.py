@@ -1,6 +1,7 @@
 """The one thread that loads: models come in one at a time, so that each finds the memory it was promised.
 
-It also brings back what a failed load drove out, restarts engines that died, and unloads what nobody uses.
+It also brings back what a failed load drove out, restarts engines that died, and unloads what nobody uses: a model
+that was idle for its time, or that stood in for the chosen one until it was there.
 """
 
 from __future__ import annotations
@@ -232,10 +233,13 @@ class Mover(Generic[E]):
     # --- models nobody uses ----------------------------------------------------------------------------------
 
     def _due(self) -> Slot[E] | None:
-        if not self._ttl:
-            return None
-        now = self._ledger.clock()
-        return next((s for s in self._ledger if s.idle_since is not None and now - s.idle_since >= self._ttl), None)
+        now, chosen = self._ledger.clock(), self._ledger.chosen
+        for slot in self._ledger:
+            if slot.idle_since is None:
+                continue
+            if (self._ttl and now - slot.idle_since >= self._ttl) or (slot.stands_in and chosen.free):
+                return slot
+        return None
 
     def _next_due(self) -> float | None:
         """Seconds until a model will have been idle for its time; None: wait for news."""
@@ -250,7 +254,7 @@ class Mover(Generic[E]):
                     return
                 resident, slot.resident = slot.resident, None
                 self._ledger.move(slot, "unloading")
-            _log.info("model idle", extra={"model": slot.entry.key, "ttl_s": self._ttl})
+            _log.info("model idle", extra={"model": slot.entry.key})
             self._room.put_away(slot, resident)
 
 

@@ -100,8 +100,10 @@ class Registry(Generic[E]):
                 ledger.fail(slot, error.message)
         meanwhile = self.selection.meanwhile
         if meanwhile is not None and slot.state in {"downloading", "error"}:
+            stand_in = ledger.slot(meanwhile)
             with suppress(ApiError):
-                self._start(ledger.slot(meanwhile), None, patient=True)
+                stand_in.stands_in = True
+                self._start(stand_in, None, patient=True)
 
     # --- use -------------------------------------------------------------------------------------------------
 
@@ -227,6 +229,7 @@ class Registry(Generic[E]):
                 ledger.choose(slot, _("Choisi depuis le tableau de bord."))
             if not patient:
                 self._mover.hurry(slot)
+                slot.stands_in = False
             slot.retry_at = 0.0
             other = options is not None and dict(options) != dict(slot.asked)
             slot.asked = slot.asked if options is None else options

@@ -103,6 +103,7 @@ class Slot(Generic[E]):
     load_seconds: float | None = None  # what its last load took
     deaths: deque[float] = field(default_factory=deque)
     cancel: Callable[[], None] | None = None  # stops the download that runs
+    stands_in: bool = False  # here only until the chosen model is; a person or a call that names it keeps it
     then: Wish[E] | None = None  # to be served once it is downloaded, or unloaded
 
     @property

@@ -158,7 +158,7 @@ def test_a_chosen_model_that_does_not_fit_leaves_the_service_up(machine: Machine
 
 
 def test_a_stand_in_serves_while_the_chosen_model_is_fetched(machine: Machine) -> None:
-    catalogue = Catalogue([entry("gpt2", 60), entry("mini", 60)])
+    catalogue = Catalogue([entry("gpt2", 30), entry("mini", 30)])
     registry = Registry(catalogue, machine, Selection("gpt2", _("le meilleur"), meanwhile="mini"), swap_wait_s=20)
     gate = machine.gate("download gpt2").shut()
     registry.start()
@@ -168,6 +168,20 @@ def test_a_stand_in_serves_while_the_chosen_model_is_fetched(machine: Machine) -
     until_state(registry, "gpt2", "ready")
     with registry.use() as lease:
         assert lease.entry.key == "gpt2"
+    until_state(registry, "mini", "downloaded")  # its place is given back
+
+
+def test_a_stand_in_that_a_call_names_stays(machine: Machine) -> None:
+    catalogue = Catalogue([entry("gpt2", 30), entry("mini", 30)])
+    registry = Registry(catalogue, machine, Selection("gpt2", _("le meilleur"), meanwhile="mini"), swap_wait_s=20)
+    gate = machine.gate("download gpt2").shut()
+    registry.start()
+    with registry.use("mini"):
+        gate.set()
+        until_state(registry, "gpt2", "ready")
+    with registry.use("mini") as lease:
+        assert lease.entry.key == "mini"
+    assert machine.loads == ["mini", "gpt2"]
 
 
 # --- views ---------------------------------------------------------------------------------------------------
