@@ -37,7 +37,7 @@ class _Plain:
 
 
 _HAS_ONEDNN = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
-_pointwise: Any = torch.ops.mkldnn._linear_pointwise
+_pointwise: Any = torch.ops.mkldnn._linear_pointwise if _HAS_ONEDNN else None
 
 
 def linear(weight: Tensor) -> Linear:
