@@ -64,7 +64,9 @@ def chat(url: str, body: dict[str, Any], *, timeout: float = 300) -> Answer:
                 return answer
             if event.get("usage"):
                 answer.tokens = event["usage"]["completion_tokens"]
-            piece = "".join(choice["delta"].get("content") or "" for choice in event.get("choices", []))
+            choices = event.get("choices", [])
+            done = done or any(choice.get("finish_reason") for choice in choices)  # `transformers serve` says no more
+            piece = "".join(choice["delta"].get("content") or "" for choice in choices)
             if piece:
                 now = time.perf_counter()
                 answer.first = answer.first or now - started
