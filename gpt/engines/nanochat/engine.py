@@ -98,7 +98,7 @@ class NanochatEngine:
             template_options=options_of_chat if checkpoint.chats else frozenset(),
             parameters=HONOURED,
         )
-        self._constrainer = Constrainer(self._tokenizer.backend.to_str(), sorted(ends))
+        self._constrainer = Constrainer(self._tokenizer.to_json(), sorted(ends))
         context = min(architecture.sequence_len, options.context or architecture.sequence_len)
         budget = options.cache_bytes or _spare_bytes(device)
         runner = NanochatRunner(model, self.parameters, context=context, budget=budget)

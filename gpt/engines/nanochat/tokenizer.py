@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import tokenizers
 from tokenizers import Tokenizer
 
 from common.errors import ApiError
@@ -37,7 +36,7 @@ _BACK_REFERENCE = re.compile(r"\\[1-9kg]|\(\?[&RPR0-9]|\(\?P[=>]")
 
 
 class NanochatTokenizer:
-    """Text to ids and back. `backend` is the same thing for the `tokenizers` library's other users."""
+    """Text to ids and back."""
 
     def __init__(self, path: Path) -> None:
         """Raises `ApiError` 422 when the file is anything but a byte-pair encoding with nanochat's marks."""
@@ -47,12 +46,16 @@ class NanochatTokenizer:
         self._names = {index: name for name, index in special.items()}
         self.vocab_size = len(ranks) + len(special)
         self.longest = max(map(len, self._pieces))
-        self.backend = _build(self._pieces, ranks, pattern, special)
-        self._text_only = _build(self._pieces, ranks, pattern, {})  # a text may not contain marks
+        self._pattern = pattern
+        self._text_only = _built(_described(self._pieces, pattern, {}))  # a text may not contain marks
 
     def encode(self, text: str) -> list[int]:
         """The ids of `text`, in which a mark is only letters."""
         return list(self._text_only.encode(text, add_special_tokens=False).ids)
+
+    def to_json(self) -> str:
+        """The tokenizer, marks included, as the `tokenizers` library writes one: what llguidance reads."""
+        return _described(self._pieces, self._pattern, self.special)
 
     def token_bytes(self, token: int) -> bytes:
         """What `token` stands for; a mark stands for its name."""
@@ -109,7 +112,9 @@ def _checked_special(special: Any, first: int) -> dict[str, int]:
     return special
 
 
-def _build(pieces: Sequence[bytes], ranks: dict[bytes, int], pattern: str, special: dict[str, int]) -> Tokenizer:
+def _described(pieces: Sequence[bytes], pattern: str, special: dict[str, int]) -> str:
+    """A tokenizer.json."""
+    ranks = {piece: rank for rank, piece in enumerate(pieces)}
     written = [_written(piece) for piece in pieces]
     merges = []
     for piece in pieces:
@@ -149,8 +154,12 @@ def _build(pieces: Sequence[bytes], ranks: dict[bytes, int], pattern: str, speci
             "merges": merges,
         },
     }
+    return json.dumps(described)
+
+
+def _built(description: str) -> Tokenizer:
     try:
-        return tokenizers.Tokenizer.from_str(json.dumps(described))
+        return Tokenizer.from_str(description)
     except Exception as error:  # the library raises nothing narrower when the pattern does not compile
         raise _refused(_("le motif de découpe n'est pas utilisable")) from error
 
