@@ -17,6 +17,7 @@ from common.errors import ApiError
 from gpt.engines.base import Delta, GenerationRequest, LanguageEngine, Prompt
 from gpt.engines.ctranslate2 import runs as runs_module
 from gpt.engines.ctranslate2 import scheduler as scheduler_module
+from gpt.engines.ctranslate2.convert import converted
 from gpt.engines.ctranslate2.engine import CTranslate2Engine
 from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions
@@ -306,3 +307,62 @@ def test_neither_torch_nor_transformers_is_in_the_process(tiny_llama: Path, tmp_
     folder = shutil.copytree(tiny_llama, tmp_path / "m")
     done = subprocess.run([sys.executable, "-c", script, str(folder)], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_process_that_forgets_to_close_ends_well(tiny_llama: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from gpt.engines.base import GenerationRequest\n"
+        "from gpt.engines.ctranslate2.engine import CTranslate2Engine\n"
+        "from gpt.engines.generation import Generation\n"
+        "from gpt.engines.options import EngineOptions\n"
+        "engine = CTranslate2Engine(Path(sys.argv[1]), EngineOptions(use_gpu=False))\n"
+        "request = GenerationRequest(engine.encode('Le'), 240, ignore_eos=True)\n"
+        "answers = [Generation(engine, request) for _ in range(3)]\n"
+        "next(iter(answers[0]))\n"
+    )
+    folder = shutil.copytree(tiny_llama, tmp_path / "m")
+    done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_four_bits_and_a_broken_conversion_are_refused(tiny_llama: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "m")
+    with pytest.raises(ApiError) as refused:
+        CTranslate2Engine(folder, EngineOptions(use_gpu=False, quantization="nf4"))
+    assert "nf4" in str(refused.value.message)
+    made = converted(folder, "float32")
+    whole = (made / "model.bin").read_bytes()
+    (made / "model.bin").write_bytes(whole[:-5000])
+    with pytest.raises(ApiError) as refused:
+        CTranslate2Engine(folder, EXACT)
+    assert (refused.value.status, refused.value.code) == (422, "model_unusable")
+    assert str(tmp_path) not in str(refused.value.message)
+
+
+def test_a_prompt_and_answer_that_cannot_be_held_are_refused(llama: CTranslate2Engine) -> None:
+    with pytest.raises(ApiError) as refused:
+        Generation(llama, GenerationRequest(llama.encode("Le client"), llama.context))
+    assert refused.value.code == "context_length_exceeded"
+
+
+def test_the_cache_bounds_the_context_and_who_runs(tiny_llama: Path, tmp_path: Path) -> None:
+    """Room for 100 tokens: a longer context is not promised, and answers take turns."""
+    options = EngineOptions(use_gpu=False, quantization="none", cache_bytes=int(100 * 2 * 2 * 32 * 4 * 1.5))
+    engine = CTranslate2Engine(shutil.copytree(tiny_llama, tmp_path / "m"), options)
+    try:
+        assert engine.context == 100
+        request = GenerationRequest(engine.encode("Le client"), 60, ignore_eos=True)
+        for generation in [Generation(engine, request) for _ in range(4)]:
+            assert sum(len(delta.token_ids) for delta in generation) == 60
+    finally:
+        engine.close()
+
+
+def test_padded_ids_have_no_text(llama: CTranslate2Engine) -> None:
+    """The model's output is wider than the tokenizer; such an id may be likely in a random model."""
+    prompt = llama.encode("Le client")
+    padded = llama.encode_ids([404]).ids[0]
+    text, last = run(llama, prompt, 3, temperature=0, logit_bias={padded: 100.0}, logprobs=2)
+    assert text == ""
+    assert [token.raw for token in last.logprobs] == [b""]

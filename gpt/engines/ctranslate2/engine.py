@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy multiplies no matrix
 
 import ctranslate2
 
+from common.errors import ApiError
+from common.messages import _
 from common.models.resources import read_resources, usable_cpus
 from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, context_exceeded
 from gpt.engines.ctranslate2.answer import Answer, Vocabulary
@@ -38,7 +41,12 @@ _SMALL_PARAMETERS = 30_000_000  # below, float32 costs little memory, and a seco
 
 
 class CTranslate2Engine:
-    """One Hugging Face folder in memory, int8 or float32 (`options.quantization`: auto is int8 but for tiny models)."""
+    """One Hugging Face folder in memory, int8 or float32 (`options.quantization`: auto is int8 but for tiny models).
+
+    Greedy answers are reproducible: in float32 the same alone or among others; in int8 the same alone, and among
+    others as long as no two tokens are nearly as likely (activations are rounded too, so that the last bit of a sum,
+    which depends on the batch's shape, may weigh).
+    """
 
     name = "ctranslate2"
 
@@ -51,13 +59,7 @@ class CTranslate2Engine:
         model = converted(folder, compute)
         self._text = text
         threads = options.threads or usable_cpus()
-        self._generator: Any = ctranslate2.Generator(
-            str(model),
-            device="cpu",
-            compute_type="int8_float32" if compute == "int8" else "float32",
-            inter_threads=PLACES,
-            intra_threads=1 if self.parameters < _SMALL_PARAMETERS else threads,
-        )
+        generator = _open(model, compute, 1 if self.parameters < _SMALL_PARAMETERS else threads)
         held = cache_tokens(text.cache_bytes, options)
         self.context = min(text.context, options.context or text.context, held)
         self.defaults = text.defaults
@@ -84,7 +86,9 @@ class CTranslate2Engine:
             template_options=template_options(text.template.source if text.template else None),
             parameters=HONOURED,
         )
-        self._scheduler = Scheduler(self._generator, text.vocabulary, held)
+        self._scheduler = Scheduler(generator, text.vocabulary, held)
+        # its threads must have ended before the interpreter does, or CTranslate2's abort the process
+        self._shut = weakref.finalize(self, _shut, self._scheduler, generator)
 
     def encode(self, text: str) -> Prompt:
         """A text to continue, begun as the tokenizer begins a text (BOS where the model has one)."""
@@ -119,11 +123,7 @@ class CTranslate2Engine:
 
     def close(self) -> None:
         """Free the model, and give its memory back to the machine."""
-        self._scheduler.close()
-        if self._generator is not None:
-            self._generator.unload_model()
-            self._generator = None
-        give_memory_back()
+        self._shut()
 
     def _mask(self, request: GenerationRequest) -> TokenMask | None:
         return None if request.constraint is None else self._forms().start(request.constraint)
@@ -147,8 +147,39 @@ def cache_tokens(token_bytes: int, options: EngineOptions) -> int:
     return max(_LEAST_CONTEXT, budget // max(1, int(token_bytes * _CACHE_OVERHEAD)))
 
 
+def _open(model: Path, compute: Compute, threads: int) -> Any:
+    """The converted model in memory. Raises 422 when CTranslate2 refuses it, 507 when it does not fit."""
+    try:
+        return ctranslate2.Generator(
+            str(model),
+            device="cpu",
+            compute_type="int8_float32" if compute == "int8" else "float32",
+            inter_threads=PLACES,
+            intra_threads=threads,
+        )
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).replace(str(model), model.name)[:300]
+        raise ApiError(
+            422, "model_unusable", _("Ce modèle n'a pas pu être chargé : %(reason)s", reason=reason)
+        ) from error
+
+
+def _shut(scheduler: Scheduler, generator: Any) -> None:
+    scheduler.close()
+    generator.unload_model()
+    give_memory_back()
+
+
 def compute_type(parameters: int, options: EngineOptions) -> Compute:
-    """The precision of the weights: int8, unless it is refused or the model is so small that nothing is gained."""
+    """The precision of the weights: int8, unless it is refused or the model is so small that nothing is gained.
+
+    Raises 422 on four bits, which CTranslate2 does not compute with on a CPU.
+    """
+    if options.quantization == "nf4":
+        reason = _(
+            "Le moteur ctranslate2 ne sait pas calculer en nf4 : IA_QUANTIZATION=int8 ou IA_ENGINE=transformers."
+        )
+        raise ApiError(422, "model_unusable", reason)
     if options.quantization == "int8":
         return "int8"
     if options.quantization == "auto" and parameters >= _SMALL_PARAMETERS:
