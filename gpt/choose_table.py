@@ -10,7 +10,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from common.models.contract import Selection
 from common.models.gpus import Gpu
 from common.models.hub import Patience
 from common.models.resources import Resources, read_resources
-from common.models.selector import gigabytes
+from common.models.selector import gigabytes, margin
 from common.settings import SettingsError, load
 from gpt.choose import choose, create_machine, load_models
 from gpt.fit import GptMachine
@@ -96,7 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def published_table() -> str:
     """The choices of `auto` on usual machines, in Markdown, from the catalogue alone."""
-    lines = ["| Machine | Choix d'office | Comment | Demande | Écartés avant lui |", "|---|---|---|---|---|"]
+    lines = [
+        "| Machine | Libre | Choix d'office | Comment | Demande | Écartés, mieux classés (ce qu'ils demandent) |",
+        "|---|---|---|---|---|---|",
+    ]
     with tempfile.TemporaryDirectory() as nothing_here:
         settings = load(GptSettings, ia_model="auto", model_cache_dir=Path(nothing_here), hf_hub_offline=False)
         for memory, vram in MACHINES:
@@ -109,10 +112,20 @@ def published_table() -> str:
             catalogue = load_models()
             chosen = choose(settings, catalogue, machine)
             verdict = machine.judge(catalogue.resolve(chosen.chosen))
-            before = ", ".join(f"{one['key']} ({_go(one['need_bytes'])})" for one in chosen.rejected) or "aucun"
+            before = " · ".join(_because(one, verdict.available_bytes or 0) for one in chosen.rejected) or "aucun"
             how = str(verdict.how).removesuffix(", estimé d'après le catalogue")
-            lines.append(f"| {name} | **{chosen.chosen}** | {how} | {_go(verdict.need_bytes)} | {before} |")
+            free = _go(verdict.available_bytes)
+            lines.append(f"| {name} | {free} | **{chosen.chosen}** | {how} | {_go(verdict.need_bytes)} | {before} |")
     return "\n".join(lines)
+
+
+def _because(rejected: Mapping[str, Any], available: int) -> str:
+    """A better model that was left aside: what it asks for, and the reason when that is not its size."""
+    need = rejected["need_bytes"]
+    if need is not None and need + margin(need) > available:
+        return f"{rejected['key']} {_go(need)}"
+    reason = str(rejected["reason"]).rstrip(".")
+    return f"{rejected['key']} {_go(need)} ({reason[:1].lower()}{reason[1:]})"
 
 
 def _limits(memory: int) -> tuple[int, int]:

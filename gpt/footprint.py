@@ -89,8 +89,9 @@ def need(
         host = _HOST_OF_A_GPU_BYTES + tokenizer
         return Need(weights, cache, runtime, engine, kind, width, True, gpus, host, context=tokens)
     runtime = _RUNTIME_BYTES.get(engine, 430 * MIB) + tokenizer
-    # A quantized model is read at full precision, a tensor at a time.
-    loading = weights + runtime + 2 * width * facts.largest if kind != "none" else 0
+    # A quantized model is read at full precision, a tensor at a time. A plain one is there twice while its layers are
+    # packed for the CPU (measured: 1,078 MB at most for 269 MB of weights, 817 MB afterwards).
+    loading = runtime + 2 * weights if kind == "none" else runtime + weights + 2 * width * facts.largest
     host = max(weights + cache + runtime, loading)
     return Need(weights, cache, runtime, engine, kind, width, host=host, loading=loading, context=tokens)
 

@@ -205,7 +205,7 @@ def test_the_published_table_needs_no_machine(capsys: pytest.CaptureFixture[str]
     assert choose_table.main(["--table"]) == 0
     rows = capsys.readouterr().out.splitlines()
     assert len(rows) == 2 + len(choose_table.MACHINES)
-    assert all(row.count("|") == 6 for row in rows)
+    assert all(row.count("|") == 7 for row in rows)
     chosen = [row.split("**")[1] for row in rows[2:]]
     assert chosen[-1] == "qwen3-vl-30b"
     order = {entry.key: entry.rank or 99 for entry in load_models()}

@@ -75,6 +75,14 @@ def test_transformers_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert need(mistral, "transformers").weights == 4 * mistral.parameters
 
 
+def test_transformers_holds_the_weights_twice_while_it_packs_them() -> None:
+    """Measured with a 135M Llama in bfloat16: 1078 MB while opening, 915 MB at most after a prompt of 4056 tokens."""
+    one = need(facts("smollm2-135m"), "transformers")
+    assert 0.97 * GB < one.loading < 1.1 * GB
+    assert 0.82 * GB < one.weights + one.cache + one.runtime < 0.95 * GB
+    assert one.total == one.loading
+
+
 def test_quantized_weights_keep_tables_experts_and_integers_as_they_are() -> None:
     mistral, moe = facts("mistral-7b"), facts("qwen3-vl-30b")
     sizes = [need(mistral, "transformers", kind, cuda=True).weights for kind in ("none", "int8", "nf4")]
@@ -179,7 +187,7 @@ def test_with_less_memory_weights_shrink_before_the_conversation_does(tmp_path: 
 
 def test_the_best_gpu_alone_counts_for_transformers_and_several_for_vllm(tmp_path: Path) -> None:
     known = load_models().resolve("qwen3-vl-30b")
-    two = gpus(40, 40)
+    two = gpus(40, 40, host=200)
     assert not plan_of(machine(tmp_path, two).plan(known, "none")).need.cuda
     spread = plan_of(machine(tmp_path, two, lambda _entry, cuda: "vllm" if cuda else "transformers").plan(known))
     assert (spread.need.cuda, spread.need.gpus) == (True, 2)
