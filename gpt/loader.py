@@ -16,7 +16,8 @@ from common.models.resources import Resources, read_resources
 from common.models.selector import too_big
 from gpt.adapters.shelf import Shelf
 from gpt.choose import has_vllm
-from gpt.engines.choose import engine_class, engine_of
+from gpt.engines.choose import engine_of
+from gpt.engines.classes import engine_class
 from gpt.engines.forwarding import GptEngine
 from gpt.engines.options import EngineOptions
 from gpt.engines.process.client import ProcessEngine

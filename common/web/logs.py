@@ -6,7 +6,6 @@ import logging
 import sys
 from pathlib import Path
 
-from concurrent_log_handler import ConcurrentRotatingFileHandler
 from pythonjsonlogger.json import JsonFormatter
 
 from common.web.context import request_id
@@ -35,6 +34,8 @@ def configure(service: str, level: str = "INFO", log_dir: Path | None = None) ->
     )
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
     if log_dir is not None:
+        from concurrent_log_handler import ConcurrentRotatingFileHandler  # heavy: it brings Redis's client along
+
         log_dir.mkdir(parents=True, exist_ok=True)
         handlers.append(
             ConcurrentRotatingFileHandler(

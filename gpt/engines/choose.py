@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
-from typing import cast
-
 from common.messages import Text, _
 from common.models.catalogue import ModelEntry
-from gpt.engines.base import LanguageEngine
+from gpt.engines.classes import installed
 
-# Each engine that holds a model itself: its class, and what must be installed for it. These run in a process of
-# their own; vllm and remote are servers of their own, reached over HTTP.
-_CLASSES = {
-    "ctranslate2": ("gpt.engines.ctranslate2.engine:CTranslate2Engine", "ctranslate2"),
-    "nanochat": ("gpt.engines.nanochat.engine:NanochatEngine", "torch"),
-    "transformers": ("gpt.engines.transformers.engine:TransformersEngine", "transformers"),
-}
 LIGHT_FAMILIES = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3", "phi"})  # what ctranslate2's converter knows
 OWN_KINDS = frozenset({"nanochat", "remote"})  # entries that only one engine can open
-
-
-@cache
-def installed(engine: str) -> bool:
-    """True when the libraries of `engine` are in this environment; nothing is imported."""
-    return engine == "remote" or (engine in _CLASSES and find_spec(_CLASSES[engine][1]) is not None)
-
-
-def engine_class(engine: str) -> Callable[..., LanguageEngine]:
-    """The class of an engine that holds its model itself. Imports its libraries."""
-    module, _colon, name = _CLASSES[engine][0].partition(":")
-    return cast("Callable[..., LanguageEngine]", getattr(import_module(module), name))
 
 
 def engine_of(

@@ -10,7 +10,7 @@ from typing import Any
 from common.models.child_host import Host
 from common.web import logs
 from gpt.engines.base import AdapterEngine, LanguageEngine
-from gpt.engines.choose import engine_class
+from gpt.engines.classes import engine_class
 from gpt.engines.process.spec import Facts, Spec
 
 
