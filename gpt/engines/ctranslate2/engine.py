@@ -129,7 +129,8 @@ class CTranslate2Engine:
         return None if request.constraint is None else self._forms().start(request.constraint)
 
     def _token_bytes(self, token: int) -> bytes:
-        return self._forms().token_bytes(token)
+        known = token < self._text.tokenizer.get_vocab_size()  # a model's output may be padded past the tokenizer
+        return self._forms().token_bytes(token) if known else b""
 
     def _forms(self) -> Constrainer:
         """Made when first needed: 30 to 50 MB for a vocabulary like GPT-2's."""
