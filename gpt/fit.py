@@ -202,10 +202,7 @@ class GptMachine:
 
 
 def _plan(facts: ModelFacts, engine: str, asked: Quantization, resources: Resources, freed: int, *, cuda: bool) -> Plan:
-    """The first way that fits well, else that fits, else the smallest.
-
-    A long conversation at full precision comes first; then smaller weights ("auto"); then a shorter conversation.
-    """
+    """The best way: a long conversation at full precision, then smaller weights ("auto"), then a shorter one."""
     kinds: tuple[Quantization, ...] = (asked,)
     if asked == "auto" and engine == "transformers":
         kinds = ("none", "int8", "nf4") if cuda else ("none", "int8")
@@ -215,6 +212,11 @@ def _plan(facts: ModelFacts, engine: str, asked: Quantization, resources: Resour
         for kind in kinds
         for context in contexts
     ]
+    return _first(plans)
+
+
+def _first(plans: list[Plan]) -> Plan:
+    """The first that fits well, with room for a real conversation; else the first that fits; else the last."""
     well = next((plan for plan in plans if plan.fits_well and not plan.is_short), None)
     return well or next((plan for plan in plans if plan.fits), plans[-1])
 
@@ -242,7 +244,7 @@ def _place(
         if engine == "vllm":
             room = min(room, int(least.total_bytes * VLLM_SHARE))
         plans.append(Plan(need(facts, engine, kind, cuda=True, gpus=count, context=context), room * count, most))
-    return next((plan for plan in plans if plan.fits_well), plans[-1])
+    return _first(plans)
 
 
 def _most(resources: Resources) -> int:
