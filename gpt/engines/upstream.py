@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,10 @@ SILENCE_SECONDS = 600.0  # between two reads of an answer: a long prompt on a sl
 MAX_ERROR_BYTES = 64 * 1024
 MAX_LIST_BYTES = 8 * 2**20
 MAX_MESSAGE = 2000
+# How vLLM, llama.cpp and others say that a prompt is too long: callers cut their text when they read the code.
+_TOO_LONG = re.compile(
+    r"maximum context length|context (?:size|length|window)|exceed_context_size|longer than the", re.I
+)
 _CODES = {
     400: "invalid_request",
     404: "model_not_found",
@@ -102,6 +107,8 @@ class Upstream:
             "%(server)s a répondu %(status)s.", server=self.name, status=status
         )
         known = code if isinstance(code, str) and code and not code.isdecimal() else None
+        if known is None and status in {400, 413, 422} and _TOO_LONG.search(f"{said.get('type')} {told}"):
+            known = "context_length_exceeded"
         retry_after = answer.headers.get("Retry-After")
         return ApiError(
             status,

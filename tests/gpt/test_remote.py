@@ -30,6 +30,7 @@ from gpt.settings import GptSettings
 from tests.gpt.conftest import wait_until
 from tests.gpt.fake_upstream import USAGE, Upstream
 
+FULL = "context_length_exceeded"
 KEY = "sk-remote-0123456789abcdef"
 http = urllib3.PoolManager(timeout=20, retries=False)
 CHAT = {"messages": [{"role": "user", "content": "Bonjour"}]}
@@ -223,6 +224,8 @@ def refused(gpt: Gpt, fault: str, **more: Any) -> tuple[urllib3.BaseHTTPResponse
     [
         (400, '{"error": {"message": "too long", "code": "context_full", "param": "n"}}', "context_full", "too long"),
         (400, '{"error": {"message": "too long", "code": 400, "type": "Bad"}}', "invalid_request", "too long"),
+        (400, '{"error": {"message": "The maximum context length is 512.", "code": 400}}', FULL, "512"),
+        (400, '{"error": {"message": "too big", "code": 400, "type": "exceed_context_size_error"}}', FULL, "big"),
         (404, '{"error": "model \'x\' not found"}', "model_not_found", "model 'x' not found"),
         (422, '{"detail": "wrong shape"}', "invalid_request", "wrong shape"),
         (400, '{"object": "error", "message": "old vLLM", "code": 40303}', "invalid_request", "old vLLM"),
