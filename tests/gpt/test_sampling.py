@@ -62,11 +62,16 @@ def test_top_p_keeps_the_smallest_set_that_reaches_it() -> None:
     assert set(shares(logits, top_p=0.9)) == {0, 1, 2}
 
 
-def test_a_flat_nucleus_is_wider_than_the_first_look() -> None:
-    """900 of 1000 equal tokens: more than the candidates that are looked at first."""
-    one = sampler(seed=3, top_p=0.9)
-    drawn = {token for _ in range(200) for token in draw([one] * 50, torch.zeros(50, VOCABULARY))}
-    assert 850 < len(drawn) <= 901
+@pytest.mark.parametrize("top_p", [0.15, 0.5, 0.9])
+def test_a_flat_nucleus_is_as_wide_as_its_mass(top_p: float) -> None:
+    """3,000 tokens, each a little less likely than the one before: wider than the candidates that are looked at."""
+    logits = torch.arange(3000) * -1e-3
+    mass = torch.softmax(logits, dim=-1).cumsum(0)
+    last = int((mass < top_p).sum())
+    one = sampler(seed=3, top_p=top_p)
+    drawn = {token for _ in range(100) for token in draw([one] * 100, logits.repeat(100, 1))}
+    assert 0.95 * last < max(drawn) <= last
+    assert len(drawn) > 0.9 * last
 
 
 def test_min_p_is_relative_to_the_likeliest() -> None:

@@ -19,7 +19,9 @@ from gpt.engines.base import GenerationRequest
 from gpt.engines.constraint import TokenMask
 
 _GREEDY = 1e-5  # temperatures below are 0
-_LIKELY = 256  # top_p is looked for among so many first, the whole vocabulary after
+_LIKELY = 256  # a small top_p is looked for among so many first, the whole vocabulary after
+_WIDE = 0.2  # from this top_p on, drawing until a token falls inside is quicker than sorting
+_NUCLEUS = -1
 _NEVER = float("-inf")
 
 
@@ -118,6 +120,8 @@ def draw(samplers: Sequence[Sampler], logits: torch.Tensor) -> list[int]:
         members = [samplers[row] for row in rows]
         if size == 0:
             found = part.argmax(dim=-1).tolist()
+        elif size == _NUCLEUS:
+            found = _draw_nucleus(members, part)
         elif size == logits.shape[1]:
             found = _draw_whole(members, part)
         else:
@@ -128,13 +132,16 @@ def draw(samplers: Sequence[Sampler], logits: torch.Tensor) -> list[int]:
 
 
 def _candidates(sampler: Sampler, vocabulary: int) -> int:
-    """How many of the likeliest tokens to look at: 0 for greedy, all of them when nothing cuts the tail."""
+    """How many of the likeliest tokens to look at: 0 for greedy, all of them when nothing cuts the tail, `_NUCLEUS`
+    when a token can be tried by itself."""
     request = sampler.request
     if not sampler.temperature:
         return 0
     if 0 < request.top_k < vocabulary:
         return min(vocabulary, max(_LIKELY, 1 << (request.top_k - 1).bit_length()))
-    return min(_LIKELY, vocabulary) if request.top_p < 1.0 else vocabulary
+    if request.top_p >= 1.0:
+        return vocabulary
+    return _NUCLEUS if request.top_p >= _WIDE else min(_LIKELY, vocabulary)
 
 
 def _column(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
@@ -150,9 +157,33 @@ def _scaled(samplers: Sequence[Sampler], logits: torch.Tensor) -> torch.Tensor:
     return scaled
 
 
-def _pick(samplers: Sequence[Sampler], weights: torch.Tensor) -> list[int]:
-    """The column of each row where the running sum of its weights passes its random number."""
+def _draw_nucleus(samplers: Sequence[Sampler], logits: torch.Tensor) -> list[int]:
+    """Draw from everything until the token is one that top_p keeps: those likelier do not reach its mass. The same
+    distribution as after sorting and cutting, without sorting."""
+    weights = torch.softmax(_scaled(samplers, logits), dim=-1)
     sums = weights.cumsum(dim=-1, dtype=torch.float64)
+    found = [0] * len(samplers)
+    rows = list(range(len(samplers)))
+    while rows:
+        whole = len(rows) == len(samplers)
+        members = torch.tensor(rows, device=logits.device)
+        own = weights if whole else weights[members]
+        tokens = _pick([samplers[row] for row in rows], own, sums if whole else sums[members])
+        mine = own.gather(1, torch.tensor(tokens, device=own.device)[:, None])
+        above = torch.where(own > mine, own, 0.0).sum(dim=-1).tolist()
+        left = []
+        for row, token, mass in zip(rows, tokens, above, strict=True):
+            found[row] = token
+            if mass >= samplers[row].request.top_p:
+                left.append(row)
+        rows = left
+    return found
+
+
+def _pick(samplers: Sequence[Sampler], weights: torch.Tensor, sums: torch.Tensor | None = None) -> list[int]:
+    """The column of each row where the running sum of its weights passes its random number."""
+    if sums is None:
+        sums = weights.cumsum(dim=-1, dtype=torch.float64)
     marks = torch.tensor([s.uniform() for s in samplers], dtype=torch.float64, device=sums.device) * sums[:, -1]
     found = torch.searchsorted(sums, marks[:, None], right=True)[:, 0]
     # rounding may leave the mark at the very end, where the weights are zero: the last that is not
