@@ -20,16 +20,17 @@ from common.errors import ApiError
 from common.messages import Text
 from common.models.gpus import Gpu
 from common.models.resources import Resources
-from gpt.engines.base import AdapterEngine
+from gpt.engines.base import AdapterEngine, Message
 from gpt.engines.forwarding import ForwardingEngine
 from gpt.engines.options import EngineOptions
 from gpt.engines.vllm import engine as engine_module
-from gpt.engines.vllm.command import VllmOptions, arguments, variables
+from gpt.engines.vllm.command import PLAIN_TEMPLATE, VllmOptions, arguments, variables
 from gpt.engines.vllm.diagnosis import cause_of, scrub, tail
 from gpt.engines.vllm.engine import VllmEngine
 from gpt.engines.vllm.extra import read_extra_args
 from gpt.engines.vllm.installed import Vllm, available
 from gpt.factory import create_app
+from gpt.prompts import PLAIN_STOPS, plain_chat
 from tests.gpt.conftest import ready_registry, settings_for, wait_until
 from tests.gpt.vllm_stand_in import stand_in
 
@@ -118,6 +119,43 @@ def test_requests_go_to_a_server_on_loopback_that_nobody_else_can_use(place: Pla
     finally:
         engine.close()
     place.gone()
+
+
+def test_a_base_model_chats_plainly_and_stops_in_time(place: Place) -> None:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    turns: list[Message] = [
+        {"role": "system", "content": "Sois bref."},
+        {"role": "developer", "content": "En français."},
+        {"role": "user", "content": "Bonjour"},
+        {"role": "assistant", "content": "Bonjour !"},
+        {"role": "user", "content": "Ça va ?"},
+    ]
+    template = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(
+        PLAIN_TEMPLATE.read_text(encoding="utf-8")
+    )
+    for messages in (turns, turns[2:], turns[:3]):
+        assert template.render(messages=messages) == plain_chat(messages)
+
+    def sent(path: str, **more: Any) -> Any:
+        with engine.forward(path, {"prompt": "a", **more}) as answer:
+            return answer.read().json()["sent"].get("stop")
+
+    engine = place.open()
+    try:
+        assert f"--chat-template={PLAIN_TEMPLATE}" in place.seen["argv"]
+        assert sent("/chat/completions") == list(PLAIN_STOPS)
+        assert sent("/chat/completions", stop="X") == ["X", *PLAIN_STOPS]
+        assert sent("/completions") is None
+    finally:
+        engine.close()
+    (place.model / "chat_template.jinja").write_text("{{ messages }}", encoding="utf-8")
+    engine = place.open()
+    try:
+        assert not any(word.startswith("--chat-template") for word in place.seen["argv"])
+        assert sent("/chat/completions", stop=["X"]) == ["X"]
+    finally:
+        engine.close()
 
 
 def test_nothing_is_left_when_it_is_closed(place: Place) -> None:

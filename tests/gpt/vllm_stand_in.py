@@ -125,7 +125,9 @@ def _handler(given: dict[str, str], todo: list[str]) -> type[BaseHTTPRequestHand
                 self._stream(body)
             else:
                 usage = {"prompt_tokens": 1, "completion_tokens": 1}
-                self._say(200, {"model": body["model"], "choices": [{"index": 0, "text": "é"}], "usage": usage})
+                self._say(
+                    200, {"sent": body, "model": body["model"], "choices": [{"index": 0, "text": "é"}], "usage": usage}
+                )
 
         def _stream(self, body: dict[str, object]) -> None:
             self.send_response(200)

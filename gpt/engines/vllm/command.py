@@ -15,8 +15,10 @@ from common.messages import _
 from common.models.resources import Resources
 from gpt.engines.cpu import weight_bytes
 from gpt.engines.options import EngineOptions
+from gpt.engines.template import find_template
 from gpt.folders import describe
 
+PLAIN_TEMPLATE = Path(__file__).with_name("plain.jinja")
 MODULE = "vllm.entrypoints.openai.api_server"
 GPU_SHARE = 0.92  # of a GPU's memory at most: vLLM's own default
 GPU_MARGIN_BYTES = 512 * 2**20  # of what is free: CUDA's context grows a little while it serves
@@ -48,7 +50,7 @@ def arguments(
     cuda: bool,
 ) -> list[str]:
     """The command that serves `folder` as `name` on loopback. Raises `ApiError` on an option that vLLM lacks."""
-    config = _config(folder)
+    config = _read(folder / "config.json")
     command = [
         vllm.python,
         "-u",
@@ -60,6 +62,7 @@ def arguments(
         f"--served-model-name={name}",
         f"--max-model-len={options.context or 'auto'}",
         "--disable-uvicorn-access-log",
+        *([f"--chat-template={PLAIN_TEMPLATE}"] if lacks_template(folder) else []),
         *_precision(config, folder, options, cuda=cuda),
     ]
     if cuda:
@@ -109,6 +112,11 @@ def variables(
         if "LD_PRELOAD" not in given and library.is_file():
             found["LD_PRELOAD"] = str(library)  # as vLLM's documentation asks for on x86
     return found
+
+
+def lacks_template(folder: Path) -> bool:
+    """True for a base model, whose chat is the plain one of `gpt.prompts`: vLLM alone would refuse to chat."""
+    return find_template(folder, _read(folder / "tokenizer_config.json")) is None
 
 
 def adapter_rank(folder: Path) -> int:
@@ -183,9 +191,9 @@ def _devices(positions: Sequence[int], visible: str | None) -> list[str]:
     return [names[position] for position in positions]
 
 
-def _config(folder: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> Mapping[str, Any]:
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return config if isinstance(config, dict) else {}

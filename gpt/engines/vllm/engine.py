@@ -18,10 +18,11 @@ from common.models.resources import read_resources
 from common.web.client import PeerStream
 from gpt.engines.options import EngineOptions
 from gpt.engines.upstream import Upstream
-from gpt.engines.vllm.command import VllmOptions, adapter_rank, arguments, variables
+from gpt.engines.vllm.command import VllmOptions, adapter_rank, arguments, lacks_template, variables
 from gpt.engines.vllm.diagnosis import PORT_TAKEN, scrub
 from gpt.engines.vllm.installed import available
 from gpt.engines.vllm.server import GRACE_SECONDS, ServerDiedError, ServerProcess, failed
+from gpt.prompts import PLAIN_STOPS
 
 LOAD_SECONDS = 3600.0  # a hundred gigabytes from a network disk, then compilation
 ASK_SECONDS = 5.0
@@ -54,6 +55,7 @@ class VllmEngine:
             message = _("Cette version de vLLM veut un GPU NVIDIA, et IA_USE_GPU=false les écarte.")
             raise ApiError(422, "cuda_missing", message, "model")
         self._key = key
+        self._plain = lacks_template(folder)
         self._adapters = dict(options.adapters)
         self._can_add = bool(options.adapters)
         secret = secrets.token_urlsafe(32)
@@ -86,9 +88,13 @@ class VllmEngine:
         return self._server.pid
 
     def forward(self, path: str, payload: Mapping[str, Any], adapter: str | None = None) -> PeerStream:
-        """See `ForwardingEngine`."""
+        """See `ForwardingEngine`. A plain chat also stops where the model would make the user speak."""
+        sent = {**payload, "model": adapter or self._key}
+        if self._plain and path == "/chat/completions":
+            asked = payload.get("stop") or []
+            sent["stop"] = [*([asked] if isinstance(asked, str) else asked), *PLAIN_STOPS]
         try:
-            return self._upstream.stream(f"/v1{path}", {**payload, "model": adapter or self._key})
+            return self._upstream.stream(f"/v1{path}", sent)
         except ApiError as error:
             if isinstance(error.message, str):
                 error.message = scrub(error.message, self._hidden)
