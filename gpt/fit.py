@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from gpt.footprint import CONTEXTS, VLLM_SHARE, Need, catalogue_facts, need
 EngineOf = Callable[[ModelEntry, bool], str | Text]
 # At a start nothing waits long for a hub; a person who asks for a model waits a little.
 HASTY = Patience(connect_s=1.5, stall_s=2.0, attempts=1)
+_SAME_MOMENT_S = 0.05
 _DISK_MARGIN_BYTES = 256 * 2**20
 _GPU_COUNTS = (1, 2, 4, 8, 16)  # tensor parallelism cuts heads evenly
 
@@ -70,6 +72,14 @@ class GptMachine:
         self._engine_of = engine_of
         self._quantization = quantization
         self._book = FactsBook(hub)
+        self._seen: tuple[float, Resources] | None = None
+
+    def _now(self) -> Resources:
+        """What there is, read once for a page of models."""
+        now = time.monotonic()
+        if self._seen is None or now - self._seen[0] > _SAME_MOMENT_S:
+            self._seen = (now, self._resources())
+        return self._seen[1]
 
     def here(self, entry: ModelEntry) -> bool:
         """True when nothing is to be fetched."""
@@ -93,7 +103,7 @@ class GptMachine:
 
         On a machine with GPUs, an entry that only fits beside them says so in `fallback`.
         """
-        resources = self._resources()
+        resources = self._now()
         plans = self.plans(entry, resources, freed, quantization)
         if isinstance(plans, Text):
             return Verdict(reason=plans)
@@ -119,7 +129,7 @@ class GptMachine:
 
         `resources` replaces what there is. None: its size is not known. A `Text`: no engine can open it, and why.
         """
-        plans = self.plans(entry, resources or self._resources(), 0, quantization)
+        plans = self.plans(entry, resources or self._now(), 0, quantization)
         if isinstance(plans, Text):
             return plans
         return next((plan for plan in plans if plan.fits), plans[0]) if plans else None

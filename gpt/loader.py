@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from gpt.adapters.shelf import Shelf
 from gpt.choose import has_vllm
 from gpt.engines.choose import engine_of
 from gpt.engines.classes import engine_class
-from gpt.engines.forwarding import GptEngine
+from gpt.engines.forwarding import ForwardingEngine, GptEngine
 from gpt.engines.options import EngineOptions
 from gpt.engines.process.client import ProcessEngine
 from gpt.engines.remote.address import parse_address
@@ -29,6 +28,8 @@ from gpt.fit import GptMachine
 from gpt.folders import describe, folder_of
 from gpt.settings import GptSettings
 
+_PASSING = frozenset({"hub_unreachable", "hub_error", "hub_rate_limited"})  # a download has more patience
+
 
 class GptLoader:
     """Loader of language models. `isolate` gives each engine a process of its own (tests may do without)."""
@@ -38,6 +39,7 @@ class GptLoader:
         self._settings = settings
         self._isolate = isolate
         self.shelf = shelf  # the adapters that models are opened with
+        self._contexts: dict[str, int] = {}  # what other servers said of theirs
         self._machine = GptMachine(hub, self._resources, self._engine_of, settings.ia_quantization)
 
     def folder(self, entry: ModelEntry) -> Path | None:
@@ -45,7 +47,10 @@ class GptLoader:
         return folder_of(entry, self._hub)
 
     def context(self, entry: ModelEntry) -> int:
-        """Tokens the model holds: what its own files say once they are here, else the catalogue; 0 when unknown."""
+        """Tokens the model holds: what its server says, else its own files once they are here, else the catalogue; 0
+        when unknown."""
+        if served := self._contexts.get(entry.key):
+            return served
         folder = self.folder(entry)
         facts = describe(folder) if folder is not None else None
         return facts.context if facts and facts.context else entry.context
@@ -70,7 +75,7 @@ class GptLoader:
     def load(self, entry: ModelEntry, options: Mapping[str, Any]) -> GptEngine:
         """Open the model with the engine that suits it; `options` are those of the load request."""
         if entry.url is not None:
-            return RemoteEngine(parse_address(entry.url), self._settings.ia_remote_api_key)
+            return self._served(entry, RemoteEngine(parse_address(entry.url), self._settings.ia_remote_api_key))
         folder = self.folder(entry)
         if folder is None:
             message = _("Les fichiers du modèle %(model)s sont absents ou incomplets.", model=entry.key)
@@ -80,11 +85,15 @@ class GptLoader:
             raise ApiError(501, "engine_not_installed", engine, "model")
         opening = self._options(entry, options)
         if engine == "vllm":
-            return VllmEngine(entry.key, folder, opening, vllm_options(self._settings))
+            return self._served(entry, VllmEngine(entry.key, folder, opening, vllm_options(self._settings)))
         if not self._isolate:
             return engine_class(engine)(folder, opening)
         settings = self._settings
         return ProcessEngine(engine, folder, opening, log_level=settings.log_level, log_dir=settings.log_dir)
+
+    def _served(self, entry: ModelEntry, engine: ForwardingEngine) -> ForwardingEngine:
+        self._contexts[entry.key] = engine.context
+        return engine
 
     def engine(self, entry: ModelEntry) -> str | Text:
         """The name of the engine that opens `entry` now, or the reason why none here can."""
@@ -141,12 +150,15 @@ class GptLoader:
         return too_big(entry.key, self._machine.judge(entry, freed))
 
     def _check_size(self, entry: ModelEntry) -> None:
-        """Ask the hub for the model's real size; a hub that tells nothing of it may still give the files.
+        """Ask the hub for the model's real size; one that is slow to tell may still give the files.
 
-        Raises 507 `model_does_not_fit` for one that can't fit, before a byte of its weights.
+        Raises 507 `model_does_not_fit` for one that can't fit, before a byte of its weights, or the hub's refusal.
         """
-        with contextlib.suppress(ApiError):
+        try:
             self._machine.learn(entry)
+        except ApiError as error:
+            if error.code not in _PASSING:
+                raise
         verdict = self._machine.judge(entry)
         limit = self._resources().memory_limit
         if verdict.need_bytes is not None and verdict.need_bytes > max(limit, verdict.available_bytes or 0):

@@ -148,4 +148,4 @@ def test_a_download_shows_its_bytes_is_cancelled_by_the_route_and_goes_on_from_t
     hub.faults = []
     app.post("/api/models/tiny/download")
     wait_until(lambda: shown()["state"] == "downloaded")
-    assert hub.ranges_of(weights) == ["", f"bytes={kept}-"]
+    assert hub.ranges_of(weights)[-2:] == ["", f"bytes={kept}-"]  # after the header, read to know the model's size
