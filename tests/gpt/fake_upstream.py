@@ -180,5 +180,5 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (more or {}).items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(data)
         self.server_of.sent = data
+        self.wfile.write(data)

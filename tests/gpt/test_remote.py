@@ -209,6 +209,8 @@ def test_frigo_itself_can_be_the_server(
     with gpt.registry.use() as lease:
         assert isinstance(lease.engine, ForwardingEngine)
         assert lease.engine.context == 256
+    listed = http.request("GET", f"{gpt.url}/v1/models").json()["data"]
+    assert [(card["id"], card["context"], card["state"]) for card in listed] == [("far", 256, "ready")]
 
 
 # --- what goes wrong ---------------------------------------------------------------------------------------------
