@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from common.errors import ApiError
 from gpt.engines.ctranslate2 import convert as convert_module
-from gpt.engines.ctranslate2.convert import converted
+from gpt.engines.ctranslate2.convert import converted, converted_apart
 from gpt.engines.ctranslate2.families import FAMILIES
 
 VOCABULARY = 97
@@ -325,3 +325,28 @@ def test_converting_imports_neither_torch_nor_transformers_and_takes_little_memo
     megabytes, modules = done.stdout.split(" ", 1)
     assert modules.strip() == "[]"
     assert int(megabytes) < 100  # the names of 350,000 tokens take most of it
+
+
+def test_a_process_of_its_own_makes_the_same_and_refuses_alike(tmp_path: Path) -> None:
+    build(tmp_path / "m", "llama")
+    made = converted_apart(tmp_path / "m", "int8")
+    assert made == converted(tmp_path / "m", "int8") == converted_apart(tmp_path / "m", "int8")
+    (tmp_path / "m" / "config.json").write_text(json.dumps({"model_type": "mystery"}))
+    refusals = []
+    for convert in (converted, converted_apart):
+        with pytest.raises(ApiError) as refused:
+            convert(tmp_path / "m", "int8")
+        refusals.append((refused.value.status, refused.value.code, refused.value.message.render("fr")))  # type: ignore[union-attr]
+    assert refusals[0] == refusals[1]
+    assert "mystery" in refusals[0][2]
+
+
+def test_a_conversion_that_is_killed_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(tmp_path / "m", "llama")
+    killed = tmp_path / "python"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr(convert_module.sys, "executable", str(killed))
+    with pytest.raises(ApiError) as refused:
+        converted_apart(tmp_path / "m", "int8")
+    assert (refused.value.status, refused.value.code) == (507, "out_of_memory")

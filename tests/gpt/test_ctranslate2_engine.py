@@ -309,6 +309,24 @@ def test_neither_torch_nor_transformers_is_in_the_process(tiny_llama: Path, tmp_
     assert done.stdout.strip() == "[]"
 
 
+def test_what_is_seldom_needed_is_not_loaded_before(tiny_llama: Path, tmp_path: Path) -> None:
+    """Free text takes neither numpy nor llguidance, nor the conversion any memory that stays."""
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from gpt.engines.base import GenerationRequest\n"
+        "from gpt.engines.ctranslate2.engine import CTranslate2Engine\n"
+        "from gpt.engines.generation import Generation\n"
+        "from gpt.engines.options import EngineOptions\n"
+        "engine = CTranslate2Engine(Path(sys.argv[1]), EngineOptions(use_gpu=False))\n"
+        "assert list(Generation(engine, GenerationRequest(engine.encode('Le'), 5)))\n"
+        "engine.close()\n"
+        "print(sorted({'numpy', 'llguidance', 'pydantic', 'flask'} & set(sys.modules)))\n"
+    )
+    folder = shutil.copytree(tiny_llama, tmp_path / "m")
+    done = subprocess.run([sys.executable, "-c", script, str(folder)], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_process_that_forgets_to_close_ends_well(tiny_llama: Path, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"

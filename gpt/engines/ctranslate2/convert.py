@@ -14,6 +14,8 @@ import json
 import logging
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from gpt.engines.ctranslate2.families import Plan
 
 Compute = Literal["int8", "float32"]
+_ROOT = Path(__file__).resolve().parents[3]
 _RECIPE = 1  # counts up when the same files would be converted differently
 _MARGIN_BYTES = 32 * 2**20  # left free on the disk
 _SAMPLE_BYTES, _SAMPLES = 4096, 64
@@ -42,10 +45,10 @@ def converted(folder: Path, compute: Compute) -> Path:
         reason = _("Ce modèle n'a pas de poids au format safetensors, seul format accepté.")
         raise ApiError(422, "no_safetensors", reason)
     try:
-        name = f"ctranslate2-{compute}-{_digest(folder)}"
-        found = next((base / name for base in _places(folder) if (base / name / "model.bin").is_file()), None)
+        found = _found(folder, compute)
         if found is not None:
             return found
+        name = _name(folder, compute)
         base = next((base for base in _places(folder) if _writable(base)), None)
         if base is None:
             raise ApiError(507, "disk_full", _("Aucun dossier où écrire le modèle converti : MODEL_CACHE_DIR."))
@@ -58,6 +61,40 @@ def converted(folder: Path, compute: Compute) -> Path:
     except (BadWeightsError, ValueError, OSError) as error:
         reason = _("Ce modèle n'a pas pu être converti : %(reason)s", reason=_without_path(str(error), folder))
         raise ApiError(422, "model_unusable", reason) from error
+
+
+def converted_apart(folder: Path, compute: Compute) -> Path:
+    """As `converted`, in a process of its own: its memory comes back whole, and numpy stays out of this one.
+
+    Raises 507 as well when that process is killed, by the system short of memory most often.
+    """
+    found = _found(folder, compute)
+    if found is not None:
+        return found
+    command = [sys.executable, "-m", "gpt.engines.ctranslate2.convert", str(folder.absolute()), compute]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    try:
+        said = json.loads(done.stdout)
+    except ValueError as error:
+        _log.error("conversion died", extra={"status": done.returncode, "stderr": done.stderr[-2000:]})
+        reason = _("La conversion du modèle a été interrompue, sans doute faute de mémoire.")
+        raise ApiError(507, "out_of_memory", reason) from error
+    if "path" in said:
+        return Path(said["path"])
+    raise ApiError(said["status"], said["code"], Text(said["message"], said["params"]))
+
+
+def _found(folder: Path, compute: Compute) -> Path | None:
+    """The converted model when it is there already, and nothing is wrong with the folder."""
+    try:
+        name = _name(folder, compute)
+    except (BadWeightsError, OSError):
+        return None
+    return next((base / name for base in _places(folder) if (base / name / "model.bin").is_file()), None)
+
+
+def _name(folder: Path, compute: Compute) -> str:
+    return f"ctranslate2-{compute}-{_digest(folder)}"
 
 
 def unsupported(what: str) -> Text:
@@ -165,3 +202,17 @@ def _forget_older(target: Path, compute: Compute) -> None:
 
 def _without_path(text: str, folder: Path) -> str:
     return text.replace(str(folder), folder.name)[:300]
+
+
+def _main(folder: str, compute: str) -> dict[str, Any]:
+    """What `converted_apart` reads."""
+    try:
+        return {"path": str(converted(Path(folder), "int8" if compute == "int8" else "float32"))}
+    except ApiError as error:
+        said = error.message if isinstance(error.message, Text) else Text(error.message)
+        params = {name: str(value) for name, value in said.params.items()}
+        return {"status": error.status, "code": error.code, "message": said.msgid, "params": params}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(_main(*sys.argv[1:3])))

@@ -16,16 +16,16 @@ import ctranslate2
 
 from common.errors import ApiError
 from common.messages import _
+from common.models.footprint import read_folder
 from common.models.resources import read_resources, usable_cpus
 from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, context_exceeded
 from gpt.engines.ctranslate2.answer import Answer, Vocabulary
-from gpt.engines.ctranslate2.convert import Compute, converted
+from gpt.engines.ctranslate2.convert import Compute, converted_apart
 from gpt.engines.ctranslate2.runs import give_memory_back
 from gpt.engines.ctranslate2.scheduler import PLACES, Scheduler
 from gpt.engines.ctranslate2.tokenizer import open_text_side
 from gpt.engines.options import EngineOptions
 from gpt.engines.prompter import Prompter
-from gpt.folders import describe
 from gpt.prompts import template_options
 
 if TYPE_CHECKING:  # imports numpy and llguidance, which most answers do without
@@ -51,12 +51,12 @@ class CTranslate2Engine:
     name = "ctranslate2"
 
     def __init__(self, folder: Path, options: EngineOptions) -> None:
-        facts = describe(folder)
+        facts = read_folder(folder)
         self.parameters = facts.parameters if facts else 0
         compute = compute_type(self.parameters, options)
         self.quantization = "int8" if compute == "int8" else "none"
         text = open_text_side(folder)
-        model = converted(folder, compute)
+        model = converted_apart(folder, compute)
         self._text = text
         threads = options.threads or usable_cpus()
         generator = _open(model, compute, 1 if self.parameters < _SMALL_PARAMETERS else threads)
