@@ -150,24 +150,31 @@ def open_sight(folder: Path, model: Any, tokenizer: Any, device: torch.device) -
 
 def open_images(files: Sequence[bytes]) -> list[Image.Image]:
     """The pictures in `files`, upright, in RGB; the first one of an animation. Raises 400 `invalid_image`."""
-    pictures: list[Image.Image] = []
+    opened = [_opened(data) for data in files]  # their headers only
     pixels = 0
-    for data in files:
-        try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as found:
-                width, height = found.size
-                pixels += width * height
-                if width * height > MAX_PIXELS or pixels > MAX_ALL_PIXELS or max(width, height) > MAX_SIDE:
-                    raise _refused(_("elle est trop grande (%(w)s × %(h)s pixels)", w=width, h=height))
-                found.load()
-                pictures.append(_upright(found))
-        except ApiError:
-            raise
-        except Image.DecompressionBombError as error:
-            raise _refused(_("elle est beaucoup trop grande")) from error
-        except Exception as error:  # Pillow's decoders raise nearly anything on a broken file
-            raise _refused(_("ce n'est pas un PNG, JPEG, WebP ou GIF lisible")) from error
-    return pictures
+    for image in opened:
+        width, height = image.size
+        pixels += width * height
+        if width * height > MAX_PIXELS or pixels > MAX_ALL_PIXELS or max(width, height) > MAX_SIDE:
+            raise _refused(_("elle est trop grande (%(w)s × %(h)s pixels)", w=width, h=height))
+    return [_loaded(image) for image in opened]
+
+
+def _opened(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise _refused(_("elle est beaucoup trop grande")) from error
+    except Exception as error:  # Pillow's decoders raise nearly anything on a broken file
+        raise _unreadable() from error
+
+
+def _loaded(image: Image.Image) -> Image.Image:
+    try:
+        image.load()
+        return _upright(image)
+    except Exception as error:  # the same
+        raise _unreadable() from error
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -210,6 +217,10 @@ def _key(ids: Sequence[int], images: Sequence[bytes]) -> bytes:
     for data in images:
         digest.update(hashlib.sha256(data).digest())
     return digest.digest()
+
+
+def _unreadable() -> ApiError:
+    return _refused(_("ce n'est pas un PNG, JPEG, WebP ou GIF lisible"))
 
 
 def _refused(reason: Text) -> ApiError:
