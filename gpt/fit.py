@@ -114,13 +114,13 @@ class GptMachine:
         how = _how(plan, estimated=estimated)
         verdict = Verdict(plan.need.total, plan.available, None, how, estimated)
         reason = self._against(entry, plan, resources, freed)
-        fallback = None
+        fallback = cramped = None
         if plan is not plans[0] or (plans[0].need.cuda and not plan.need.cuda):
             first = plans[0]
             fallback = too_big(entry.key, Verdict(first.need.total, first.available, None, _how(first)))
         if plan.is_short:
-            fallback = _("N'aurait de place que pour %(tokens)s tokens de conversation.", tokens=plan.need.context)
-        return Verdict(verdict.need_bytes, verdict.available_bytes, reason, how, estimated, fallback)
+            cramped = _("N'aurait de place que pour %(tokens)s tokens de conversation.", tokens=plan.need.context)
+        return Verdict(verdict.need_bytes, verdict.available_bytes, reason, how, estimated, fallback, cramped)
 
     def plan(
         self, entry: ModelEntry, quantization: Quantization | None = None, resources: Resources | None = None

@@ -35,8 +35,9 @@ class Shape(BaseModel):
 class ModelEntry(BaseModel):
     """One line of a catalogue. `path` is a local folder, relative to the repository; `note` is for readers.
 
-    `rank` is the order in which `auto` prefers (1 first; None: never). `url` is another server's address, for an
-    entry that a variable named; it stays here, since it may hold a password.
+    `rank` is the order in which `auto` prefers (1 first; None: never); a `base` model only continues a text: `auto`
+    takes one that is on this disk, and fetches none. `url` is another server's address, for an entry that a variable
+    named; it stays here, since it may hold a password.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,6 +54,7 @@ class ModelEntry(BaseModel):
     languages: tuple[str, ...] = ()
     vision: bool = False
     embedded: bool = False
+    base: bool = False
     demo: bool = False
     engine: str | None = None
     path: Path | None = None

@@ -38,7 +38,8 @@ class Verdict:
     """What a machine says of an entry. `reason`: why it can't run, whatever the sizes (engine, token, disk).
 
     Bytes; None when not known. `how` says where and at what precision it would run; `estimated` that neither its
-    files nor the hub were read; `fallback` why it can't run where it should (it would beside the GPU).
+    files nor the hub were read; `fallback` why it can't run where it should (it would beside the GPU);
+    `cramped` what it would lack if it ran here (a conversation's length): who names it has it, `auto` leaves it.
     """
 
     need_bytes: int | None = None
@@ -47,6 +48,7 @@ class Verdict:
     how: Text | None = None
     estimated: bool = False
     fallback: Text | None = None
+    cramped: Text | None = None
 
 
 class Machine(Protocol):
@@ -196,8 +198,12 @@ class Selector:
         """Why `auto` leaves an entry aside, or None."""
         if verdict.reason is not None:
             return verdict.reason
+        if verdict.cramped is not None:
+            return verdict.cramped
         if entry.rank is None:
             return _("N'est pas choisi d'office.")
+        if entry.base and not self._machine.here(entry):
+            return _("N'est pas téléchargé d'office : il continue un texte, sans suivre de consigne.")
         if entry.gated and not self._has_token and not self._machine.here(entry):
             return _("Soumis à conditions : un jeton du hub est nécessaire (HUGGINGFACE_TOKEN).")
         need, available = verdict.need_bytes, verdict.available_bytes

@@ -254,3 +254,13 @@ def test_an_attempt_ends_as_its_work_does_or_is_left_behind() -> None:
     assert attempt(5, refuse) is refusal
     assert attempt(0.02, hang) is None
     stuck.set()
+
+
+def test_auto_fetches_no_base_model_but_takes_one_that_is_here(machine: FakeMachine) -> None:
+    plain = entry("plain", 1, base=True)
+    machine.need["plain"] = GB
+    refused = select(machine, "auto", plain)
+    assert refused.chosen == "good"
+    assert "consigne" in reasons(refused)["plain"]
+    machine.disk.add("plain")
+    assert select(machine, "auto", plain).chosen == "plain"

@@ -126,7 +126,7 @@ def test_auto_takes_what_is_on_disk_when_there_is_no_hub(tiny_gpt2: Path, tmp_pa
 
 @pytest.mark.parametrize(
     ("gigabytes", "key"),
-    [(0.25, "frigo-mini"), (0.46, "gpt2"), (2, "qwen2.5-0.5b"), (4, "qwen2.5-1.5b"), (24, "qwen3-4b")],
+    [(0.25, "frigo-mini"), (0.46, "frigo-mini"), (2, "qwen2.5-0.5b"), (4, "qwen2.5-1.5b"), (24, "qwen3-4b")],
 )
 def test_auto_grows_with_the_memory(gigabytes: float, key: str, tmp_path: Path) -> None:
     settings = settings_for("auto", tmp_path, ia_engine="ctranslate2")

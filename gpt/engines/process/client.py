@@ -104,5 +104,6 @@ def _environment(options: EngineOptions) -> dict[str, str]:
     if not options.use_gpu:
         env["CUDA_VISIBLE_DEVICES"] = ""
     elif options.gpu_device_ids:
+        env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # as nvidia-smi numbers them
         env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, options.gpu_device_ids))
     return env
