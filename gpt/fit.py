@@ -118,7 +118,7 @@ class GptMachine:
         if plan is not plans[0] or (plans[0].need.cuda and not plan.need.cuda):
             first = plans[0]
             fallback = too_big(entry.key, Verdict(first.need.total, first.available, None, _how(first)))
-        if plan.is_short:
+        if plan.is_short and plan.fits:
             cramped = _("N'aurait de place que pour %(tokens)s tokens de conversation.", tokens=plan.need.context)
         return Verdict(verdict.need_bytes, verdict.available_bytes, reason, how, estimated, fallback, cramped)
 
