@@ -43,7 +43,7 @@ class AdapterService:
 
     @contextmanager
     def use(self, adapter: Adapter, engine: GptEngine) -> Iterator[None]:
-        """Keep `adapter` opened in `engine`, its parent's. Raises 400 when the engine takes none, 422 when the adapter
+        """Keep `adapter` opened in `engine`, its parent's. Raises 400 `adapters_unsupported`, 422 when the adapter
         is not for this model, 503 while it is fetched."""
         with self.shelf.changed:
             if self.shelf.find(adapter.name) is not adapter:
@@ -61,13 +61,15 @@ class AdapterService:
 
     def _open(self, adapter: Adapter, engine: GptEngine) -> None:
         holder = _holder(engine)
+        adapter.refused = holder is None
         if holder is None:
             message = _(
-                "Le moteur %(engine)s ne prend pas d'adaptateur : rechargez %(model)s avec IA_ENGINE=transformers.",
+                "Le moteur %(engine)s ne prend pas d'adaptateur : déchargez %(model)s et rechargez-le, "
+                "avec IA_ENGINE=auto ou transformers.",
                 engine=engine.name,
                 model=adapter.parent,
             )
-            raise ApiError(400, "unsupported_parameter", message, "model")
+            raise ApiError(400, "adapters_unsupported", message, "model")
         assert adapter.folder is not None  # noqa: S101  checked by `use`
         with self._opening:
             if adapter.name in holder.adapters():
@@ -93,7 +95,8 @@ class AdapterService:
     def add(self, name: str, source: str, parent: str | None) -> Adapter:
         """Take a new adapter and open it when its model is ready. One of the hub is fetched in the background.
 
-        Raises as `Shelf.add`, and 422 `adapter_unusable` or 400 when the model that is ready cannot take it.
+        Raises as `Shelf.add`, and 422 `adapter_unusable`. Where the model is in an engine that takes none, the adapter
+        waits until it is loaded anew.
         """
         adapter = self.shelf.add(name, source, parent or self._registry.selection.chosen)
         if adapter.folder is None:
@@ -101,9 +104,10 @@ class AdapterService:
         else:
             try:
                 self._open_when_ready(adapter)
-            except BaseException:
-                self.shelf.discard(name)
-                raise
+            except ApiError as error:
+                if error.code != "adapters_unsupported":  # once loaded anew, the model gets an engine that takes it
+                    self.shelf.discard(name)
+                    raise
         self.shelf.save()
         return adapter
 
@@ -177,7 +181,7 @@ class AdapterService:
         if adapter.folder is None:
             return "downloading" if adapter.downloading else "idle"
         state = self._registry.state(adapter.parent)
-        return state if state in {"ready", "loading"} else "downloaded"
+        return state if state in {"ready", "loading"} and not adapter.refused else "downloaded"
 
     def status(self, adapter: Adapter, language: str = "fr") -> dict[str, Any]:
         """One adapter as ``/api/adapters`` shows it: never a folder outside of DATA_DIR/adapters."""

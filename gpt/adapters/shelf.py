@@ -31,7 +31,8 @@ _log = logging.getLogger("frigo.gpt")
 
 @dataclass
 class Adapter:
-    """One adapter. `folder` is None until its files are here; `error` is why it cannot be used."""
+    """One adapter. `folder` is None until its files are here; `error` is why it cannot be used; `refused` when its
+    model was last seen in an engine that takes none."""
 
     name: str
     parent: str
@@ -44,6 +45,7 @@ class Adapter:
     error: Text | str | None = None
     users: int = 0
     leaving: bool = False
+    refused: bool = False
 
 
 class Shelf:

@@ -178,6 +178,27 @@ def test_an_adapter_of_the_hub_is_fetched_while_its_model_serves(tiny_llama: Pat
     again.registry.close()
 
 
+def test_a_model_in_an_engine_without_adapters_is_loaded_anew(tiny_llama: Path, poetry: Path, tmp_path: Path) -> None:
+    """The light engine is chosen while there is no adapter, and takes none; the next load chooses another."""
+    made = Served(tiny_llama, tmp_path, ia_engine="auto")
+    shutil.copytree(poetry, made.folder / "poetry")
+    assert made.registry.status("tiny-llama")["engine"] == "ctranslate2"
+    answer = made.add("poésie", "poetry")
+    assert (answer.status_code, answer.json["state"]) == (201, "downloaded")
+    refused = made.client.post("/v1/completions", json={"prompt": "Le", "model": "poésie"})
+    assert refused.status_code == 400
+    assert refused.json is not None
+    assert refused.json["error"]["code"] == "adapters_unsupported"
+    assert "ctranslate2" in refused.json["error"]["message"]
+    made.registry.unload("tiny-llama")
+    wait_until(lambda: made.registry.state("tiny-llama") == "downloaded")
+    made.registry.load("tiny-llama")
+    wait_until(lambda: made.registry.state("tiny-llama") == "ready")
+    assert made.say("poésie") != made.say()
+    assert made.registry.status("tiny-llama")["engine"] == "transformers"
+    made.registry.close()
+
+
 def test_those_of_the_variable_are_there_at_start(tiny_llama: Path, poetry: Path, law: Path, tmp_path: Path) -> None:
     made = Served(tiny_llama, tmp_path, ia_adapters=f"poésie={poetry}, droit={law}")
     assert len({made.say("poésie"), made.say("droit"), made.say()}) == 3
