@@ -169,10 +169,10 @@ def test_with_little_memory_the_conversation_is_shorter(tmp_path: Path) -> None:
     known = load_models().resolve("qwen2.5-1.5b")
     contexts = [plan_of(machine(tmp_path, cpu(have)).plan(known)).need.context for have in (64, 3.6, 2.6, 2.2)]
     assert contexts == [4096, 2048, 1024, 512]
-    assert machine(tmp_path, cpu(3.6)).judge(known).fallback is None
+    assert machine(tmp_path, cpu(3.6)).judge(known).cramped is None
     short = machine(tmp_path, cpu(2.6)).judge(known)
-    assert short.fallback is not None  # for who asks for it, not for auto
-    assert "1024" in str(short.fallback)
+    assert short.cramped is not None  # for who asks for it, not for auto
+    assert "1024" in str(short.cramped)
     assert "1024" in str(short.how)
 
 
