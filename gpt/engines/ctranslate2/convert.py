@@ -24,16 +24,35 @@ from typing import TYPE_CHECKING, Any, Literal
 from common.errors import ApiError
 from common.messages import Text, _
 from gpt.engines.ctranslate2.weight_files import BadWeightsError, UnsupportedError, header_bytes, weight_files
+from gpt.engines.options import Quantization
 
 if TYPE_CHECKING:
     from gpt.engines.ctranslate2.families import Plan
 
 Compute = Literal["int8", "float32"]
+SMALL_PARAMETERS = 30_000_000  # below, float32 costs little memory, and a second thread more than it computes
 _ROOT = Path(__file__).resolve().parents[3]
 _RECIPE = 1  # counts up when the same files would be converted differently
 _MARGIN_BYTES = 32 * 2**20  # left free on the disk
 _SAMPLE_BYTES, _SAMPLES = 4096, 64
 _log = logging.getLogger("frigo.gpt")
+
+
+def compute_type(parameters: int, quantization: Quantization) -> Compute:
+    """The precision of the weights: int8, unless it is refused or the model is so small that nothing is gained.
+
+    Raises 422 on four bits, which CTranslate2 does not compute with on a CPU.
+    """
+    if quantization == "nf4":
+        reason = _(
+            "Le moteur ctranslate2 ne sait pas calculer en nf4 : IA_QUANTIZATION=int8 ou IA_ENGINE=transformers."
+        )
+        raise ApiError(422, "model_unusable", reason)
+    if quantization == "int8":
+        return "int8"
+    if quantization == "auto" and parameters >= SMALL_PARAMETERS:
+        return "int8"
+    return "float32"
 
 
 def converted(folder: Path, compute: Compute) -> Path:

@@ -20,7 +20,7 @@ from common.models.footprint import read_folder
 from common.models.resources import read_resources, usable_cpus
 from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, context_exceeded
 from gpt.engines.ctranslate2.answer import Answer, Vocabulary
-from gpt.engines.ctranslate2.convert import Compute, converted_apart
+from gpt.engines.ctranslate2.convert import SMALL_PARAMETERS, Compute, compute_type, converted_apart
 from gpt.engines.ctranslate2.runs import give_memory_back
 from gpt.engines.ctranslate2.scheduler import PLACES, Scheduler
 from gpt.engines.ctranslate2.tokenizer import open_text_side
@@ -37,7 +37,6 @@ HONOURED = frozenset(
 )
 _CACHE_OVERHEAD = 1.5  # measured: CTranslate2 copies a layer's cache at each step, and malloc keeps some of the holes
 _LEAST_CONTEXT = 64  # tokens
-_SMALL_PARAMETERS = 30_000_000  # below, float32 costs little memory, and a second thread more than it computes
 
 
 class CTranslate2Engine:
@@ -53,13 +52,13 @@ class CTranslate2Engine:
     def __init__(self, folder: Path, options: EngineOptions) -> None:
         facts = read_folder(folder)
         self.parameters = facts.parameters if facts else 0
-        compute = compute_type(self.parameters, options)
+        compute = compute_type(self.parameters, options.quantization)
         self.quantization = "int8" if compute == "int8" else "none"
         text = open_text_side(folder)
         model = converted_apart(folder, compute)
         self._text = text
         threads = options.threads or usable_cpus()
-        generator = _open(model, compute, 1 if self.parameters < _SMALL_PARAMETERS else threads)
+        generator = _open(model, compute, 1 if self.parameters < SMALL_PARAMETERS else threads)
         held = cache_tokens(text.cache_bytes, options)
         self.context = min(text.context, options.context or text.context, held)
         self.defaults = text.defaults
@@ -169,20 +168,3 @@ def _shut(scheduler: Scheduler, generator: Any) -> None:
     scheduler.close()
     generator.unload_model()
     give_memory_back()
-
-
-def compute_type(parameters: int, options: EngineOptions) -> Compute:
-    """The precision of the weights: int8, unless it is refused or the model is so small that nothing is gained.
-
-    Raises 422 on four bits, which CTranslate2 does not compute with on a CPU.
-    """
-    if options.quantization == "nf4":
-        reason = _(
-            "Le moteur ctranslate2 ne sait pas calculer en nf4 : IA_QUANTIZATION=int8 ou IA_ENGINE=transformers."
-        )
-        raise ApiError(422, "model_unusable", reason)
-    if options.quantization == "int8":
-        return "int8"
-    if options.quantization == "auto" and parameters >= _SMALL_PARAMETERS:
-        return "int8"
-    return "float32"
