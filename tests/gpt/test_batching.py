@@ -127,6 +127,21 @@ def test_answers_that_outgrow_the_cache_are_put_off_and_lose_nothing(
     assert 400 < longest <= 480
 
 
+def test_slots_of_real_memory_grow_as_rows_come_and_lengthen(
+    teller: TransformersEngine, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where there is no memory that costs nothing until it is used."""
+    cache = SlotCache(1, 64)
+    monkeypatch.setattr(teller._runner, "_real", True)
+    monkeypatch.setattr(teller._runner, "_cache", cache)
+    monkeypatch.setattr(teller._runner, "capacity", 1000)
+    running = [greedy(teller) for _ in range(7)]
+    assert [text_of(generation) for generation in running] == [expected] * 7
+    slots, tokens = cache._shape
+    assert slots * tokens <= 1000
+    assert tokens >= 200
+
+
 def test_a_full_queue_is_said_with_a_time_to_come_back(
     teller: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,7 +234,7 @@ def test_slots_grow_move_and_are_forgotten() -> None:
     cache.begin([(0, 1, 0, 3)])
     held, _values = cache.update(keys, keys, 0)
     assert torch.equal(held[1, :, :3], keys[0])
-    cache.fit(5, 500)
+    cache.fit(5, 500, 10_000)
     cache.move(1, 4, 3)
     cache.forget(1)
     cache.begin([(0, 4, 3, 1)])
@@ -227,7 +242,8 @@ def test_slots_grow_move_and_are_forgotten() -> None:
     assert held.shape[0] == 5
     assert held.shape[2] >= 500
     assert torch.equal(held[4, :, :4], torch.cat((keys[0], keys[0, :, :1]), dim=1))
-    assert not held[1, :, 3:].any()
+    cache.fit(2, 900, 2000)
+    assert cache._shape == (2, 900)  # not five slots any more: they would not fit
 
 
 def test_a_forgotten_slot_gives_its_pages_back() -> None:

@@ -60,17 +60,17 @@ class BatchRunner:
         self.images = images
         self._device = device
         self._open: list[_Row] = []  # by slot, without a gap
+        self._real = False
         self._cache = SlotCache(len(_PROBE), max(_PROBE) + 8)
         self._probe()
         per_token = max(1, self._cache.bytes_per_token())
         self.capacity = max(1, budget // per_token)
-        on_cpu = device.type == "cpu"
-        self._cache = SlotCache(rows if on_cpu else 1, min(context, self.capacity) + 1 if on_cpu else 256)
+        # on a CPU only what is written takes memory; elsewhere slots are real, and grow
+        self._real = device.type != "cpu"
+        self._cache = SlotCache(1, 256) if self._real else SlotCache(rows, min(context, self.capacity) + 1)
 
     def fits(self, lengths: Sequence[int]) -> bool:
-        if self._device.type == "cpu":
-            return sum(lengths) <= self.capacity  # only what is written takes memory
-        return len(lengths) * max(lengths, default=0) <= self.capacity
+        return (len(lengths) * max(lengths, default=0) if self._real else sum(lengths)) <= self.capacity
 
     def open(self) -> _Row:
         row = _Row(len(self._open))
@@ -99,8 +99,10 @@ class BatchRunner:
 
     def _forward(self, feeds: Sequence[Feed]) -> torch.Tensor:
         columns = max(len(feed.ids) for feed in feeds)
-        if self._device.type != "cpu":
-            self._cache.fit(len(self._open), max(feed.row.length for feed in feeds) + columns)
+        if self._real:
+            longest = max(feed.row.length for feed in feeds) + columns
+            longest = max(longest, *(row.length for row in self._open))
+            self._cache.fit(len(self._open), longest, self.capacity)
         ids = [[0] * (columns - len(feed.ids)) + list(feed.ids) for feed in feeds]
         positions = [self._positions(feed, columns) for feed in feeds]
         more: dict[str, Any] = {}

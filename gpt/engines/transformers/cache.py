@@ -2,7 +2,7 @@
 
 On a CPU the slots are address space that the machine has not been asked for yet: a page costs memory once a token is
 written to it, and is given back when its row is over. That makes slots as simple as preallocated ones and as small as
-what they hold. On a GPU, where there is no such thing, the slots grow by copies, rows and length doubling.
+what they hold. On a GPU, where there is no such thing, the slots grow by copies, with something to spare each time.
 """
 
 from __future__ import annotations
@@ -36,15 +36,12 @@ class Slots:
             self._memory.madvise(mmap.MADV_NOHUGEPAGE)  # a token would cost 2 MiB per layer and head
         return torch.frombuffer(self._memory, dtype=self._like.dtype).view(shape)
 
-    def fit(self, slots: int, tokens: int) -> None:
-        """Grow to hold at least that many slots and tokens."""
-        have = self.data.shape
-        if have[0] >= slots and have[2] >= tokens:
-            return
-        shape = (max(slots, have[0]), have[1], max(-(-tokens // _UNIT) * _UNIT, have[2]), have[3])
-        grown = self._reserve(shape)
-        grown[: have[0], :, : have[2]] = self.data
-        self.data = grown
+    def resize(self, slots: int, tokens: int) -> None:
+        """Take that many slots and tokens; what is in both the old and the new ones stays."""
+        old = self.data
+        self.data = self._reserve((slots, old.shape[1], -(-tokens // _UNIT) * _UNIT, old.shape[3]))
+        rows, columns = min(slots, old.shape[0]), min(self.data.shape[2], old.shape[2])
+        self.data[:rows, :, :columns] = old[:rows, :, :columns]
 
     def forget(self, slot: int) -> None:
         """Give the slot's memory back to the machine, where it can be."""
@@ -115,11 +112,16 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers is not typed
         for row, slot, first, tokens in self.writes:
             data[slot, :, first : first + tokens] = states[row, :, columns - tokens :]
 
-    def fit(self, slots: int, tokens: int) -> None:
-        """Grow every layer to hold at least that many slots and tokens."""
-        self._shape = (max(slots, self._shape[0]), max(tokens, self._shape[1]))
+    def fit(self, slots: int, tokens: int, limit: int) -> None:
+        """Hold at least that many slots and tokens, with something to spare as long as their product is within
+        `limit`. Slots from the given number on may be lost."""
+        have = self._shape
+        if have[0] >= slots and have[1] >= tokens:
+            return
+        spare = (max(slots, have[0]), tokens + tokens // 2 if have[1] < tokens else have[1])
+        self._shape = spare if spare[0] * spare[1] <= limit else (slots, tokens)
         for held in self._held():
-            held.fit(slots, tokens)
+            held.resize(*self._shape)
 
     def forget(self, slot: int) -> None:
         """Give a slot's memory back."""
