@@ -17,12 +17,14 @@ from typing import NoReturn
 
 from common.errors import ApiError
 from common.models.catalogue import Catalogue, ModelEntry
+from common.models.footprint import read_folder
 from common.models.hub import Hub
 from common.models.hub_cache import kept_repos
 from common.models.hub_errors import gigabytes
 from common.settings import SettingsError, load
 from gpt.choose import load_models
 from gpt.engines.adapter_files import CONFIG, WEIGHTS, check_files
+from gpt.engines.options import Quantization
 from gpt.factory import create_loader
 from gpt.hub import create_hub
 from gpt.loader import GptLoader
@@ -110,7 +112,7 @@ def _fetch_all(
     failed: list[str] = []
     for entry in entries:
         try:
-            _fetch(entry, loader, hub, convert=asked.convert, compute=_compute(settings))
+            _fetch(entry, loader, hub, convert=asked.convert, quantization=settings.ia_quantization)
             if asked.revision and entry.hub_id:
                 hub.pin(entry.hub_id, asked.revision, _usual_revision(entry, catalogue))
         except ApiError as error:
@@ -121,7 +123,7 @@ def _fetch_all(
     return FAILED if failed else OK
 
 
-def _fetch(entry: ModelEntry, loader: GptLoader, hub: Hub, *, convert: bool, compute: str) -> None:
+def _fetch(entry: ModelEntry, loader: GptLoader, hub: Hub, *, convert: bool, quantization: Quantization) -> None:
     """Have the model here, and its conversion; an adapter (LoRA) has none. Raises `ApiError`."""
     if _place(entry, loader, hub) is not None:
         _say(f"{entry.key} : déjà là.")
@@ -140,7 +142,7 @@ def _fetch(entry: ModelEntry, loader: GptLoader, hub: Hub, *, convert: bool, com
         return
     _say(f"{entry.key} : prêt ({gigabytes(_weight(folder))} Go).")
     if convert:
-        _convert(entry, folder, compute)
+        _convert(entry, folder, quantization)
 
 
 def _place(entry: ModelEntry, loader: GptLoader, hub: Hub) -> Path | None:
@@ -156,19 +158,17 @@ def _is_adapter(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and not (folder / "config.json").is_file()
 
 
-def _convert(entry: ModelEntry, folder: Path, compute: str) -> None:
+def _convert(entry: ModelEntry, folder: Path, quantization: Quantization) -> None:
+    """Convert to what the engine will ask for when it runs with the same variables."""
     try:
-        from gpt.engines.ctranslate2.convert import converted
+        from gpt.engines.ctranslate2.convert import compute_type, converted
     except ImportError as error:
         raise ApiError(501, "engine_not_installed", "le moteur ctranslate2 n'est pas installé.") from error
+    facts = read_folder(folder)
+    compute = compute_type(facts.parameters if facts else 0, quantization)
     _say(f"{entry.key} : conversion ({compute})…")
-    target = converted(folder, "float32" if compute == "float32" else "int8")
+    target = converted(folder, compute)
     _say(f"{entry.key} : converti ({gigabytes(_weight(target))} Go).")
-
-
-def _compute(settings: GptSettings) -> str:
-    """What the engine will ask for when it runs with the same variables."""
-    return "float32" if settings.ia_quantization == "none" else "int8"
 
 
 def _list(hub: Hub, catalogue: Catalogue, loader: GptLoader) -> int:

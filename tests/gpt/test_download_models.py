@@ -118,7 +118,7 @@ def test_conversion_leaves_what_the_light_engine_opens(
     folder = here(tmp_path)
     assert folder is not None
     [model] = folder.glob("ctranslate2-*/model.bin")
-    assert converted(folder, "int8") == model.parent  # found, not made again
+    assert converted(folder, "float32") == model.parent  # what a tiny model gets; found, not made again
     assert "gpt2 : converti (" in capsys.readouterr().out
     assert download_models.main(["--list"]) == 0
     assert "converti" in capsys.readouterr().out

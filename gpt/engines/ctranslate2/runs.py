@@ -83,8 +83,8 @@ class Run:
 
         Measured on frigo-mini, whose diagrams are drawn under a grammar: it is stopped 2 to 3 times a diagram (the
         model was trained on the form), and a diagram takes a third of the time that it takes with transformers. A
-        random 87M-parameter model under a JSON schema, which wants another token nearly always, is stopped 6 times in 60
-        tokens: what the form forces is not asked of it. A decoder of our own beside CTranslate2 (`forward_batch`
+        random 87M-parameter model under a JSON schema, which wants another token nearly always, is stopped 6 times in
+        60 tokens: what the form forces is not asked of it. A decoder of our own beside CTranslate2 (`forward_batch`
         without a cache, or onnxruntime) would not pay.
         """
         import numpy as np  # here: who samples with CTranslate2 does without its 14 MB
