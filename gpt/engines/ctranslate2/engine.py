@@ -35,6 +35,7 @@ HONOURED = frozenset(
     {"top_k", "logprobs", "presence_penalty", "frequency_penalty", "logit_bias", "seed", "min_p", "repetition_penalty"}
     | {"min_tokens", "stop_token_ids", "ignore_eos", "bad_words", "json_schema", "grammar"}
 )
+_TOGETHER = 2  # answers share that fraction of what one alone may hold: their growing caches leave holes in the memory
 _CACHE_OVERHEAD = 1.5  # measured: CTranslate2 copies a layer's cache at each step, and malloc keeps some of the holes
 _LEAST_CONTEXT = 64  # tokens
 
@@ -85,7 +86,7 @@ class CTranslate2Engine:
             template_options=template_options(text.template.source if text.template else None),
             parameters=HONOURED,
         )
-        self._scheduler = Scheduler(generator, text.vocabulary, held)
+        self._scheduler = Scheduler(generator, text.vocabulary, held // _TOGETHER)
         # its threads must have ended before the interpreter does, or CTranslate2's abort the process
         self._shut = weakref.finalize(self, _shut, self._scheduler, generator)
 
@@ -142,7 +143,7 @@ class CTranslate2Engine:
 
 
 def cache_tokens(token_bytes: int, options: EngineOptions) -> int:
-    """Tokens that all running answers may hold together: what `options` or half of the free memory has room for."""
+    """Tokens that one answer may hold: what `options` or half of the free memory has room for."""
     budget = options.cache_bytes or read_resources(use_gpu=False).memory_available // 2
     return max(_LEAST_CONTEXT, budget // max(1, int(token_bytes * _CACHE_OVERHEAD)))
 
