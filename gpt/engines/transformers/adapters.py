@@ -12,7 +12,8 @@ import logging
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,19 +51,38 @@ _UNKNOWN: dict[str, tuple[object, ...]] = {
 _log = logging.getLogger("frigo.gpt")
 
 
+@dataclass(frozen=True)
 class _Delta:
-    """What an adapter adds to one layer: `down` [rank, in], `up` [out, rank], the scale already in it.
+    """What an adapter adds to one layer: `down` [rank, in], `up` [out, rank], the scale already in it."""
 
-    On a CPU both are packed as the model's layers are: a row's numbers are then the same alone and in company.
+    down: torch.Tensor
+    up: torch.Tensor
+
+    @property
+    def nbytes(self) -> int:
+        return self.down.nbytes + self.up.nbytes
+
+
+class _Stack:
+    """All adapters of one layer, side by side: two products whatever their number, a mask keeps each row's own.
+
+    Those that no row of a step wants are there too: a row's sums are then made in the same order alone and in
+    company. On a CPU the weights are packed as the model's are, for the same reason.
     """
 
-    def __init__(self, down: torch.Tensor, up: torch.Tensor) -> None:
-        self.dtype = down.dtype
-        self.nbytes = down.nbytes + up.nbytes
-        self._down, self._up = _linear(down), _linear(up)
+    def __init__(self, deltas: dict[str, _Delta]) -> None:
+        self.spans: tuple[tuple[str, int], ...] = tuple((key, delta.down.shape[0]) for key, delta in deltas.items())
+        self.dtype = next(iter(deltas.values())).down.dtype
+        self._down = _linear(torch.cat([delta.down for delta in deltas.values()]))
+        self._up = _linear(torch.cat([delta.up for delta in deltas.values()], dim=1).contiguous())
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self._up(self._down(x.to(self.dtype)))
+    def mask(self, names: Sequence[str], like: torch.Tensor) -> torch.Tensor:
+        """[rows, 1, ranks]: 1 where a row's adapter is."""
+        rows = [[float(key == name) for key, rank in self.spans for _one in range(rank)] for name in names]
+        return torch.tensor(rows, dtype=self.dtype, device=like.device)[:, None]
+
+    def __call__(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self._up(self._down(x.to(self.dtype)) * mask)
         return found
 
 
@@ -83,9 +103,9 @@ class Adapters:
         self._leaving: set[str] = set()
         self._users: Counter[str] = Counter()
         self._hooks: dict[str, Any] = {}  # by layer
-        self._rows: list[
-            tuple[str, torch.Tensor | None]
-        ] = []  # of the forward under way: adapter, its rows (None: all)
+        self._stacks: dict[str, _Stack] = {}  # by layer
+        self._names: Sequence[str] = ()  # the rows' adapters in the forward under way; empty: none wants any
+        self._masks: dict[tuple[tuple[str, int], ...], torch.Tensor] = {}  # of that forward
         self._forward = threading.Lock()  # layers get no hook while they compute
         self._change = threading.Condition()
         model.register_forward_pre_hook(self._enter, with_kwargs=True, prepend=True)
@@ -100,12 +120,9 @@ class Adapters:
                 message = _("Au plus %(limit)s adaptateurs tiennent à la fois.", limit=MAX_HELD)
                 raise ApiError(409, "too_many_adapters", message, "name")
         deltas = read_adapter(folder, self._model)
-        with self._forward:
-            for layer in deltas.keys() - self._hooks.keys():
-                module = self._model.get_submodule(layer)
-                self._hooks[layer] = module.register_forward_hook(self._adder(layer))
-        with self._change:
+        with self._forward, self._change:
             self._held[key] = deltas
+            self._arrange(deltas)
         size = sum(delta.nbytes for delta in deltas.values())
         _log.info("adapter loaded", extra={"adapter": key, "layers": len(deltas), "bytes": size})
 
@@ -116,13 +133,23 @@ class Adapters:
                 return
             self._leaving.add(key)
             self._change.wait_for(lambda: not self._users[key])
+        with self._forward, self._change:
+            self._arrange(self._held.pop(key))
             self._leaving.discard(key)
-            del self._held[key]
-            used = {layer for deltas in self._held.values() for layer in deltas}
-        with self._forward:
-            for layer in self._hooks.keys() - used:
-                self._hooks.pop(layer).remove()
         _log.info("adapter unloaded", extra={"adapter": key})
+
+    def _arrange(self, changed: Iterable[str]) -> None:
+        """Lay out anew what is added to the layers of an adapter that came or left, between two forwards."""
+        for layer in changed:
+            held = {key: deltas[layer] for key, deltas in self._held.items() if layer in deltas}
+            if held:
+                self._stacks[layer] = _Stack(held)
+            else:
+                self._stacks.pop(layer, None)
+            if held and layer not in self._hooks:
+                self._hooks[layer] = self._model.get_submodule(layer).register_forward_hook(self._adder(layer))
+            elif not held:
+                self._hooks.pop(layer).remove()
 
     def keys(self) -> tuple[str, ...]:
         """The adapters held."""
@@ -155,40 +182,29 @@ class Adapters:
         return emit_and_release, release
 
     def _enter(
-        self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, _module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Before a forward: which rows are whose."""
         self._forward.acquire()
         names: Sequence[str] = kwargs.pop("adapter_names", None) or ()
-        wanted = [name for name in dict.fromkeys(names) if name != BASE and name in self._held]
-        device = next(module.parameters()).device
-        self._rows = [
-            (
-                name,
-                None
-                if all(other == name for other in names)
-                else torch.tensor([i for i, other in enumerate(names) if other == name], device=device),
-            )
-            for name in wanted
-        ]
+        self._names = names if any(name in self._held for name in names) else ()
         return args, kwargs
 
     def _leave(self, _module: torch.nn.Module, _args: Any, _output: Any) -> None:
-        self._rows = []
+        self._names = ()
+        self._masks.clear()
         if self._forward.locked():
             self._forward.release()
 
     def _adder(self, layer: str) -> Callable[[torch.nn.Module, tuple[Any, ...], torch.Tensor], torch.Tensor | None]:
         def add(_module: torch.nn.Module, args: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor | None:
-            for key, rows in self._rows:
-                delta = self._held[key].get(layer) if key in self._held else None
-                if delta is None:
-                    continue
-                if rows is None:
-                    output = output + delta(args[0]).to(output.dtype)
-                else:
-                    output = output.index_add(0, rows, delta(args[0][rows]).to(output.dtype))
-            return output if self._rows else None
+            stack = self._stacks.get(layer)
+            if not self._names or stack is None:
+                return None
+            mask = self._masks.get(stack.spans)
+            if mask is None:
+                mask = self._masks[stack.spans] = stack.mask(self._names, output)
+            return output + stack(args[0], mask).to(output.dtype)
 
         return add
 
