@@ -20,7 +20,7 @@ import torch
 from transformers import DynamicCache
 
 from gpt.engines.transformers.attention import NAME, runs_of, step
-from gpt.engines.transformers.cache import SlotCache
+from gpt.engines.transformers.cache import SlotCache, costs_when_written
 from gpt.engines.transformers.runner import Feed, ImageReader
 
 BASE = "__base__"  # peft's name for the model without adapter
@@ -65,8 +65,7 @@ class BatchRunner:
         self._probe()
         per_token = max(1, self._cache.bytes_per_token())
         self.capacity = max(1, budget // per_token)
-        # on a CPU only what is written takes memory; elsewhere slots are real, and grow
-        self._real = device.type != "cpu"
+        self._real = not costs_when_written(device)  # then slots are few and short, and grow
         self._cache = SlotCache(1, 256) if self._real else SlotCache(rows, min(context, self.capacity) + 1)
 
     def fits(self, lengths: Sequence[int]) -> bool:

@@ -7,7 +7,11 @@ what they hold. On a GPU, where there is no such thing, the slots grow by copies
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import sys
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +20,19 @@ from transformers import Cache
 _NORESERVE = 0x4000  # Linux's MAP_NORESERVE: the mmap module names it from Python 3.13 on
 _UNIT = 64  # tokens; slots are multiples of it, and so begin on a page's boundary or nearly
 _PAGE = mmap.PAGESIZE
+
+
+def costs_when_written(device: torch.device) -> bool:
+    """Whether memory of `device` may be asked for without taking it: on Linux, unless it counts strictly."""
+    return device.type == "cpu" and sys.platform == "linux" and _overcommits()
+
+
+@cache
+def _overcommits() -> bool:
+    try:
+        return Path("/proc/sys/vm/overcommit_memory").read_text(encoding="ascii").strip() != "2"
+    except OSError:
+        return True
 
 
 class Slots:
@@ -28,12 +45,12 @@ class Slots:
         self.data = self._reserve((slots, heads, tokens, size))
 
     def _reserve(self, shape: tuple[int, ...]) -> torch.Tensor:
-        if self._like.device.type != "cpu" or not hasattr(mmap, "MAP_PRIVATE"):
+        if not costs_when_written(self._like.device):
             return torch.zeros(shape, dtype=self._like.dtype, device=self._like.device)
         size = self._like.element_size() * torch.Size(shape).numel()
         self._memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE)
-        if hasattr(mmap, "MADV_NOHUGEPAGE"):
-            self._memory.madvise(mmap.MADV_NOHUGEPAGE)  # a token would cost 2 MiB per layer and head
+        with contextlib.suppress(OSError):  # a kernel without huge pages
+            self._memory.madvise(mmap.MADV_NOHUGEPAGE)  # with them a token would cost 2 MiB per layer and head
         return torch.frombuffer(self._memory, dtype=self._like.dtype).view(shape)
 
     def resize(self, slots: int, tokens: int) -> None:
