@@ -10,11 +10,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from common.hub.hub import Hub
+from common.machine.resources import Resources, read_resources
 from common.messages import Text
 from common.models.catalogue import Catalogue, ModelEntry, load_catalogue
 from common.models.contract import Selection
-from common.models.hub import Hub
-from common.models.resources import Resources, read_resources
 from common.models.selector import Selector
 from common.settings import SettingsError
 from gpt.engines.choose import engine_of

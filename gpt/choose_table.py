@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from common.hub.hub import Patience
+from common.machine.gpus import Gpu
+from common.machine.resources import Resources, read_resources
 from common.messages import Text
 from common.models.catalogue import Catalogue, ModelEntry
 from common.models.contract import Selection
-from common.models.gpus import Gpu
-from common.models.hub import Patience
-from common.models.resources import Resources, read_resources
 from common.models.selector import gigabytes, margin
 from common.settings import SettingsError, load
 from gpt.choose import choose, create_machine, load_models

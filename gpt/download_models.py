@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from common.errors import ApiError
+from common.hub.cache import kept_repos
+from common.hub.errors import gigabytes
+from common.hub.hub import Hub
 from common.models.catalogue import Catalogue, ModelEntry
 from common.models.footprint import read_folder
-from common.models.hub import Hub
-from common.models.hub_cache import kept_repos
-from common.models.hub_errors import gigabytes
 from common.settings import SettingsError, load
 from gpt.choose import load_models
 from gpt.engines.adapter_files import CONFIG, WEIGHTS, check_files

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.hub.facts import FactsBook
+from common.hub.hub import Hub, Patience
+from common.machine.resources import Resources
 from common.messages import Text, _
 from common.models.catalogue import ModelEntry
 from common.models.footprint import ModelFacts
-from common.models.hub import Hub, Patience
-from common.models.hub_facts import FactsBook
-from common.models.resources import Resources
 from common.models.selector import Verdict, gigabytes, margin, too_big
 from gpt.engines.options import Quantization
 from gpt.folders import describe, folder_of

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from common.hub.hub import Hub
 from common.messages import Text
 from common.models.catalogue import ModelEntry
 from common.models.footprint import ModelFacts, read_folder
-from common.models.hub import Hub
 from gpt.engines.nanochat import layout as nanochat
 
 FolderFacts = ModelFacts

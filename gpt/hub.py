@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.models.hub import SAVED_TOKEN, Hub
+from common.hub.hub import SAVED_TOKEN, Hub
 from gpt.settings import GptSettings
 
 

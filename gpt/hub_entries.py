@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from common.hub.hub import Patience
 from common.models.catalogue import ModelEntry
-from common.models.hub import Patience
 from gpt.fit import GptMachine
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)

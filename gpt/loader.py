@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import ApiError
+from common.hub.hub import Hub, never
+from common.machine.resources import Resources, read_resources
 from common.messages import Text, _
 from common.models.catalogue import ModelEntry
-from common.models.hub import Hub, never
-from common.models.resources import Resources, read_resources
 from common.models.selector import too_big
 from gpt.adapters.shelf import Shelf
 from gpt.choose import has_vllm

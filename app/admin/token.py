@@ -10,8 +10,8 @@ from pathlib import Path
 
 from app.settings import AppSettings
 from common.errors import ApiError
+from common.hub.hub import SAVED_TOKEN
 from common.messages import _
-from common.models.hub import SAVED_TOKEN
 from common.web.auth import bearer, same_secret
 
 _log = logging.getLogger("frigo.admin")

@@ -1,6 +1,6 @@
 """What a model's own files say of its size and shape without a weight being read: config.json and safetensors headers.
 
-The same facts come from a local folder or, through `common.models.hub_facts`, from a hub before any weight is
+The same facts come from a local folder or, through `common.hub.facts`, from a hub before any weight is
 fetched. The safetensors format: 8 bytes of length, a JSON header, the numbers.
 """
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from common.errors import ApiError
+from common.machine.resources import read_resources
 from common.messages import Text, _
 from common.models.catalogue import Catalogue, ModelEntry
 from common.models.registry import E, Loader, Registry, Selection
-from common.models.resources import read_resources
 from common.models.selector import LocalMachine, Selector, Verdict
 
 Missing = Callable[[ModelEntry], Text | None]

@@ -25,15 +25,15 @@ from typing import Any, Generic
 
 from common.errors import ApiError
 from common.messages import _
-from common.models.calls import Calls, stays
 from common.models.catalogue import Catalogue, ModelEntry
 from common.models.contract import E, Engine, Lease, Loader, Measured, Selection, Watched
-from common.models.downloads import Downloads
-from common.models.ledger import RETRY_SECONDS, Ledger
-from common.models.mover import Mover
-from common.models.room import DRAIN_SECONDS, Room, stopping
-from common.models.states import RESTING, Resident, Slot, State, Wish
-from common.models.views import Views
+from common.models.lifecycle.calls import Calls, stays
+from common.models.lifecycle.downloads import Downloads
+from common.models.lifecycle.ledger import RETRY_SECONDS, Ledger
+from common.models.lifecycle.mover import Mover
+from common.models.lifecycle.room import DRAIN_SECONDS, Room, stopping
+from common.models.lifecycle.states import RESTING, Resident, Slot, State, Wish
+from common.models.lifecycle.views import Views
 
 __all__ = [
     "E",

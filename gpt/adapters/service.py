@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from common.errors import ApiError
+from common.hub.listing import Listing, RemoteFile
 from common.messages import Text, _
-from common.models.hub_listing import Listing, RemoteFile
 from common.models.registry import Registry
 from gpt.adapters.shelf import Adapter, Shelf
 from gpt.engines.adapter_files import CONFIG, WEIGHTS, check_files, unusable

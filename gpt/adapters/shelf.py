@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Literal
 
 from common.errors import ApiError
+from common.hub.hub import Hub
 from common.messages import Text, _
 from common.models.catalogue import DEFAULT, Catalogue
-from common.models.hub import Hub
 from common.settings import SettingsError
 from gpt.engines.adapter_files import CONFIG, WEIGHTS, check_files
 

@@ -1,4 +1,4 @@
-"""A program for `common.models.child` to run in tests: ``python -m tests.common.child_program FD``."""
+"""A program for `common.process.child` to run in tests: ``python -m tests.common.child_program FD``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from common.errors import ApiError
 from common.messages import _
-from common.models.child_host import Host
+from common.process.host import Host
 
 
 class Program:

@@ -16,7 +16,7 @@ import pytest
 
 from common.errors import ApiError
 from common.messages import Text
-from common.models.child import Child
+from common.process.child import Child
 
 MODULE = "tests.common.child_program"
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,7 +154,7 @@ def test_a_call_that_hangs_is_left_after_its_time(child: Child) -> None:
 
 def test_the_child_does_not_outlive_its_parent() -> None:
     code = (
-        "from common.models.child import Child; import os, signal\n"
+        "from common.process.child import Child; import os, signal\n"
         f"c = Child({MODULE!r}, {{}}, {{}}); print(c.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

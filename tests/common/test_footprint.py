@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from common.errors import ApiError
-from common.models import hub_facts
+from common.hub import facts as hub_facts
+from common.hub.facts import FactsBook
+from common.hub.hub import Hub, Patience
 from common.models.footprint import ModelFacts, facts_of, read_folder
-from common.models.hub import Hub, Patience
-from common.models.hub_facts import FactsBook
 from tests.hub_server import COMMIT, Fault, HubServer
 
 REPO = "someone/model"

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from common.errors import ApiError
-from common.models.hub import Hub, Patience
-from common.models.hub_cache import PARTIAL, RepoFolder
-from common.models.hub_listing import RemoteFile
+from common.hub.cache import PARTIAL, RepoFolder
+from common.hub.hub import Hub, Patience
+from common.hub.listing import RemoteFile
 from tests.hub_server import COMMIT, Fault, HubServer
 
 REPO = "frigo-tests/blob"
@@ -29,7 +29,7 @@ QUICK = Patience(connect_s=2, stall_s=0.4, attempts=4, first_wait_s=0.01, most_w
 PROGRAM = """
 import sys
 from pathlib import Path
-from common.models.hub import Hub
+from common.hub.hub import Hub
 Hub(Path(sys.argv[1]), sys.argv[2]).download("frigo-tests/blob", "main", lambda done, total: print(done, flush=True))
 """
 
@@ -304,7 +304,7 @@ def test_the_disk_must_hold_what_is_still_missing(hub: HubServer, here: Hub, mon
     margin = 256 * 2**20
     usage = shutil.disk_usage(here.cache_dir.parent)
     room = usage._replace(free=margin + SIZE // 2)
-    monkeypatch.setattr("common.models.hub_download.shutil.disk_usage", lambda _path: room)
+    monkeypatch.setattr("common.hub.download.shutil.disk_usage", lambda _path: room)
     with pytest.raises(ApiError) as refused:
         here.download(REPO, "main", silent)
     assert (refused.value.status, refused.value.code) == (507, "disk_full")
@@ -316,7 +316,7 @@ def test_the_disk_must_hold_what_is_still_missing(hub: HubServer, here: Hub, mon
     with pytest.raises(ApiError):
         Hub(here.cache_dir, hub.url, patience=Patience(attempts=1)).download(REPO, "main", silent)
     hub.faults = []
-    monkeypatch.setattr("common.models.hub_download.shutil.disk_usage", lambda _path: room)
+    monkeypatch.setattr("common.hub.download.shutil.disk_usage", lambda _path: room)
     here.download(REPO, "main", silent)
     assert_whole(here, hub)
 
@@ -326,7 +326,7 @@ def test_a_disk_that_others_fill_meanwhile_keeps_its_last_bytes(
 ) -> None:
     usage = shutil.disk_usage(here.cache_dir.parent)
     monkeypatch.setattr(
-        "common.models.hub_download.shutil.disk_usage",
+        "common.hub.download.shutil.disk_usage",
         lambda _path: usage._replace(free=2**30 if partial_bytes(here) < SIZE // 4 else 2**20),
     )
     hub.faults = [Fault(f"/{WEIGHTS}", slow=0.05)]
@@ -340,7 +340,7 @@ def test_a_disk_that_fills_up_is_said(hub: HubServer, here: Hub, monkeypatch: py
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("common.models.hub_download.os.fsync", full)
+    monkeypatch.setattr("common.hub.download.os.fsync", full)
     with pytest.raises(ApiError) as refused:
         here.download(REPO, "main", silent)
     assert (refused.value.status, refused.value.code) == (507, "disk_full")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from common.errors import ApiError
-from common.models import hub_listing
-from common.models.hub import Hub, Patience, wanted
-from common.models.hub_listing import INDEX, Listing, RemoteFile, choose_files, read_listing
+from common.hub import listing as hub_listing
+from common.hub.hub import Hub, Patience, wanted
+from common.hub.listing import INDEX, Listing, RemoteFile, choose_files, read_listing
 from tests.hub_server import HubServer
 
 REPO = "frigo-tests/listed"

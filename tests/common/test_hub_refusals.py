@@ -12,9 +12,9 @@ from time import time
 import pytest
 
 from common.errors import ApiError
-from common.models import hub_errors
-from common.models.hub import Hub, Patience
-from common.models.hub_errors import Asked
+from common.hub import errors as hub_errors
+from common.hub.errors import Asked
+from common.hub.hub import Hub, Patience
 from tests.hub_server import Fault, HubServer
 
 REPO = "frigo-tests/small"

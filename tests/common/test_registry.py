@@ -10,8 +10,8 @@ import pytest
 from common.errors import ApiError
 from common.messages import _
 from common.models.catalogue import Catalogue
+from common.models.lifecycle.states import MOVES, IllegalMoveError, Rate, Slot
 from common.models.registry import Registry, Selection, State
-from common.models.states import MOVES, IllegalMoveError, Rate, Slot
 from tests.common.lifecycle_fakes import Call, Clock, FakeEngine, Machine, entry, registry_of, until, until_state
 
 STATES: tuple[State, ...] = ("idle", "downloading", "downloaded", "loading", "ready", "unloading", "error")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from common.errors import ApiError
-from common.models.calls import MAX_WAITING
+from common.models.lifecycle.calls import MAX_WAITING
 from common.models.registry import Registry
 from tests.common.lifecycle_fakes import (
     Call,

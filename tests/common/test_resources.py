@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from common.models import gpus
-from common.models.gpus import read_gpus
-from common.models.resources import read_resources, usable_cpus
+from common.machine import gpus
+from common.machine.gpus import read_gpus
+from common.machine.resources import read_resources, usable_cpus
 
 MIB = 2**20
 GIB = 2**30

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from common.models.hub import Hub
+from common.hub.hub import Hub
 from gpt.factory import create_app, create_registry
 from gpt.settings import GptSettings
 from tests.gpt.conftest import settings_for, wait_until

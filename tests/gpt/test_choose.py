@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from common.models.resources import Resources
+from common.machine.resources import Resources
 from common.settings import SettingsError, load
 from gpt import choose_table
 from gpt.choose import choose, create_machine, load_models

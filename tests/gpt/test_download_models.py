@@ -89,7 +89,7 @@ def test_a_model_that_the_disk_cannot_hold_is_refused_before_its_first_byte(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr("common.models.hub_download.shutil.disk_usage", lambda _path: usage)
+    monkeypatch.setattr("common.hub.download.shutil.disk_usage", lambda _path: usage)
     assert download_models.main(["--model", "gpt2"]) == 1
     assert "Go de disque, il en reste" in capsys.readouterr().out
     assert not any("/resolve/" in path for _method, path, _span in hub.seen)

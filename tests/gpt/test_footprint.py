@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from common.hub.hub import Hub
+from common.machine.gpus import Gpu
+from common.machine.resources import Resources
 from common.messages import Text, _
 from common.models.catalogue import ModelEntry
 from common.models.footprint import ModelFacts
-from common.models.gpus import Gpu
-from common.models.hub import Hub
-from common.models.resources import Resources
 from common.models.selector import too_big
 from gpt import fit
 from gpt.choose import load_models

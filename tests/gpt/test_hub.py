@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from common.errors import ApiError
+from common.hub.cache import PARTIAL
+from common.hub.hub import Hub, Patience
 from common.models.catalogue import ModelEntry
-from common.models.hub import Hub, Patience
-from common.models.hub_cache import PARTIAL
 from gpt.factory import create_app, create_registry
 from tests.gpt.conftest import settings_for, wait_until
 from tests.hub_server import COMMIT, Fault, HubServer

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import ApiError
+from common.hub.hub import Hub
+from common.machine.resources import Resources
 from common.models.catalogue import ModelEntry
-from common.models.hub import Hub
-from common.models.resources import Resources
 from gpt.choose import load_models
 from gpt.folders import describe, whole
 from gpt.loader import GptLoader

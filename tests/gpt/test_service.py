@@ -105,7 +105,7 @@ def test_it_stays_in_reach_while_many_stream(service: str) -> None:
 def test_torch_is_imported_by_the_engine_alone() -> None:
     code = (
         "import sys, os\n"
-        "import gpt.factory, gpt.settings, gpt.loader, common.models.hub\n"
+        "import gpt.factory, gpt.settings, gpt.loader, common.hub.hub\n"
         "heavy = {'torch', 'transformers', 'huggingface_hub', 'llguidance', 'numpy'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
     )

@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from common.errors import ApiError
+from common.machine.gpus import Gpu
+from common.machine.resources import Resources
 from common.messages import Text
-from common.models.gpus import Gpu
-from common.models.resources import Resources
 from gpt.engines.base import AdapterEngine, Message
 from gpt.engines.forwarding import ForwardingEngine
 from gpt.engines.options import EngineOptions

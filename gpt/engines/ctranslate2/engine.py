@@ -15,9 +15,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy multiplies no matrix
 import ctranslate2
 
 from common.errors import ApiError
+from common.machine.resources import read_resources, usable_cpus
 from common.messages import _
 from common.models.footprint import read_folder
-from common.models.resources import read_resources, usable_cpus
 from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, context_exceeded
 from gpt.engines.ctranslate2.answer import Answer, Vocabulary
 from gpt.engines.ctranslate2.convert import SMALL_PARAMETERS, Compute, compute_type, converted_apart

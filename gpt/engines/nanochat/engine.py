@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from common.errors import ApiError
+from common.machine.resources import read_resources, usable_cpus
 from common.messages import _
-from common.models.resources import read_resources, usable_cpus
 from gpt.engines.base import (
     Capabilities,
     Emit,

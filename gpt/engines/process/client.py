@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from common.machine.resources import usable_cpus
 from common.messages import Text
-from common.models.child import Child
-from common.models.resources import usable_cpus
+from common.process.child import Child
 from gpt.engines.base import Capabilities, Delta, Emit, GenerationRequest, Message, Prompt, SamplingDefaults
 from gpt.engines.options import EngineOptions
 from gpt.engines.process.spec import Facts, Spec

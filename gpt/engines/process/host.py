@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from common.models.child_host import Host
+from common.process.host import Host
 from common.web import logs
 from gpt.engines.base import AdapterEngine, LanguageEngine
 from gpt.engines.classes import engine_class

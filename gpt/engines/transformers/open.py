@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from common.models.resources import read_resources
+from common.machine.resources import read_resources
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.batch import BatchRunner
 from gpt.engines.transformers.linear import pack, unpack

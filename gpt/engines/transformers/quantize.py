@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 import torch
 
 from common.errors import ApiError
+from common.machine.resources import read_resources
 from common.messages import _
-from common.models.resources import read_resources
 from gpt.engines.options import Quantization
 from gpt.engines.transformers import int8
 

@@ -21,8 +21,8 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Auto
 from transformers.models.auto import modeling_auto
 
 from common.errors import ApiError
+from common.machine.resources import usable_cpus
 from common.messages import _
-from common.models.resources import usable_cpus
 from gpt.engines.base import SamplingDefaults
 from gpt.engines.cpu import weight_bytes
 from gpt.engines.options import EngineOptions

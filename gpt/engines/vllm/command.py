@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import ApiError
+from common.machine.resources import Resources
 from common.messages import _
-from common.models.resources import Resources
 from gpt.engines.cpu import weight_bytes
 from gpt.engines.options import EngineOptions
 from gpt.engines.template import find_template

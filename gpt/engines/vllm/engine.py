@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from common.errors import ApiError
+from common.machine.resources import read_resources
 from common.messages import Text, _
-from common.models.resources import read_resources
 from common.web.client import PeerStream
 from gpt.engines.options import EngineOptions
 from gpt.engines.upstream import Upstream

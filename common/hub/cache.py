@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.models.hub_listing import INDEX, RemoteFile
+from common.hub.listing import INDEX, RemoteFile
 
 PARTIAL = ".partial"
 _DRAFT = ".draft-"

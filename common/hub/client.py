@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 
 from common.errors import ApiError
+from common.hub import errors as hub_errors
+from common.hub.errors import TRANSIENT_STATUSES, Asked, TransientError
+from common.hub.listing import Listing, RemoteFile, is_digest, read_listing
 from common.messages import _
-from common.models import hub_errors
-from common.models.hub_errors import TRANSIENT_STATUSES, Asked, TransientError
-from common.models.hub_listing import Listing, RemoteFile, is_digest, read_listing
 
 if TYPE_CHECKING:
     import httpx2

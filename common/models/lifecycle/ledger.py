@@ -13,7 +13,7 @@ from typing import Generic
 from common.messages import Text, _
 from common.models.catalogue import Catalogue
 from common.models.contract import E, Loader, Selection
-from common.models.states import Slot, State
+from common.models.lifecycle.states import Slot, State
 
 RETRY_SECONDS = 30.0  # a model that failed or was cancelled is not started by a mere request before that
 PROGRESS_SECONDS = 0.2  # readers are told of progress that often at most

@@ -11,10 +11,10 @@ from common.errors import ApiError
 from common.messages import _
 from common.models.catalogue import DEFAULT
 from common.models.contract import E
-from common.models.ledger import RETRY_SECONDS, Ledger
-from common.models.room import stopping
-from common.models.states import RESTING, Resident, Slot
-from common.models.views import Views
+from common.models.lifecycle.ledger import RETRY_SECONDS, Ledger
+from common.models.lifecycle.room import stopping
+from common.models.lifecycle.states import RESTING, Resident, Slot
+from common.models.lifecycle.views import Views
 
 MAX_WAITING = 32  # half of a service's threads (common/web/gunicorn_conf.py): the others must get through
 _GONE_SECONDS = 0.25  # how often a waiting call looks whether its client has left

@@ -19,11 +19,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from common.models import hub_errors
-from common.models.hub_cache import RepoFolder
-from common.models.hub_client import Attempts, HubClient, RangeRefusedError
-from common.models.hub_errors import Asked, TransientError
-from common.models.hub_listing import (
+from common.hub import errors as hub_errors
+from common.hub.cache import RepoFolder
+from common.hub.client import Attempts, HubClient, RangeRefusedError
+from common.hub.errors import Asked, TransientError
+from common.hub.listing import (
     INDEX,
     Choose,
     Listing,

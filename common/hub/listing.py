@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Any
 
+from common.hub.errors import untrusted
 from common.messages import _
-from common.models.hub_errors import untrusted
 
 WEIGHTS = "*.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -9,9 +9,9 @@ from typing import Any, Generic
 from common.errors import ApiError
 from common.messages import Text, _
 from common.models.contract import E, Loader, Measured
-from common.models.ledger import PROGRESS_SECONDS, Ledger, Move
-from common.models.room import Room
-from common.models.states import RESTING, Slot
+from common.models.lifecycle.ledger import PROGRESS_SECONDS, Ledger, Move
+from common.models.lifecycle.room import Room
+from common.models.lifecycle.states import RESTING, Slot
 
 RETRY_AFTER_SECONDS = 3  # when nothing better is known
 _RETRY_AFTER_MOST = 60

@@ -7,9 +7,9 @@ from typing import Generic
 
 from common.messages import Text, _
 from common.models.contract import E, Loader
-from common.models.ledger import Ledger
-from common.models.mover import Mover, reason_of
-from common.models.states import Rate, Slot, Wish
+from common.models.lifecycle.ledger import Ledger
+from common.models.lifecycle.mover import Mover, reason_of
+from common.models.lifecycle.states import Rate, Slot, Wish
 
 
 class Downloads(Generic[E]):

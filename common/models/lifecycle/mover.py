@@ -16,9 +16,9 @@ from typing import Any, Generic
 from common.errors import ApiError
 from common.messages import Text, _
 from common.models.contract import E, Loader, Watched
-from common.models.ledger import Ledger
-from common.models.room import Evicted, GivenUpError, Room, close_quietly, too_big
-from common.models.states import RESTING, Resident, Slot, Wish
+from common.models.lifecycle.ledger import Ledger
+from common.models.lifecycle.room import Evicted, GivenUpError, Room, close_quietly, too_big
+from common.models.lifecycle.states import RESTING, Resident, Slot, Wish
 
 RESTARTS = 3  # of one engine, within…
 RESTARTS_SECONDS = 300.0

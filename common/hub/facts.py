@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import ApiError
+from common.hub.client import HubClient, Patience
+from common.hub.hub import Hub
+from common.hub.listing import Listing, RemoteFile, choose_files
 from common.messages import _
 from common.models.footprint import (
     MAX_JSON_BYTES,
@@ -26,9 +29,6 @@ from common.models.footprint import (
     header_size,
     parse_header,
 )
-from common.models.hub import Hub
-from common.models.hub_client import HubClient, Patience
-from common.models.hub_listing import Listing, RemoteFile, choose_files
 
 FOLDER = "frigo-facts"
 MAX_HEADERS = 64  # shards; beyond, the model's total size is enough to say that it is huge

@@ -1,7 +1,7 @@
 """A model in a process of its own, as its parent sees it: calls, streams, its memory, and the news of its death.
 
 A process is what gives memory back whole, what the system can kill without taking the service along, and what
-leaves the service's own threads free while the model computes. `common.models.child_host` is the other end.
+leaves the service's own threads free while the model computes. `common.process.host` is the other end.
 
 Both ends are this program's own and talk over an unnamed socket pair, with `multiprocessing.connection`'s pickles:
 nothing from a user's file or from the network is ever unpickled. Messages, parent to child:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import psutil
 
-from common.models.gpus import Gpu, read_gpus
+from common.machine.gpus import Gpu, read_gpus
 
 _CGROUPS = "sys/fs/cgroup"
 T = TypeVar("T")

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import ApiError
+from common.hub.cache import RepoFolder, valid_revision
+from common.hub.client import HUB, PATIENCE, HubClient, Patience, never, offline
+from common.hub.download import Download, Progress
+from common.hub.listing import Choose, Listing, RemoteFile, choose_files, wanted
 from common.messages import _
-from common.models.hub_cache import RepoFolder, valid_revision
-from common.models.hub_client import HUB, PATIENCE, HubClient, Patience, never, offline
-from common.models.hub_download import Download, Progress
-from common.models.hub_listing import Choose, Listing, RemoteFile, choose_files, wanted
 
 SAVED_TOKEN = "huggingface_token"  # noqa: S105  the name, in DATA_DIR, of the file the dashboard writes
 __all__ = ["HUB", "SAVED_TOKEN", "Hub", "Patience", "Progress", "never", "wanted"]

@@ -9,8 +9,8 @@ from typing import Any, Generic
 from common.errors import ApiError
 from common.messages import Text, _
 from common.models.contract import E, Loader, Measured
-from common.models.ledger import Ledger
-from common.models.states import Resident, Slot
+from common.models.lifecycle.ledger import Ledger
+from common.models.lifecycle.states import Resident, Slot
 
 RECLAIM_SECONDS = 10.0  # memory that does not come back in that time is held by something else
 DRAIN_SECONDS = 300.0  # a model whose calls last longer is not taken from them: the change is given up

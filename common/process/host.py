@@ -1,4 +1,4 @@
-"""The other end of `common.models.child`: holds a model and answers its parent until the pipe closes."""
+"""The other end of `common.process.child`: holds a model and answers its parent until the pipe closes."""
 
 from __future__ import annotations
 
