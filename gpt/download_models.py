@@ -127,10 +127,10 @@ def _fetch(entry: ModelEntry, loader: GptLoader, hub: Hub, *, convert: bool, qua
     """Have the model here, and its conversion; an adapter (LoRA) has none. Raises `ApiError`."""
     if _place(entry, loader, hub) is not None:
         _say(f"{entry.key} : déjà là.")
-    else:
+    elif entry.hub_id is not None:
         lines = Lines(entry.key)
-        try:
-            loader.download(entry, lines)
+        try:  # not the loader's way: whether it fits in memory is the affair of the machine that will serve it
+            hub.download(entry.hub_id, entry.revision, lines)
         finally:
             lines.end()
     folder = _place(entry, loader, hub)
