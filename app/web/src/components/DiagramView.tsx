@@ -1,5 +1,5 @@
 import { Alert, Box, Dialog, IconButton, Tooltip, Typography } from "@mui/material";
-import { ChevronDown, Download, Expand, Minus, Plus, Shrink, X } from "lucide-react";
+import { Download, Expand, Minus, Plus, Shrink, X } from "lucide-react";
 import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState, type PointerEvent } from "react";
 import { useI18n } from "../i18n";
 import { useDark } from "../lib/hooks";
@@ -7,6 +7,7 @@ import { nodeIdOf, renderDiagram, saveDiagram } from "../lib/mermaid";
 import type { Diagram } from "../lib/types";
 import { MONO } from "../theme";
 import { CopyButton } from "./CopyButton";
+import { Disclosure } from "./Disclosure";
 
 const ACTORS = [
   ["human", "#FF9F43"],
@@ -259,31 +260,7 @@ function Stage({ svg, alt, zoom, onZoom, moments, onPlay, tall }: StageProps) {
 function Source({ code, open = false }: { code: string; open?: boolean }) {
   const { t } = useI18n();
   return (
-    <Box
-      component="details"
-      open={open}
-      sx={{
-        mt: 1,
-        "& summary::-webkit-details-marker": { display: "none" },
-        "&[open] .chevron": { transform: "rotate(180deg)" },
-      }}
-    >
-      <Box
-        component="summary"
-        sx={{
-          cursor: "pointer",
-          display: "inline-flex",
-          alignItems: "center",
-          gap: 0.5,
-          listStyle: "none",
-          fontSize: "0.88rem",
-          fontWeight: 600,
-          color: "primary.main",
-        }}
-      >
-        <ChevronDown size={16} aria-hidden="true" className="chevron" />
-        {t("diagram.source")}
-      </Box>
+    <Disclosure label={t("diagram.source")} open={open}>
       <Box
         component="pre"
         tabIndex={0}
@@ -304,6 +281,6 @@ function Source({ code, open = false }: { code: string; open?: boolean }) {
       >
         {code}
       </Box>
-    </Box>
+    </Disclosure>
   );
 }

@@ -10,6 +10,8 @@ export interface Message {
   tool?: "draw";
   diagram?: Diagram;
   model?: string;
+  /** The model that was asked for by name; `model` is the one that answered. */
+  asked?: string;
   usage?: Usage;
   end?: "stopped" | "error";
   error?: string;

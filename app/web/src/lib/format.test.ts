@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatBytes, formatClock, formatDate, formatDuration, formatParameters } from "./format";
+import { formatBytes, formatClock, formatDate, formatDuration, formatParameters, formatRough } from "./format";
 
 const plain = (text: string): string => text.replace(/[\u00a0\u202f]/g, " ");
 
@@ -36,6 +36,21 @@ describe("times", () => {
     expect(plain(formatDuration(67.4, "fr"))).toBe("1 min 7 s");
     expect(plain(formatDuration(3720, "en"))).toBe("1 h 2 min");
     expect(formatDuration(null, "fr")).toBe("–");
+  });
+  it("gives waits roughly", () => {
+    const waits = [0, 3, 37, 54, 55, 61, 3540, 3600, 4000, 7100];
+    expect(waits.map((s) => plain(formatRough(s)))).toEqual([
+      "5 s",
+      "5 s",
+      "40 s",
+      "55 s",
+      "1 min",
+      "2 min",
+      "59 min",
+      "1 h",
+      "1 h 10 min",
+      "2 h",
+    ]);
   });
   it("accepts ISO text and Unix seconds, and says nothing of nonsense", () => {
     expect(formatDate("2026-11-21T08:00:00+00:00", "fr")).toContain("2026");

@@ -47,6 +47,15 @@ export function formatDuration(seconds: number | null | undefined, lang: Lang): 
   return s > 0 ? `${m}\u00a0min ${s}\u00a0s` : `${m}\u00a0min`;
 }
 
+/** A wait, told roughly so that it does not flicker: 37 → « 40 s », 75 → « 2 min », 4000 → « 1 h 10 min ». */
+export function formatRough(seconds: number): string {
+  if (seconds < 55) return `${Math.max(5, Math.ceil(seconds / 5) * 5)}\u00a0s`;
+  const minutes = Math.ceil(seconds / 60);
+  if (minutes < 60) return `${minutes}\u00a0min`;
+  const tens = Math.round(minutes / 10) * 10;
+  return tens % 60 === 0 ? `${tens / 60}\u00a0h` : `${Math.floor(tens / 60)}\u00a0h ${tens % 60}\u00a0min`;
+}
+
 /** A number of parameters: 8_400_000 → « 8,4 M ». */
 export function formatParameters(count: number | null | undefined, lang: Lang): string {
   if (!count || !Number.isFinite(count)) return "–";

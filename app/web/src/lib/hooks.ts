@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { translate, useI18n } from "../i18n";
-import { isAbort } from "./api";
+import { isAbort, messageOf } from "./api";
 
 /** Sets « Page · Frigo » as the document's title. */
 export function useTitle(title: string): void {
@@ -118,4 +118,35 @@ async function copyText(text: string): Promise<boolean> {
     area.remove();
     return done;
   }
+}
+
+export interface Act {
+  /** What is being asked now. */
+  busy: string | null;
+  /** Why the last thing asked was refused. */
+  problem: string;
+  /** Ask `work`, called `name` in `busy`; true when it was accepted. */
+  run: (name: string, work: () => Promise<unknown>) => Promise<boolean>;
+  forget: () => void;
+}
+
+/** Something a person asks of the server: one at a time, its refusal shown where it was asked. */
+export function useAct(): Act {
+  const [busy, setBusy] = useState<string | null>(null);
+  const [problem, setProblem] = useState("");
+  const run = useCallback(async (name: string, work: () => Promise<unknown>): Promise<boolean> => {
+    setProblem("");
+    setBusy(name);
+    try {
+      await work();
+      return true;
+    } catch (reason) {
+      setProblem(messageOf(reason));
+      return false;
+    } finally {
+      setBusy(null);
+    }
+  }, []);
+  const forget = useCallback(() => setProblem(""), []);
+  return { busy, problem, run, forget };
 }

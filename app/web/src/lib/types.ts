@@ -100,8 +100,16 @@ export interface ModelInfo {
   progress?: number | null;
   bytes_done?: number | null;
   bytes_total?: number | null;
+  /** Left out when it is not known. */
+  eta_seconds?: number;
   error?: string | { message?: string } | null;
+  /** An estimate; `resident_bytes` is measured, once it is loaded. */
   need_bytes?: number | null;
+  resident_bytes?: number | null;
+  engine?: string | null;
+  quantization?: string | null;
+  /** The order in which `auto` prefers, 1 first. */
+  rank?: number | null;
   fits?: boolean | null;
   reason?: string | null;
   note?: string | null;
@@ -144,12 +152,28 @@ export interface AdminStatus {
   endpoints?: { method: string; path: string; description: string }[];
 }
 
+export interface AdapterInfo {
+  name: string;
+  parent: string;
+  /** "variable": one of IA_ADAPTERS, which the page cannot remove. */
+  origin: string;
+  source?: string | null;
+  state: string;
+  rank?: number | null;
+  base_model?: string | null;
+  bytes_done?: number;
+  bytes_total?: number;
+  error?: string | null;
+}
+
 export interface ChatModel {
   id: string;
   embedded?: boolean;
   family?: string;
   owned_by?: string;
   state?: string;
+  /** The model that an adapter belongs to. */
+  parent?: string | null;
 }
 
 export interface Usage {

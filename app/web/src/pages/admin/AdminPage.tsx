@@ -1,15 +1,18 @@
 import { Alert, Box, Button, CircularProgress, Typography } from "@mui/material";
 import { LogOut } from "lucide-react";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Page } from "../../components/Shell";
 import { useI18n } from "../../i18n";
-import { messageOf, request, RequestError } from "../../lib/api";
+import { request, RequestError } from "../../lib/api";
 import { usePolling, useTitle } from "../../lib/hooks";
 import { readText, session, writeText } from "../../lib/storage";
 import type { AdminStatus, ServiceStatus } from "../../lib/types";
+import { Adapters } from "./Adapters";
 import { Endpoints } from "./Endpoints";
 import { HubToken } from "./HubToken";
 import { Machine } from "./Machine";
+import { stateKey } from "./ModelParts";
+import { Offers } from "./Offers";
 import { ServiceModels } from "./ServiceModels";
 import { Services } from "./Services";
 import { TokenForm } from "./TokenForm";
@@ -89,8 +92,6 @@ function Outside({ refused, onToken }: { refused: boolean; onToken: (token: stri
 
 function Inside({ token, onRefused }: { token: string; onRefused: () => void }) {
   const { t } = useI18n();
-  const [problem, setProblem] = useState("");
-  const [pending, setPending] = useState<string | null>(null);
   const headers = { Authorization: `Bearer ${token}` };
   const { data, error, refresh } = usePolling(
     async (signal) => {
@@ -106,20 +107,14 @@ function Inside({ token, onRefused }: { token: string; onRefused: () => void }) 
   );
 
   const act = async (service: string, key: string, action: ModelAction): Promise<void> => {
-    setProblem("");
-    setPending(`${service}/${key}`);
-    try {
-      await request(`/api/admin/models/${encodeURIComponent(key)}/${action}?service=${encodeURIComponent(service)}`, {
-        method: "POST",
-        headers,
-      });
-      refresh();
-    } catch (reason) {
-      setProblem(messageOf(reason));
-    } finally {
-      setPending(null);
-    }
+    const path = key.split("/").map(encodeURIComponent).join("/");
+    await request(`/api/admin/models/${path}/${action}?service=${encodeURIComponent(service)}`, {
+      method: "POST",
+      headers,
+    });
+    refresh();
   };
+  const said = useAnnouncement(data);
 
   if (!data) {
     return error ? (
@@ -130,23 +125,25 @@ function Inside({ token, onRefused }: { token: string; onRefused: () => void }) 
       </Box>
     );
   }
+  const gpt = data.services.find(({ name }) => name === "gpt");
+  const gated = data.services.flatMap(({ models }) => (models ?? []).filter((model) => model.gated));
   return (
-    <Box sx={{ display: "grid", gap: 3 }}>
+    <Box sx={{ display: "grid", gridTemplateColumns: "minmax(0, 1fr)", gap: 3 }}>
       {error && <Alert severity="warning">{error.message}</Alert>}
+      <Box role="status" className="visually-hidden">
+        {said}
+      </Box>
       <Services services={data.services} />
+      <Offers services={data.services} hasToken={data.huggingface_token === true} onAct={act} />
       <Machine system={data.system} />
-      {problem && (
-        <Alert severity="error" onClose={() => setProblem("")}>
-          {problem}
-        </Alert>
-      )}
       {data.services
         .filter(({ models }) => models && models.length > 0)
         .map((service) => (
-          <ServiceModels key={service.name} service={service} pending={pending} onAct={act} />
+          <ServiceModels key={service.name} service={service} onAct={act} />
         ))}
+      {gpt && gpt.state !== "down" && <Adapters gpt={gpt} headers={headers} />}
       {typeof data.huggingface_token === "boolean" && (
-        <HubToken known={data.huggingface_token} headers={headers} onChange={refresh} />
+        <HubToken known={data.huggingface_token} gated={gated} headers={headers} onChange={refresh} />
       )}
       {data.endpoints && data.endpoints.length > 0 && <Endpoints endpoints={data.endpoints} />}
     </Box>
@@ -155,3 +152,25 @@ function Inside({ token, onRefused }: { token: string; onRefused: () => void }) 
 
 const moving = (status: AdminStatus | null): boolean =>
   (status?.services ?? []).some(({ models }) => (models ?? []).some(({ state }) => MOVING.has(state)));
+
+/** The last change of a model's state, for who does not see the page: « gpt2 : prêt ». */
+function useAnnouncement(status: AdminStatus | null): string {
+  const { t } = useI18n();
+  const before = useRef<Map<string, string> | null>(null);
+  const [said, setSaid] = useState("");
+  useEffect(() => {
+    if (!status) return;
+    const states = new Map<string, string>();
+    for (const { name, models } of status.services)
+      for (const { key, state } of models ?? []) states.set(`${name} ${key}`, `${key} ${state}`);
+    const changed = [...states].filter(([id, now]) => before.current?.has(id) && before.current.get(id) !== now);
+    before.current = states;
+    const texts = changed.map(([, now]) => {
+      const [key = "", state = ""] = now.split(" ");
+      const name = stateKey(state);
+      return t("admin.announce", { model: key, state: name ? t(name).toLocaleLowerCase() : state });
+    });
+    if (texts.length > 0) setSaid(texts.join(", "));
+  }, [status, t]);
+  return said;
+}

@@ -2,35 +2,52 @@ import { Alert, Box, Button, TextField, Typography } from "@mui/material";
 import { KeySquare } from "lucide-react";
 import { useState } from "react";
 import { Card } from "../../components/Card";
+import { Linked, Outside } from "../../components/Linked";
 import { useI18n } from "../../i18n";
-import { messageOf, request } from "../../lib/api";
+import { request } from "../../lib/api";
+import { useAct } from "../../lib/hooks";
+import type { ModelInfo } from "../../lib/types";
+import { hubPage, TOKENS_PAGE } from "./hub";
 
 interface Props {
   known: boolean;
+  /** Those whose terms must be accepted on the hub. */
+  gated: ModelInfo[];
   headers: Record<string, string>;
   onChange: () => void;
 }
 
 /** Hugging Face's token, for models whose access must be asked for. It is never shown again. */
-export function HubToken({ known, headers, onChange }: Props) {
+export function HubToken({ known, gated, headers, onChange }: Props) {
   const { t } = useI18n();
   const [draft, setDraft] = useState("");
-  const [problem, setProblem] = useState("");
+  const { busy, problem, run } = useAct();
   const keep = async (token: string): Promise<void> => {
-    setProblem("");
-    try {
-      await request("/api/admin/huggingface/token", { method: "POST", headers, json: { token } });
-      setDraft("");
-      onChange();
-    } catch (error) {
-      setProblem(messageOf(error));
-    }
+    await request("/api/admin/huggingface/token", { method: "POST", headers, json: { token } });
+    setDraft("");
+    onChange();
   };
   return (
     <Card title={t("admin.hub")} icon={<KeySquare size={20} aria-hidden="true" />}>
-      <Typography variant="body2" color="textSecondary" sx={{ mb: 1.5 }}>
+      <Typography variant="body2" color="textSecondary" sx={{ maxWidth: "80ch" }}>
         {known ? t("admin.hubKnown") : t("admin.hubHelp")}
       </Typography>
+      {gated.length > 0 && (
+        <Box component="ol" sx={{ my: 1, pl: 2.5, "& li": { typography: "body2", mb: 0.5 } }}>
+          <li>
+            {t("admin.hubTerms")}{" "}
+            {gated.map(({ key, hub_id: id }, index) => (
+              <span key={key}>
+                {index > 0 && ", "}
+                <Outside href={hubPage(id ?? key)} text={key} />
+              </span>
+            ))}
+          </li>
+          <li>
+            <Linked text={t("admin.hubMake", { page: TOKENS_PAGE })} />
+          </li>
+        </Box>
+      )}
       {problem && (
         <Alert severity="error" sx={{ mb: 1.5 }}>
           {problem}
@@ -40,9 +57,9 @@ export function HubToken({ known, headers, onChange }: Props) {
         component="form"
         onSubmit={(event) => {
           event.preventDefault();
-          if (draft.trim()) void keep(draft.trim());
+          if (draft.trim()) void run("keep", () => keep(draft.trim()));
         }}
-        sx={{ display: "flex", flexWrap: "wrap", gap: 1.5 }}
+        sx={{ display: "flex", flexWrap: "wrap", gap: 1.5, mt: 1.5 }}
       >
         <TextField
           type="password"
@@ -52,11 +69,11 @@ export function HubToken({ known, headers, onChange }: Props) {
           onChange={(event) => setDraft(event.target.value)}
           sx={{ flex: "1 1 240px", maxWidth: 420 }}
         />
-        <Button type="submit" variant="outlined" disabled={!draft.trim()}>
+        <Button type="submit" variant="outlined" loading={busy === "keep"} disabled={!draft.trim()}>
           {t("common.save")}
         </Button>
         {known && (
-          <Button color="error" onClick={() => void keep("")}>
+          <Button color="error" loading={busy === "forget"} onClick={() => void run("forget", () => keep(""))}>
             {t("admin.hubForget")}
           </Button>
         )}

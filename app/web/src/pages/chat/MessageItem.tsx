@@ -81,7 +81,9 @@ export const MessageItem = memo(function MessageItem({ message, growing, onRegen
 
 function Footer({ message, onRegenerate }: { message: Message; onRegenerate: (() => void) | undefined }) {
   const { t, lang } = useI18n();
-  const { usage, model } = message;
+  const { usage, asked } = message;
+  const other = message.model && asked && asked !== message.model;
+  const model = other ? t("chat.insteadOf", { model: message.model ?? "", asked }) : message.model;
   return (
     <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", gap: 0.5, mt: 0.75, ml: -0.75 }}>
       {(message.content || message.diagram) && <CopyButton text={message.diagram?.mermaid ?? message.content} small />}

@@ -1,14 +1,15 @@
-import { MenuItem, TextField } from "@mui/material";
+import { Box, MenuItem, TextField } from "@mui/material";
 import { useI18n } from "../../i18n";
 import { request } from "../../lib/api";
 import { authorization } from "../../lib/completion";
 import { usePolling } from "../../lib/hooks";
+import { pickerItems, type PickerItem } from "../../lib/models";
 import type { ChatModel } from "../../lib/types";
 
 const REFRESH = 30_000;
 const FAILED = 4000;
 
-/** The models that /v1 offers; « Automatique » lets the server use what is ready. */
+/** The models that /v1 offers, adapters under theirs; « Automatique » lets the server use what is ready. */
 export function ModelPicker({
   apiKey,
   value,
@@ -19,14 +20,14 @@ export function ModelPicker({
   onChange: (model: string) => void;
 }) {
   const { t } = useI18n();
-  const { data } = usePolling(
+  const { data, refresh } = usePolling(
     async (signal) =>
       (await request<{ data: ChatModel[] }>("/v1/models", { signal, headers: authorization(apiKey) })).data,
     (_, error) => (error ? FAILED : REFRESH),
     [apiKey],
   );
-  const models = (data ?? []).filter(({ id }) => id !== "default");
-  const known = value === "default" || models.some(({ id }) => id === value);
+  const items = pickerItems(data ?? []);
+  const known = value === "default" || items.some(({ model }) => model.id === value);
   return (
     <TextField
       select
@@ -39,17 +40,47 @@ export function ModelPicker({
         select: {
           SelectDisplayProps: { "aria-label": t("chat.model") },
           renderValue: (v) => (v === "default" ? t("chat.modelAuto") : String(v)),
+          onOpen: refresh,
+          MenuProps: { slotProps: { paper: { sx: { maxWidth: "calc(100vw - 32px)" } } } },
         },
       }}
     >
       <MenuItem value="default">{t("chat.modelAuto")}</MenuItem>
       {!known && !data && <MenuItem value={value}>{value}</MenuItem>}
-      {models.map((model) => (
-        <MenuItem key={model.id} value={model.id}>
-          {model.id}
-          {model.embedded ? ` (${t("chat.embedded")})` : ""}
+      {items.map((item) => (
+        <MenuItem key={item.model.id} value={item.model.id} sx={{ whiteSpace: "normal", gap: 2 }}>
+          <Choice item={item} />
         </MenuItem>
       ))}
     </TextField>
+  );
+}
+
+function Choice({ item: { model, adapter } }: { item: PickerItem }) {
+  const { t } = useI18n();
+  const notes = [
+    model.embedded ? t("chat.embedded") : "",
+    adapter ? t("chat.adapterOf") : "",
+    model.state ? t(model.state === "ready" ? "chat.ready" : "chat.willLoad") : "",
+  ].filter(Boolean);
+  return (
+    <>
+      <Box
+        component="span"
+        sx={{
+          flex: 1,
+          overflowWrap: "anywhere",
+          ...(adapter ? { pl: 1.5, ml: 0.5, borderLeft: "2px solid", borderColor: "frost.shelf" } : {}),
+        }}
+      >
+        {model.id}
+      </Box>
+      <Box
+        component="span"
+        sx={{ typography: "caption", color: model.state === "ready" ? "success.main" : "text.secondary" }}
+      >
+        {notes.join(" · ")}
+      </Box>
+    </>
   );
 }

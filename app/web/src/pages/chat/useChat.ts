@@ -83,6 +83,7 @@ export function useChat(): Chat {
       setBusy(id);
       const reply: Message = { id: newId(), role: "assistant", content: "" };
       if (question.tool) reply.tool = question.tool;
+      if (state.current.model !== "default") reply.asked = state.current.model;
       const patch = (fields: Partial<Message>): void => {
         Object.assign(reply, fields);
         const copy = { ...reply };
