@@ -213,7 +213,7 @@ def test_the_cause_is_told_with_the_end_of_the_log(place: Place, word: str, stat
         for hidden in (
             str(place.model.parent),
             place.python,
-            "/root/private",
+            "/srv/private",
             "hf_abc",
             place.seen["env"]["VLLM_API_KEY"],
         ):

@@ -20,7 +20,7 @@ Loading safetensors checkpoint shards:  50%% Completed | 1/2 [00:00<00:00]
 (EngineCore pid=8) ERROR 11-21 10:36:18 [core.py:1512]   File "%(env)s/lib/vllm/core.py", line 444, in get
 (EngineCore pid=8) ERROR 11-21 10:36:18 [core.py:1512]     raise RuntimeError(
 (EngineCore pid=8) ERROR 11-21 10:36:18 [core.py:1512] RuntimeError: %(what)s
-\x1b[1;36m(APIServer pid=7)\x1b[0;0m ValueError: /root/private/place.json and %(key)s, hf_abcdefghijklmnop
+\x1b[1;36m(APIServer pid=7)\x1b[0;0m ValueError: /srv/private/place.json and %(key)s, hf_abcdefghijklmnop
 """
 WHAT = {
     "oom": "CUDA out of memory. Tried to allocate 2.00 GiB.",
