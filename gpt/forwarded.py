@@ -205,7 +205,7 @@ def _last_usage(tail: bytes) -> Any:
 
 
 def _senseless() -> ApiError:
-    return ApiError(502, "peer_error", _("Le serveur du modèle n'a pas répondu du JSON."))
+    return ApiError(502, "peer_error", _("Le serveur du modèle n'a pas répondu en JSON."))
 
 
 def _cut() -> ApiError:
