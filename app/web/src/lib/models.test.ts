@@ -24,13 +24,13 @@ describe("rows", () => {
     ];
     expect(stableOrder([], models)).toEqual(["mini", "best", "second", "huge"]);
   });
-  it("stay where they are when states change; a new model comes first, a lost one goes", () => {
+  it("stay where they are when states change; a new model comes last, a lost one goes", () => {
     const order = ["mini", "a", "b"];
     expect(stableOrder(order, [mini, model("b", { state: "ready" }), model("new"), model("a")])).toEqual([
-      "new",
       "mini",
       "a",
       "b",
+      "new",
     ]);
     expect(stableOrder(order, [model("b")])).toEqual(["b"]);
   });

@@ -13,12 +13,12 @@ export function byInterest(a: ModelInfo, b: ModelInfo): number {
 const place = (model: ModelInfo): number =>
   STATE_ORDER[model.state] ?? (model.fits === false ? 6 : model.need_bytes ? 4 : 5);
 
-/** Keys in an order that stays while states change: rows do not run away under the pointer. New ones come first. */
+/** Keys in an order that stays while states change: rows do not run away under the pointer. New ones come last. */
 export function stableOrder(known: readonly string[], models: readonly ModelInfo[]): string[] {
   const kept = new Set(known);
   const sorted = [...models].sort(byInterest).map(({ key }) => key);
   const here = new Set(sorted);
-  return [...sorted.filter((key) => !kept.has(key)), ...known.filter((key) => here.has(key))];
+  return [...known.filter((key) => here.has(key)), ...sorted.filter((key) => !kept.has(key))];
 }
 
 /** « Qwen/Qwen2.5-0.5B-Instruct » → « Qwen2.5 0.5B »; the key when there is no hub id. */
