@@ -4,16 +4,21 @@ What the browser complains about on its console (scripts and styles that the Con
 the page) fails the test that met it.
 """
 
+import json
 import re
 import shutil
+import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import urllib3
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from scripts.environment import ROOT
+from scripts.stack import prepare
 from tests.e2e.stack import Stack
+from tests.hub_server import Fault, HubServer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = [
@@ -30,7 +35,9 @@ MEETING_MS = 240_000
 ANSWER_MS = 90_000
 RECOVERY_MS = 60_000
 # What a service that is down, or a refused token, makes the browser write; everything else is a fault of the page.
-EXPECTED = re.compile(r"the server responded with a status of (400|401|413|415|422|503)|ERR_CONNECTION_REFUSED")
+EXPECTED = re.compile(r"the server responded with a status of (400|401|403|413|415|422|503)|ERR_CONNECTION_REFUSED")
+
+OUTSIDER, CLOSED = "someone/small-model", "someone/closed-model"
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
@@ -56,6 +63,52 @@ def page(browser: Browser, stack: Stack) -> Iterator[Page]:
 def phone(browser: Browser, stack: Stack) -> Iterator[Page]:
     """A fresh visitor with a small phone."""
     yield from visit(browser, stack, 360, 740)
+
+
+@pytest.fixture(scope="module")
+def hub_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """app and gpt alone, left to choose their model, in front of a slow hub that has two models of no catalogue."""
+    folder = tmp_path_factory.mktemp("hub-stack")
+    repo = write_model(folder / "repo", mebibytes=40)
+    hub = HubServer({OUTSIDER: repo, CLOSED: repo})
+    hub.faults += [Fault(CLOSED, status=403, error_code="GatedRepo"), Fault("model.safetensors", slow=0.05)]
+    hub.start()
+    running = Stack(folder, HF_HUB_OFFLINE="0", HF_ENDPOINT=hub.url, IA_MODEL="auto")
+    running.logs.mkdir()
+    try:
+        prepare(running.env)
+        running._start("app")  # never ready: its other peers are not there
+        running.restart("gpt")
+        yield running
+    finally:
+        running.close()
+        hub.stop()
+
+
+@pytest.fixture
+def supervision(browser: Browser, hub_stack: Stack) -> Iterator[Page]:
+    """The supervision of `hub_stack`, opened."""
+    for page in visit(browser, hub_stack, 1280, 800):
+        page.goto(f"{hub_stack.app_url}/supervision")
+        page.get_by_label("Jeton", exact=True).fill(hub_stack.admin_token)
+        page.get_by_role("button", name="Ouvrir").click()
+        expect(page.get_by_text("Mémoire", exact=True)).to_be_visible()
+        yield page
+
+
+def write_model(folder: Path, mebibytes: int) -> Path:
+    """What the hub needs to describe and send a model that is never opened: its weights are zeros."""
+    folder.mkdir()
+    shape = {"hidden_size": 1024, "num_hidden_layers": 1, "num_attention_heads": 8, "vocab_size": mebibytes * 512}
+    config = {"model_type": "llama", "intermediate_size": 64, "max_position_embeddings": 512, **shape}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    tensor = {"dtype": "F16", "shape": [mebibytes * 512, 1024], "data_offsets": [0, mebibytes * 2**20]}
+    header = json.dumps({"model.embed_tokens.weight": tensor}).encode()
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header)
+        file.truncate(8 + len(header) + mebibytes * 2**20)
+    return folder
 
 
 def visit(browser: Browser, stack: Stack, width: int, height: int) -> Iterator[Page]:
@@ -201,6 +254,69 @@ def test_supervision_shows_every_model(page: Page, stack: Stack) -> None:
         expect(page.locator(f'[data-model="{key}"]')).to_be_visible()
     ready = page.locator("[data-state=ready]")
     assert ready.count() >= 3
+
+
+def ask_of_the_hub(page: Page, name: str) -> None:
+    field = page.get_by_label("Un autre modèle du hub")
+    field.fill(name)
+    page.locator("form", has=field).get_by_role("button", name="Charger").click()
+
+
+def figures(row: Locator) -> str:
+    return row.get_by_text(re.compile(r"sur 41,9\sMo")).inner_text()
+
+
+def test_a_model_of_the_hub_comes_with_its_progress_and_is_stopped(supervision: Page) -> None:
+    ask_of_the_hub(supervision, f"https://huggingface.co/{OUTSIDER}/tree/main")
+    row = supervision.locator(f'[data-model="{OUTSIDER}"]')
+    expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile(r"[1-9]"))
+    expect(row.get_by_text(re.compile(r"[1-9].*Mo sur 41,9\sMo · \d+\s%"))).to_be_visible()
+    box, before = row.bounding_box(), figures(row)
+    expect(row.get_by_text(re.compile(r"encore \d+\s(s|min)"))).to_be_visible()
+    expect(row.get_by_text(before)).to_have_count(0)
+    assert row.bounding_box() == box, "the page moves under the reader while figures change"
+    expect(supervision.get_by_text("en attendant, frigo-mini répond")).to_be_visible()
+
+    row.get_by_role("button", name=f"Annuler {OUTSIDER}").click()
+    expect(row.get_by_text("Pas téléchargé")).to_be_visible()
+    expect(row.get_by_text(re.compile(r"gardés\s: reprise possible"))).to_be_visible()
+    expect(row.get_by_role("button", name=f"Reprendre {OUTSIDER}")).to_be_enabled()
+    expect(supervision.get_by_text("en attendant, frigo-mini répond")).to_be_hidden()
+
+
+def test_a_model_with_terms_leads_to_them(supervision: Page) -> None:
+    ask_of_the_hub(supervision, CLOSED)
+    terms = supervision.get_by_role("alert").get_by_role("link", name=CLOSED)
+    expect(terms).to_have_attribute("target", "_blank")
+    expect(supervision.locator(f'[data-model="{CLOSED}"]')).to_have_count(0)
+
+
+def test_what_was_put_aside_is_told_with_its_reason(supervision: Page, hub_stack: Stack) -> None:
+    answer = urllib3.request(
+        "GET", f"{hub_stack.app_url}/api/admin/status", headers={"Authorization": f"Bearer {hub_stack.admin_token}"}
+    )
+    selection = next(one for one in answer.json()["services"] if one["name"] == "gpt")["selection"]
+    assert len(selection["rejected"]) > 5
+    more = supervision.get_by_text(re.compile("autres modèles écartés, et pourquoi"))
+    aside = supervision.get_by_role("list", name=re.compile("autres modèles écartés, et pourquoi"))
+    expect(aside).to_be_hidden()
+    more.focus()
+    supervision.keyboard.press("Enter")
+    expect(aside.get_by_role("listitem")).to_have_count(len(selection["rejected"]))
+    for one in selection["rejected"]:
+        row = aside.get_by_role("listitem").filter(has=supervision.get_by_text(one["key"], exact=True))
+        expect(row).to_contain_text(one["reason"])
+
+
+def test_adapters_say_how_to_begin_and_why_not(supervision: Page) -> None:
+    card = supervision.get_by_role("region", name="Adaptateurs LoRA")
+    expect(card.get_by_text("Aucun adaptateur")).to_be_visible()
+    expect(card.get_by_text("DATA_DIR/adapters", exact=False).first).to_be_visible()
+    card.get_by_label("Nom de l'adaptateur").fill("poésie")
+    card.get_by_label("Dossier ou identifiant du hub").fill("/etc")
+    card.get_by_role("button", name="Ajouter").click()
+    expect(card.get_by_role("alert")).to_contain_text("DATA_DIR/adapters")
+    expect(card.get_by_text("Aucun adaptateur")).to_be_visible()
 
 
 def test_a_service_that_is_down_is_named_until_it_is_back(page: Page, stack: Stack) -> None:
