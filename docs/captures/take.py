@@ -36,11 +36,7 @@ def main() -> None:
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--no-first-run"]
         )
         meeting = done_meeting(browser, options.url)
-        for suffix, viewport, scheme in (
-            ("", DESK, "light"),
-            ("-sombre", DESK, "dark"),
-            ("-telephone", PHONE, "light"),
-        ):
+        for suffix, viewport, scheme in LOOKS:
             page = visit(browser, viewport, scheme)
             page.goto(f"{options.url}/reunions/{meeting}")
             expect(page.get_by_test_id("diagram").locator("svg")).to_be_visible(timeout=30_000)
