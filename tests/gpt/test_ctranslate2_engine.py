@@ -162,6 +162,13 @@ def test_top_k_one_and_a_tiny_top_p_are_greedy(llama: CTranslate2Engine) -> None
     assert run(llama, "Le", 15, min_p=1.0)[0] == greedy
 
 
+def test_a_top_k_over_the_vocabulary_takes_every_token(llama: CTranslate2Engine) -> None:
+    for top_k in (401, 10**9, 10**30):
+        _text, last = run(llama, "Le client", 4, temperature=1.0, top_k=top_k)
+        assert last.usage is not None
+        assert last.usage.completion_tokens > 0
+
+
 def test_sampling_follows_the_model_in_both_ways(teller: CTranslate2Engine) -> None:
     """The first token of many answers, sampled by CTranslate2 and from the logits, beside its true probabilities."""
     prompt = teller.encode("Once upon a time, there was a little")

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from common.errors import ApiError
@@ -47,7 +48,7 @@ class Run:
         """Run. An exception inside one row ends that one only."""
         for answer in self.answers:
             if len(answer.ids) == len(answer.request.prompt.ids):
-                answer.begin()
+                _guarded(partial(_begin, answer), answer)
         self.answers = self.rows
         if not self.answers:
             return
@@ -55,7 +56,7 @@ class Run:
             self._draw(self.answers[0], generator, vocabulary, over)
             return
         steps = max(answer.room for answer in self.answers)
-        options = _sampling_options(self.answers[0])
+        options = _sampling_options(self.answers[0], vocabulary)
 
         def on_token(result: Any) -> bool:
             answer = self.answers[result.batch_id]
@@ -102,7 +103,7 @@ class Run:
             return answer.done or chosen != result.token_id or self._ask(over)
 
         steps = max(1, _LOGITS_BYTES // (4 * vocabulary))
-        options = {} if answer.request.seed is not None else _sampling_options(answer)
+        options = {} if answer.request.seed is not None else _sampling_options(answer, vocabulary)
         while not answer.done and not self._ask(over):
             answer.forced.clear()
             _generate(
@@ -131,6 +132,11 @@ def give_memory_back() -> None:
     """Hand what was freed back to the machine (glibc keeps the caches of past generations otherwise)."""
     with contextlib.suppress(OSError, AttributeError):  # glibc only
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def _begin(answer: Answer) -> bool:
+    answer.begin()
+    return answer.done
 
 
 def _take(answer: Answer, token: int) -> bool:
@@ -162,13 +168,13 @@ def _guarded(work: Callable[[], bool], answer: Answer) -> bool:
         return True
 
 
-def _sampling_options(answer: Answer) -> dict[str, Any]:
-    """CTranslate2's names for how `answer` is sampled."""
+def _sampling_options(answer: Answer, vocabulary: int) -> dict[str, Any]:
+    """CTranslate2's names for how `answer` is sampled; it takes no `top_k` over the vocabulary's size."""
     request = answer.request
     if is_greedy(request):
         return {}
     return {
-        "sampling_topk": request.top_k,
+        "sampling_topk": request.top_k if request.top_k <= vocabulary else 0,
         "sampling_topp": max(request.top_p, 1e-6),
         "sampling_temperature": request.temperature,
     }
