@@ -15,6 +15,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from common.reasons import reason
+
 MAX_SECRET_FILE_BYTES = 64 * 1024
 
 
@@ -103,8 +105,8 @@ def load(cls: type[S], **overrides: object) -> S:
         lines = []
         for problem in error.errors(include_input=False, include_url=False):
             name = str(problem["loc"][0]).upper() if problem["loc"] else "?"
-            lines.append(f"{name} : {problem['msg'].removeprefix('Value error, ')}")
-        raise SettingsError(" ; ".join(lines)) from error
+            lines.append(f"{name} : {reason(problem)}")
+        raise SettingsError(" ; ".join(dict.fromkeys(lines))) from error
 
 
 def load_or_exit(cls: type[S]) -> S:

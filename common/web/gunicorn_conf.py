@@ -17,13 +17,23 @@ from prometheus_client import multiprocess
 
 DEFAULT_PORTS = {"app": 5000, "chat": 5001, "gpt": 5002, "asr": 5003, "diarize": 5004}
 
+
+def _number(name: str, default: int, most: int) -> int:
+    """A variable between 1 and `most`; a wrong one ends gunicorn with one sentence and common.settings' status."""
+    value = os.environ.get(name) or str(default)
+    if value.isascii() and value.isdecimal() and 1 <= int(value) <= most:
+        return int(value)
+    sys.stderr.write(f"Configuration refusée — {name} : un nombre entier de 1 à {most} est attendu.\n")
+    sys.exit(4)
+
+
 service = sys.argv[-1].partition(".")[0]
 _gateway = service in {"app", "chat"}
 
-_port = os.environ.get("PORT") or DEFAULT_PORTS.get(service, 5000)
+_port = _number("PORT", DEFAULT_PORTS.get(service, 5000), 65535)
 bind = f"{os.environ.get('HOST_BIND_ADDRESS') or '127.0.0.1'}:{_port}"
 worker_class = "gevent" if _gateway else "gthread"
-workers = int(os.environ.get("WEB_CONCURRENCY") or 2) if _gateway else 1
+workers = _number("WEB_CONCURRENCY", 2, 1024) if _gateway else 1
 threads = 1 if _gateway else 64  # a stream holds one for as long as it lasts, and /health must get through
 worker_connections = 500
 timeout = 120  # of a worker that no longer beats, not of a request

@@ -113,6 +113,7 @@ def test_request_id_is_kept_when_sane(client: FlaskClient) -> None:
     [
         ('{"count": 1', "invalid_json", None),
         ("[]", "invalid_json", None),
+        ('"text"', "invalid_json", None),
         ("", "invalid_json", None),
         ("{}", "missing_field", "count"),
         ('{"count": -1}', "invalid_value", "count"),

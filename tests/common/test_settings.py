@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,26 @@ def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=name):
         load(ServiceSettings)
+
+
+def test_a_refusal_is_in_french_and_says_what_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value, expected in (
+        ("PORT", "70000", "PORT : doit être au plus 65535"),
+        ("MAX_UPLOAD_MB", "beaucoup", "MAX_UPLOAD_MB : un nombre entier est attendu"),
+    ):
+        monkeypatch.setenv(name, value)
+        with pytest.raises(SettingsError) as refused:
+            load(ServiceSettings)
+        assert expected in str(refused.value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "abc"), ("PORT", "99999"), ("WEB_CONCURRENCY", "0")])
+def test_gunicorn_stops_with_one_sentence_too(name: str, value: str) -> None:
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:common.web.gunicorn_conf", "chat.wsgi:app"]
+    done = subprocess.run(command, env={**os.environ, name: value}, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert name in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_empty_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
