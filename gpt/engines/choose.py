@@ -21,6 +21,11 @@ def engine_of(
     if entry.engine in OWN_KINDS:
         return entry.engine if installed(entry.engine) else missing(entry, entry.engine)
     if asked != "auto":
+        if asked in OWN_KINDS:
+            return _(
+                "%(model)s n'est pas un modèle nanochat, et IA_ENGINE=nanochat n'ouvre que ceux-là : IA_ENGINE=auto.",
+                model=entry.key,
+            )
         if asked == "ctranslate2" and entry.family and entry.family not in LIGHT_FAMILIES:
             return _(
                 "Le moteur ctranslate2 ne sait pas lire la famille %(family)s de %(model)s : IA_ENGINE=transformers.",

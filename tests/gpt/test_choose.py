@@ -155,6 +155,12 @@ def test_a_nanochat_folder_is_opened_by_its_engine(shared_data: Path, tmp_path: 
     assert (entry.engine, entry.family, entry.context, entry.path) == ("nanochat", "nanochat", 256, folder.resolve())
 
 
+def test_the_nanochat_engine_opens_nothing_else(tiny_gpt2: Path, tmp_path: Path) -> None:
+    for model in ("gpt2", "frigo-mini", str(tiny_gpt2)):
+        with pytest.raises(SettingsError, match="IA_ENGINE=nanochat"):
+            choose(settings_for(model, tmp_path, ia_engine="nanochat"), load_models())
+
+
 # --- python -m gpt.choose ----------------------------------------------------------------------------------------
 
 
