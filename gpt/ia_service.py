@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, fields
+from threading import Lock
 from typing import Any
 
 from common.errors import ApiError
@@ -39,6 +40,7 @@ class IaService:
     def __init__(self, registry: Registry[GptEngine], adapters: AdapterService | None = None) -> None:
         self._registry = registry
         self._adapters = adapters
+        self._together = Lock()  # answers of several choices enter the queue one after the other
 
     def chat(self, body: ChatBody, gone: Gone, payload: Mapping[str, Any]) -> Job | Forwarded:
         """Start a chat answer. Raises 400, 404, 503 before anything is computed.
@@ -61,7 +63,7 @@ class IaService:
             prompt = engine.encode_chat(body.turns(), body.template(engine.capabilities.template_options))
             room = _room(engine, prompt, body, "messages", default=engine.context)
             job = Job("chatcmpl", use.name)
-            _start(job, engine, body, [(prompt, "")], room, use.adapter)
+            _start(job, engine, body, [(prompt, "")], room, use.adapter, self._together)
             job.hold(stack.pop_all())
             return job
 
@@ -81,7 +83,7 @@ class IaService:
                 echo = (given if isinstance(given, str) else engine.decode(given)) if body.echo else ""
                 prompts.append((prompt, echo))
             job = Job("cmpl", use.name, computed=body.candidates(), kept=body.n or 1)
-            _start(job, engine, body, prompts, room, use.adapter)
+            _start(job, engine, body, prompts, room, use.adapter, self._together)
             job.hold(stack.pop_all())
             return job
 
@@ -108,8 +110,13 @@ def _start(
     prompts: Sequence[tuple[Prompt, str]],
     room: int,
     adapter: str | None,
+    together: Lock,
 ) -> None:
-    """Queue every generation of `job`; none is left behind when one is refused."""
+    """Queue every generation of `job`; none is left behind when one is refused.
+
+    Jobs of several generations take turns (`together`): were they to queue them one by one beside each other, they
+    would fill the queue with parts of each and all be refused.
+    """
     asked = {**body.sampling(), "adapter": adapter}
     asked["logprobs"] = body.alternatives()
     job.show_logprobs = asked["logprobs"] is not None
@@ -122,11 +129,12 @@ def _start(
         asked.setdefault(name, getattr(engine.defaults, name))
     seed = asked.pop("seed", None)
     try:
-        for prompt, echo in prompts:
-            job.prompt_tokens += len(prompt.ids)
-            for choice in range(body.candidates()):
-                own = None if seed is None else seed + choice
-                job.add(engine, GenerationRequest(prompt, room, seed=own, **asked), echo)
+        with together if len(prompts) * body.candidates() > 1 else nullcontext():
+            for prompt, echo in prompts:
+                job.prompt_tokens += len(prompt.ids)
+                for choice in range(body.candidates()):
+                    own = None if seed is None else seed + choice
+                    job.add(engine, GenerationRequest(prompt, room, seed=own, **asked), echo)
     except BaseException:
         job.close()
         raise

@@ -160,6 +160,27 @@ def test_a_full_queue_is_said_with_a_time_to_come_back(
     wait_until(lambda: teller.load == (0, 0))
 
 
+def test_who_left_the_queue_takes_no_place_in_it(teller: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "MAX_WAITING", 2)
+    busy, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        busy.set()
+        free.wait(10)
+
+    holder = threading.Thread(target=teller._scheduler.run, args=(hold,))  # the model's thread looks at no queue
+    holder.start()
+    try:
+        assert busy.wait(10)
+        for gone in [greedy(teller, 5), greedy(teller, 5)]:
+            gone.close()
+        stays = greedy(teller, 5)
+    finally:
+        free.set()
+        holder.join()
+    assert list(stays)[-1].finish_reason == "length"
+
+
 def test_what_cannot_fit_is_refused_with_both_numbers(teller: TransformersEngine) -> None:
     with pytest.raises(ApiError) as refused:
         greedy(teller, teller.context)

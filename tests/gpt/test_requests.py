@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from itertools import groupby
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -240,3 +243,30 @@ def test_a_full_queue_leaves_nothing_behind() -> None:
         service(engine).chat(ChatBody.model_validate({"messages": HELLO, "n": 3}), never, {})
     assert refused.value.headers["Retry-After"] == "5"
     assert engine.cancelled == 2
+
+
+def test_requests_of_several_choices_do_not_fill_the_queue_with_parts_of_each() -> None:
+    """They enter one after the other: beside each other, all would be refused where half of them has room."""
+
+    class Slow(Recorder):
+        order: ClassVar[list[int]] = []
+
+        def submit(self, request: GenerationRequest, emit: Emit) -> Callable[[], None]:
+            self.order.append(threading.get_ident())
+            time.sleep(0.002)  # a process away
+            return lambda: None
+
+    engine = Slow(Capabilities(parameters=ALL))
+    gpt = service(engine)
+    begin = threading.Barrier(4)
+
+    def ask() -> None:
+        begin.wait()
+        gpt.chat(ChatBody.model_validate({"messages": HELLO, "n": 4}), never, {})
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(list(run)) for _thread, run in groupby(engine.order)] == [4, 4, 4, 4]

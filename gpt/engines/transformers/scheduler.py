@@ -51,7 +51,7 @@ class Scheduler:
         with self._change:
             if self._closed:
                 raise _unloaded()
-            if len(self._waiting) >= MAX_WAITING:
+            if sum(not other.cancelled for other in self._waiting) >= MAX_WAITING:
                 message = _("Trop de demandes en attente (%(limit)s).", limit=MAX_WAITING)
                 raise ApiError(503, "queue_full", message, headers={"Retry-After": "5"})
             self._waiting.append(sequence)
