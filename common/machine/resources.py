@@ -24,7 +24,8 @@ T = TypeVar("T")
 class Resources:
     """Bytes of memory in all and still free, CPU cores (a quota may leave a fraction), and the GPUs that may be used.
 
-    `memory_available` counts the page cache that the kernel would drop (`inactive_file`) as free.
+    `memory_available` counts the page cache that the kernel would drop as free: what no process has mapped. Only
+    `inactive_file` would be too careful: a file read twice, as weights are, is active and no less easily dropped.
     """
 
     memory_limit: int
@@ -112,7 +113,7 @@ def _memory_v2(folder: Path) -> tuple[int, int] | None:
     used = _number(folder / "memory.current")
     if not limits or used is None:
         return None
-    return min(limits), used - _stat(folder, "inactive_file")
+    return min(limits), used - _droppable(folder, "inactive_file", "active_file", "file_mapped")
 
 
 def _memory_v1(folder: Path) -> tuple[int, int] | None:
@@ -120,7 +121,14 @@ def _memory_v1(folder: Path) -> tuple[int, int] | None:
     limit, used = _number(folder / "memory.limit_in_bytes"), _number(folder / "memory.usage_in_bytes")
     if limit is None or used is None:
         return None
-    return min(limit, _stat(folder, "hierarchical_memory_limit") or limit), used - _stat(folder, "total_inactive_file")
+    cache = _droppable(folder, "total_inactive_file", "total_active_file", "total_mapped_file")
+    return min(limit, _stat(folder, "hierarchical_memory_limit") or limit), used - cache
+
+
+def _droppable(folder: Path, inactive: str, active: str, mapped: str) -> int:
+    """Bytes of file pages that can go at once: the inactive ones, or all but the mapped ones when that is more."""
+    idle = _stat(folder, inactive)
+    return max(idle, idle + _stat(folder, active) - _stat(folder, mapped))
 
 
 def _quota_v2(folder: Path) -> float | None:

@@ -269,3 +269,18 @@ def test_a_driver_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.
 def test_no_driver_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert read_gpus() == ()
+
+
+@pytest.mark.parametrize(("mapped", "free"), [(0, 412), (30, 382), (500, 112)])
+def test_pages_read_twice_are_free_too_unless_a_process_has_them_mapped(tmp_path: Path, mapped: int, free: int) -> None:
+    for names, group in (
+        (("inactive_file", "active_file", "file_mapped"), v2(f"{512 * MIB}\n", 500 * MIB)),
+        (
+            ("total_inactive_file", "total_active_file", "total_mapped_file"),
+            below("memory", v1(f"{512 * MIB}\n", 500 * MIB)),
+        ),
+    ):
+        lines = [f"{name} {size * MIB}" for name, size in zip(names, (100, 300, mapped), strict=True)]
+        root = tmp_path / names[0]
+        machine(root, {**group, **{p: "\n".join(lines) + "\n" for p in group if p.endswith("memory.stat")}})
+        assert read_resources(root, use_gpu=False).memory_available == free * MIB
