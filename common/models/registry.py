@@ -259,8 +259,11 @@ class Registry(Generic[E]):
             return slot.resident.users if slot.resident is not None else 0, slot.waiting
 
     def ready(self) -> dict[str, str]:
-        """For ``/ready``: "ready" when a model can serve, else the default's state."""
-        if any(slot.state == "ready" for slot in self._ledger):
+        """For ``/ready``: "ready" when a model can serve, else the default's state.
+
+        A default that was unloaded because nobody used it can serve: the next call wakes it, and must get here.
+        """
+        if any(slot.state == "ready" for slot in self._ledger) or self._ledger.chosen.asleep:
             return {"model": "ready"}
         return {"model": self._ledger.chosen.state}
 

@@ -75,6 +75,18 @@ def test_a_model_is_unloaded_by_the_time_alone(machine: Machine) -> None:
     until(registry, lambda: machine.engines == [] and registry.state("a") == "downloaded")
 
 
+def test_the_service_is_ready_while_its_model_sleeps(machine: Machine, clock: Clock) -> None:
+    """Who routes by /ready would send no request any more, and only a request wakes the model."""
+    registry = registry_of(machine, entry("a"), ttl_s=60, clock=clock)
+    assert registry.ready() == {"model": "downloaded"}  # never loaded: not yet
+    served(registry)
+    clock.now += 60
+    registry.wake()
+    until_state(registry, "a", "downloaded")
+    assert registry.ready() == {"model": "ready"}
+    assert served(registry) == "a"
+
+
 def test_without_a_time_nothing_is_unloaded(machine: Machine, clock: Clock) -> None:
     registry = registry_of(machine, entry("a"), clock=clock)
     served(registry)

@@ -118,6 +118,11 @@ class Slot(Generic[E]):
             return None
         return self.used_at
 
+    @property
+    def asleep(self) -> bool:
+        """It has served, and is to serve again when somebody asks: unloaded for want of use, or waking."""
+        return self.state in {"unloading", "downloaded", "loading"} and self.load_seconds is not None and not self.error
+
     def may_start(self, now: float) -> bool:
         """True when a mere request may start it."""
         return self.state in RESTING and now >= self.retry_at
