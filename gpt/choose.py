@@ -19,6 +19,7 @@ from common.models.selector import Selector
 from common.settings import SettingsError
 from gpt.engines.choose import engine_of
 from gpt.engines.nanochat.layout import NANOCHAT, is_nanochat
+from gpt.engines.options import Quantization
 from gpt.engines.remote.address import AddressError, is_address, parse_address
 from gpt.engines.vllm.installed import available
 from gpt.fit import GptMachine
@@ -56,18 +57,19 @@ def create_machine(
     return kind(
         hub or create_hub(settings),
         resources or (lambda: read_resources(use_gpu=settings.ia_use_gpu, gpu_device_ids=devices)),
-        lambda entry, cuda: engine_for(settings, entry, cuda=cuda),
+        lambda entry, cuda, quantization: engine_for(settings, entry, cuda=cuda, quantization=quantization),
         settings.ia_quantization,
     )
 
 
-def engine_for(settings: GptSettings, entry: ModelEntry, *, cuda: bool) -> str | Text:
+def engine_for(settings: GptSettings, entry: ModelEntry, *, cuda: bool, quantization: Quantization) -> str | Text:
     """The engine that would open `entry`, or the reason why none here can."""
     return engine_of(
         entry,
         asked=settings.ia_engine,
         cuda=cuda,
         adapters=bool(settings.ia_adapters),
+        quantization=quantization,
         has_vllm=has_vllm(settings, cuda=cuda),
     )
 

@@ -19,7 +19,7 @@ from gpt.engines.options import Quantization
 from gpt.folders import describe, folder_of
 from gpt.footprint import CONTEXTS, VLLM_SHARE, Need, catalogue_facts, need
 
-EngineOf = Callable[[ModelEntry, bool], str | Text]
+EngineOf = Callable[[ModelEntry, bool, Quantization], str | Text]
 # At a start nothing waits long for a hub; a person who asks for a model waits a little.
 HASTY = Patience(connect_s=1.5, stall_s=2.0, attempts=1)
 _SAME_MOMENT_S = 0.05
@@ -56,8 +56,8 @@ class Plan:
 class GptMachine:
     """`common.models.selector.Machine` for gpt.
 
-    `resources()` tells what there is now; `engine_of(entry, cuda)` the engine that would open an entry, or why none
-    can; `quantization` is IA_QUANTIZATION.
+    `resources()` tells what there is now; `engine_of(entry, cuda, quantization)` the engine that would open an entry,
+    or why none can; `quantization` is IA_QUANTIZATION.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class GptMachine:
         found: list[Plan] = []
         reason: Text | None = None
         for cuda in (True, False) if resources.gpus else (False,):
-            engine = self._engine_of(entry, cuda)
+            engine = self._engine_of(entry, cuda, asked)
             if isinstance(engine, Text):
                 reason = reason or engine
                 continue

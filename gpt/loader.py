@@ -18,7 +18,7 @@ from gpt.choose import has_vllm
 from gpt.engines.choose import engine_of
 from gpt.engines.classes import engine_class
 from gpt.engines.forwarding import ForwardingEngine, GptEngine
-from gpt.engines.options import EngineOptions
+from gpt.engines.options import EngineOptions, Quantization
 from gpt.engines.process.client import ProcessEngine
 from gpt.engines.remote.address import parse_address
 from gpt.engines.remote.engine import RemoteEngine
@@ -80,7 +80,7 @@ class GptLoader:
         if folder is None:
             message = _("Les fichiers du modèle %(model)s sont absents ou incomplets.", model=entry.key)
             raise ApiError(422, "model_unusable", message, "model")
-        engine = self.engine(entry)
+        engine = self.engine(entry, options.get("quantization"))
         if isinstance(engine, Text):
             raise ApiError(501, "engine_not_installed", engine, "model")
         opening = self._options(entry, options)
@@ -95,20 +95,23 @@ class GptLoader:
         self._contexts[entry.key] = engine.context
         return engine
 
-    def engine(self, entry: ModelEntry) -> str | Text:
-        """The name of the engine that opens `entry` now, or the reason why none here can."""
-        plan = self._machine.plan(entry)
+    def engine(self, entry: ModelEntry, quantization: Quantization | None = None) -> str | Text:
+        """The name of the engine that opens `entry` now, or the reason why none here can; `quantization` replaces
+        IA_QUANTIZATION."""
+        plan = self._machine.plan(entry, quantization)
         if plan is None:
-            return self._engine_of(entry, bool(self._resources().gpus))
+            asked = quantization or self._settings.ia_quantization
+            return self._engine_of(entry, bool(self._resources().gpus), asked)
         return plan if isinstance(plan, Text) else plan.need.engine
 
-    def _engine_of(self, entry: ModelEntry, cuda: bool) -> str | Text:
+    def _engine_of(self, entry: ModelEntry, cuda: bool, quantization: Quantization) -> str | Text:
         settings = self._settings
         return engine_of(
             entry,
             asked=settings.ia_engine,
             cuda=cuda,
             adapters=self.shelf is not None and self.shelf.wanted(entry.key),
+            quantization=quantization,
             has_vllm=has_vllm(settings, cuda=cuda),
         )
 

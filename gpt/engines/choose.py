@@ -5,18 +5,25 @@ from __future__ import annotations
 from common.messages import Text, _
 from common.models.catalogue import ModelEntry
 from gpt.engines.classes import installed
+from gpt.engines.options import Quantization
 
 LIGHT_FAMILIES = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3", "phi"})  # what ctranslate2's converter knows
 OWN_KINDS = frozenset({"nanochat", "remote"})  # entries that only one engine can open
 
 
 def engine_of(
-    entry: ModelEntry, *, asked: str, cuda: bool, adapters: bool = False, has_vllm: bool = False
+    entry: ModelEntry,
+    *,
+    asked: str,
+    cuda: bool,
+    adapters: bool = False,
+    has_vllm: bool = False,
+    quantization: Quantization = "auto",
 ) -> str | Text:
     """The engine for `entry`, or the reason why none here can open it.
 
     `asked` is IA_ENGINE; `cuda` whether a GPU will be used; `adapters` whether LoRA adapters are wanted. On a CPU
-    the light engine comes first: int8, a third of the memory, no torch.
+    the light engine comes first: int8, a third of the memory, no torch. It does not compute in 4 bits.
     """
     if entry.engine in OWN_KINDS:
         return entry.engine if installed(entry.engine) else missing(entry, entry.engine)
@@ -32,9 +39,13 @@ def engine_of(
                 family=entry.family,
                 model=entry.key,
             )
+        if asked == "ctranslate2" and quantization == "nf4":
+            return _(
+                "Le moteur ctranslate2 ne sait pas calculer en nf4 : IA_QUANTIZATION=int8 ou IA_ENGINE=transformers."
+            )
         available = has_vllm if asked == "vllm" else installed(asked)
         return asked if available else missing(entry, asked)
-    light = entry.family in LIGHT_FAMILIES and not adapters and not entry.vision
+    light = entry.family in LIGHT_FAMILIES and not adapters and not entry.vision and quantization != "nf4"
     order = [
         *(["vllm"] if cuda and has_vllm and not entry.embedded else []),
         *(["ctranslate2"] if light and not (cuda and installed("transformers")) else []),

@@ -16,6 +16,7 @@ from common.settings import SettingsError, load
 from gpt import choose_table
 from gpt.choose import choose, create_machine, load_models
 from gpt.choose_table import Blindfolded, size
+from gpt.factory import create_loader
 from gpt.settings import GptSettings
 from tests.gpt.conftest import settings_for
 
@@ -159,6 +160,20 @@ def test_the_nanochat_engine_opens_nothing_else(tiny_gpt2: Path, tmp_path: Path)
     for model in ("gpt2", "frigo-mini", str(tiny_gpt2)):
         with pytest.raises(SettingsError, match="IA_ENGINE=nanochat"):
             choose(settings_for(model, tmp_path, ia_engine="nanochat"), load_models())
+
+
+def test_four_bits_go_to_an_engine_that_knows_them(tiny_gpt2: Path, tmp_path: Path) -> None:
+    settings = settings_for(tiny_gpt2, tmp_path, ia_engine="auto", ia_quantization="nf4")
+    catalogue = load_models()
+    entry = catalogue.resolve(choose(settings, catalogue).chosen)
+    assert create_loader(settings).engine(entry) == "transformers"
+    any_precision = create_loader(settings_for(tiny_gpt2, tmp_path, ia_engine="auto"))
+    assert [any_precision.engine(entry), any_precision.engine(entry, "nf4")] == ["ctranslate2", "transformers"]
+    with pytest.raises(SettingsError, match="nf4"):
+        choose(
+            settings_for(tiny_gpt2, tmp_path, ia_engine="ctranslate2", ia_quantization="nf4"),
+            load_models(),
+        )
 
 
 # --- python -m gpt.choose ----------------------------------------------------------------------------------------
