@@ -190,11 +190,9 @@ def test_the_best_gpu_alone_counts_for_transformers_and_several_for_vllm(tmp_pat
     known = load_models().resolve("qwen3-vl-30b")
     two = gpus(40, 40, host=200)
     assert not plan_of(machine(tmp_path, two).plan(known, "none")).need.cuda
-    spread = plan_of(
-        machine(tmp_path, two, lambda _entry, cuda, _quantization: "vllm" if cuda else "transformers").plan(known)
-    )
+    spread = plan_of(machine(tmp_path, two, lambda _e, cuda, _q: "vllm" if cuda else "transformers").plan(known))
     assert (spread.need.cuda, spread.need.gpus) == (True, 2)
-    uneven = machine(tmp_path, gpus(70, 5), lambda _entry, _cuda, _quantization: "vllm")
+    uneven = machine(tmp_path, gpus(70, 5), lambda *_asked: "vllm")
     assert plan_of(uneven.plan(known)).need.gpus == 1
 
 
@@ -229,9 +227,7 @@ def test_a_full_disk_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_no_engine_is_a_reason(tmp_path: Path) -> None:
     absent = _("moteur absent")
-    verdict = machine(tmp_path, cpu(64), lambda _entry, _cuda, _quantization: absent).judge(
-        load_models().resolve("gpt2")
-    )
+    verdict = machine(tmp_path, cpu(64), lambda *_asked: absent).judge(load_models().resolve("gpt2"))
     assert verdict.reason is absent
 
 
@@ -243,7 +239,7 @@ def test_an_unknown_model_is_not_judged(tmp_path: Path) -> None:
 
 def test_another_server_always_fits(tmp_path: Path) -> None:
     far = ModelEntry(key="x", family="", parameters=0, licence="", engine="remote", url="http://far:1/v1#x")
-    where = machine(tmp_path, cpu(0), lambda _entry, _cuda, _quantization: "remote")
+    where = machine(tmp_path, cpu(0), lambda *_asked: "remote")
     assert where.here(far)
     assert where.judge(far).reason is None
     assert too_big("x", where.judge(far)) is None
@@ -269,7 +265,7 @@ def test_the_hubs_word_replaces_the_catalogues_and_the_disks_the_hubs(server: Hu
     assert not after.estimated
     assert "catalogue" not in str(after.how)
     assert (after.need_bytes or 0) < (before.need_bytes or 0) / 4
-    hub.download("a/b", "main", lambda _done, _total, _quantization: None)
+    hub.download("a/b", "main", lambda _done, _total: None)
     seen = len(server.seen)
     assert where.here(known)
     where.learn(known)
