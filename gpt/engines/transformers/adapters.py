@@ -24,8 +24,7 @@ from common.errors import ApiError
 from common.messages import _
 from gpt.engines.adapter_files import WEIGHTS, check_files, unusable
 from gpt.engines.base import Delta, Emit
-from gpt.engines.transformers.linear import PackedLinear
-from gpt.engines.transformers.linear import _packable as packable
+from gpt.engines.transformers.linear import PackedLinear, packable
 
 BASE = "__base__"  # peft's name for the model without adapter
 MAX_HELD = 32

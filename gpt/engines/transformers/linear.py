@@ -108,7 +108,7 @@ def pack(model: nn.Module, folder: Path) -> int:
         plain: dict[str, Any] = {
             name: child
             for name, child in module.named_children()
-            if type(child) in (nn.Linear, Conv1D) and id(child.weight) not in shared and _packable(child.weight)
+            if type(child) in (nn.Linear, Conv1D) and id(child.weight) not in shared and packable(child.weight)
         }
         for names in _TOGETHER:
             if all(type(plain.get(name)) is nn.Linear for name in names):
@@ -145,7 +145,7 @@ def _plain(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Linear:
 
 def _part_embeddings(model: nn.Module, folder: Path) -> None:
     """Where an embedding and a linear layer have one weight, let the embedding read the file."""
-    read = {id(m.weight) for m in model.modules() if type(m) is nn.Linear and _packable(m.weight)}
+    read = {id(m.weight) for m in model.modules() if type(m) is nn.Linear and packable(m.weight)}
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if type(child) is nn.Embedding and id(child.weight) in read and child.max_norm is None:
@@ -174,7 +174,8 @@ def _pack_together(module: nn.Module, layers: dict[str, Any]) -> int:
     return len(members)
 
 
-def _packable(weight: Any) -> bool:
+def packable(weight: Any) -> bool:
+    """True when oneDNN can multiply with `weight` packed, on this CPU."""
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     if weight.dtype == torch.bfloat16:
