@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 from common.errors import ApiError
 from common.messages import _
 
+GREEDY = 1e-5  # a temperature below is 0
 FinishReason = Literal["stop", "length"]
 ConstraintKind = Literal["json_schema", "json_object", "grammar", "regex", "choice"]
 
@@ -110,6 +111,11 @@ class GenerationRequest:
     ignore_eos: bool = False
     bad_words: tuple[str, ...] = ()
     adapter: str | None = None  # the key of a loaded adapter; None: the model itself
+
+    @property
+    def greedy(self) -> bool:
+        """True when the likeliest token is always taken."""
+        return self.temperature < GREEDY or self.top_k == 1
 
 
 @dataclass(frozen=True)

@@ -249,9 +249,9 @@ def test_it_serves_again_after_a_generation_failed(llama: CTranslate2Engine, mon
     def broken(*_args: object) -> None:
         raise RuntimeError("boom")
 
-    for name, more in (("take", {}), ("feed", {"seed": 1})):
+    for name, more in (("go_on", {}), ("feed", {"seed": 1})):
         with monkeypatch.context() as patch:
-            patch.setattr(f"gpt.engines.ctranslate2.answer.Answer.{name}", broken)
+            patch.setattr(f"gpt.engines.ctranslate2.answer.CTranslate2Answer.{name}", broken)
             with pytest.raises(RuntimeError, match="boom"):
                 run(llama, "Le", 5, **more)
     assert run(llama, "Le", 5, temperature=0)[1].finish_reason is not None

@@ -18,8 +18,9 @@ from common.errors import ApiError
 from common.machine.resources import read_resources, usable_cpus
 from common.messages import _
 from common.models.footprint import read_folder
+from gpt.engines.answer import Vocabulary
 from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, context_exceeded
-from gpt.engines.ctranslate2.answer import Answer, Vocabulary
+from gpt.engines.ctranslate2.answer import CTranslate2Answer
 from gpt.engines.ctranslate2.convert import SMALL_PARAMETERS, Compute, compute_type, converted_apart
 from gpt.engines.ctranslate2.runs import give_memory_back
 from gpt.engines.ctranslate2.scheduler import PLACES, Scheduler
@@ -79,7 +80,7 @@ class CTranslate2Engine:
             special_ids=text.special_ids,
             decode=text.decode,
             token_bytes=self._token_bytes,
-            words=lambda word: [ids for form in (word, f" {word.lstrip()}") if (ids := text.tokenize(form, False))],
+            tokenize=lambda form: text.tokenize(form, False),
         )
         self.capabilities = Capabilities(
             chat_template=text.template is not None,
@@ -112,7 +113,7 @@ class CTranslate2Engine:
         self._prompter.check_ids(request.stop_token_ids, "stop_token_ids")
         if len(request.prompt.ids) + request.max_tokens > self.context:
             raise context_exceeded(len(request.prompt.ids) + request.max_tokens, self.context, "max_tokens")
-        answer = Answer(request, self._vocabulary, self._mask(request), emit)
+        answer = CTranslate2Answer(request, self._vocabulary, self._mask(request), emit)
         self._scheduler.submit(answer)
         return answer.cancel
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from common.errors import ApiError
-from gpt.engines.ctranslate2.answer import Answer, is_greedy
+from gpt.engines.ctranslate2.answer import CTranslate2Answer
 
 QUANTUM = 16  # tokens that every row of a run gets before it is stopped for others, at least
 _LONGEST_QUANTUM = 64
@@ -28,7 +28,7 @@ class Run:
     others, whose reading again costs what was read.
     """
 
-    def __init__(self, answers: list[Answer]) -> None:
+    def __init__(self, answers: list[CTranslate2Answer]) -> None:
         self.answers = answers
         self.had_share = False
         self._since = {id(answer): len(answer.ids) for answer in answers}
@@ -36,19 +36,18 @@ class Run:
         self._over = False
 
     @property
-    def rows(self) -> list[Answer]:
+    def rows(self) -> list[CTranslate2Answer]:
         """The answers that go on."""
         return [answer for answer in self.answers if not answer.done]
 
-    def takes(self, other: Answer) -> bool:
+    def takes(self, other: CTranslate2Answer) -> bool:
         """True when `other` may share a batch with these: sampled alike, and of about the same length."""
         return share(self.rows, other)
 
     def execute(self, generator: Any, vocabulary: int, over: Callable[[Run], bool]) -> None:
         """Run. An exception inside one row ends that one only."""
         for answer in self.answers:
-            if len(answer.ids) == len(answer.request.prompt.ids):
-                _guarded(partial(_begin, answer), answer)
+            _guarded(partial(_begin, answer), answer)
         self.answers = self.rows
         if not self.answers:
             return
@@ -75,7 +74,7 @@ class Run:
         self.had_share = all(len(answer.ids) - self._since[id(answer)] >= quantum for answer in rows)
         return over(self)
 
-    def _draw(self, answer: Answer, generator: Any, vocabulary: int, over: Callable[[Run], bool]) -> None:
+    def _draw(self, answer: CTranslate2Answer, generator: Any, vocabulary: int, over: Callable[[Run], bool]) -> None:
         """One answer whose tokens are chosen here, from the logits.
 
         CTranslate2 writes on from its cache, and gives the logits of every step. As long as its token is the one
@@ -117,7 +116,7 @@ class Run:
         answer.forced.clear()
 
 
-def share(batch: list[Answer], other: Answer) -> bool:
+def share(batch: list[CTranslate2Answer], other: CTranslate2Answer) -> bool:
     """True when `other` may run beside `batch`. Nobody runs beside one whose tokens are chosen from the logits."""
     if not batch:
         return True
@@ -134,18 +133,18 @@ def give_memory_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _begin(answer: Answer) -> bool:
+def _begin(answer: CTranslate2Answer) -> bool:
     answer.begin()
     return answer.done
 
 
-def _take(answer: Answer, token: int) -> bool:
+def _take(answer: CTranslate2Answer, token: int) -> bool:
     if not answer.done:
-        answer.take(token)
+        answer.go_on(token)
     return answer.done
 
 
-def _generate(generator: Any, batch: list[Answer], steps: int, callback: Any, **options: Any) -> None:
+def _generate(generator: Any, batch: list[CTranslate2Answer], steps: int, callback: Any, **options: Any) -> None:
     """One call of CTranslate2 over what `batch` has read and written so far."""
     generator.generate_batch(
         [[str(i) for i in answer.ids] for answer in batch],
@@ -157,7 +156,7 @@ def _generate(generator: Any, batch: list[Answer], steps: int, callback: Any, **
     )
 
 
-def _guarded(work: Callable[[], bool], answer: Answer) -> bool:
+def _guarded(work: Callable[[], bool], answer: CTranslate2Answer) -> bool:
     """`work`, whose failure ends `answer` and no other row."""
     try:
         return work()
@@ -168,10 +167,10 @@ def _guarded(work: Callable[[], bool], answer: Answer) -> bool:
         return True
 
 
-def _sampling_options(answer: Answer, vocabulary: int) -> dict[str, Any]:
+def _sampling_options(answer: CTranslate2Answer, vocabulary: int) -> dict[str, Any]:
     """CTranslate2's names for how `answer` is sampled; it takes no `top_k` over the vocabulary's size."""
     request = answer.request
-    if is_greedy(request):
+    if request.greedy:
         return {}
     return {
         "sampling_topk": request.top_k if request.top_k <= vocabulary else 0,
@@ -180,6 +179,6 @@ def _sampling_options(answer: Answer, vocabulary: int) -> dict[str, Any]:
     }
 
 
-def _sampling(answer: Answer) -> tuple[float, float, int] | None:
+def _sampling(answer: CTranslate2Answer) -> tuple[float, float, int] | None:
     request = answer.request
-    return None if is_greedy(request) else (request.temperature, request.top_p, request.top_k)
+    return None if request.greedy else (request.temperature, request.top_p, request.top_k)

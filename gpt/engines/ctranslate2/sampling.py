@@ -15,7 +15,6 @@ from common.errors import ApiError
 from common.messages import _
 from gpt.engines.base import GenerationRequest
 from gpt.engines.constraint import TokenMask
-from gpt.engines.ctranslate2.answer import is_greedy
 
 Logits = NDArray[np.float32]
 
@@ -89,7 +88,7 @@ class Sampler:
         (speculative sampling, https://arxiv.org/abs/2211.17192).
         """
         request = self._request
-        if is_greedy(request):
+        if request.greedy:
             shaped = self.shape(logits)
             return int(shaped.argmax()), shaped
         if request.seed is not None:

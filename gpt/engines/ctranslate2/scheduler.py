@@ -20,7 +20,7 @@ from typing import Any
 
 from common.errors import ApiError
 from common.messages import _
-from gpt.engines.ctranslate2.answer import Answer
+from gpt.engines.ctranslate2.answer import CTranslate2Answer
 from gpt.engines.ctranslate2.runs import Run, give_memory_back, share
 
 MAX_RUNNING = 16
@@ -37,7 +37,7 @@ class Scheduler:
         self._generator = generator
         self._vocabulary = vocabulary
         self._cache_tokens = cache_tokens
-        self._waiting: deque[Answer] = deque()  # in the order of their turns
+        self._waiting: deque[CTranslate2Answer] = deque()  # in the order of their turns
         self._runs: list[Run] = []
         self._change = threading.Condition()
         self._closed = False
@@ -47,7 +47,7 @@ class Scheduler:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, answer: Answer) -> None:
+    def submit(self, answer: CTranslate2Answer) -> None:
         """Queue `answer`. Raises 503 when too many already wait, or when the model is being unloaded."""
         with self._change:
             if self._closed:
@@ -81,7 +81,7 @@ class Scheduler:
         for answer in left:
             answer.fail(_unloaded())
 
-    def _all(self) -> list[Answer]:
+    def _all(self) -> list[CTranslate2Answer]:
         return [*(answer for run in self._runs for answer in run.answers), *self._waiting]
 
     def _serve(self) -> None:
@@ -117,7 +117,7 @@ class Scheduler:
                 self._change.wait(max(late, 0.0) if batch else None)
         return None
 
-    def _batch(self) -> list[Answer]:
+    def _batch(self) -> list[CTranslate2Answer]:
         """Who runs next: the one whose turn it is, and those waiting who can share its batch. Nobody while the
         running ones leave no memory. Who can join a run that is about to be made anew is left to it."""
         merging = [run for run in self._runs if run.had_share]
@@ -127,7 +127,7 @@ class Scheduler:
         places = MAX_RUNNING - len(running)
         if not turns or places <= 0 or (running and _held(turns[0]) > free):
             return []
-        batch: list[Answer] = []
+        batch: list[CTranslate2Answer] = []
         for answer in turns:
             if len(batch) < places and (not batch or (share(batch, answer) and _held(answer) <= free)):
                 batch.append(answer)
@@ -151,7 +151,7 @@ class Scheduler:
             )
 
 
-def _held(answer: Answer) -> int:
+def _held(answer: CTranslate2Answer) -> int:
     """Tokens of the cache that the answer may come to take."""
     return len(answer.ids) + max(0, answer.room)
 

@@ -16,6 +16,7 @@ import torch
 from common.errors import ApiError
 from common.machine.resources import read_resources, usable_cpus
 from common.messages import _
+from gpt.engines.answer import Following, Vocabulary
 from gpt.engines.base import (
     Capabilities,
     Emit,
@@ -35,7 +36,7 @@ from gpt.engines.nanochat.tools import Reader, ToolUse
 from gpt.engines.nanochat.weights import load_model
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.scheduler import Scheduler
-from gpt.engines.transformers.sequence import Following, Sequence, Vocabulary
+from gpt.engines.transformers.sequence import Sequence
 from gpt.prompts import PLAIN_STOPS, plain_chat
 
 _log = logging.getLogger("frigo.gpt")
@@ -89,7 +90,7 @@ class NanochatEngine:
             special_ids=self._reader.silent,
             decode=self._reader.text,
             token_bytes=self._tokenizer.token_bytes,
-            spell=self._spell,
+            tokenize=self._tokenizer.encode,
         )
         self.defaults = _CHAT_DEFAULTS if checkpoint.chats else SamplingDefaults()
         options_of_chat = frozenset({"add_generation_prompt", "continue_final_message"})
@@ -156,10 +157,6 @@ class NanochatEngine:
         gc.collect()
         with contextlib.suppress(OSError, AttributeError):  # glibc only
             ctypes.CDLL(None).malloc_trim(0)
-
-    def _spell(self, word: str) -> list[list[int]]:
-        """The ids of `word` at the beginning of a text, and inside one."""
-        return [ids for ids in map(self._tokenizer.encode, (word, " " + word.lstrip())) if ids]
 
     def _refuse_unknown(self, ids: Iterable[int], param: str) -> None:
         size = self._tokenizer.vocab_size

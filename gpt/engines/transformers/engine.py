@@ -16,6 +16,7 @@ from jinja2 import TemplateError
 
 from common.errors import ApiError
 from common.messages import _
+from gpt.engines.answer import Vocabulary
 from gpt.engines.base import (
     Capabilities,
     Emit,
@@ -31,7 +32,7 @@ from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.adapters import Adapters
 from gpt.engines.transformers.open import open_runner
 from gpt.engines.transformers.scheduler import Scheduler
-from gpt.engines.transformers.sequence import Sequence, Vocabulary
+from gpt.engines.transformers.sequence import Sequence
 from gpt.engines.transformers.vision import open_sight
 from gpt.engines.transformers.weights import load_weights
 from gpt.prompts import ANSWER_OPTIONS, PLAIN_STOPS, plain_chat, template_options
@@ -72,7 +73,7 @@ class TransformersEngine:
             special_ids=frozenset(weights.tokenizer.all_special_ids) | _special_added(weights.tokenizer),
             decode=self._plain_decode,
             token_bytes=self._token_bytes,
-            spell=self._spell,
+            tokenize=lambda text: list(self._tokenizer.encode(text, add_special_tokens=False)),
         )
         self.defaults = weights.defaults
         self._marks = [
@@ -208,11 +209,6 @@ class TransformersEngine:
                 "L'identifiant %(id)s n'est pas dans le vocabulaire (%(size)s).", id=wrong, size=self._vocabulary_size
             )
             raise ApiError(400, "invalid_value", message, param)
-
-    def _spell(self, word: str) -> list[list[int]]:
-        """The ids of `word` at the beginning of a text, and inside one."""
-        ways = [self._tokenizer.encode(form, add_special_tokens=False) for form in (word, " " + word.lstrip())]
-        return [list(ids) for ids in ways if ids]
 
     def _without_marks(self, content: str) -> str:
         """`content` with the model's own marks (end of turn, roles…) broken by a space: a text may not fake a turn."""

@@ -18,7 +18,6 @@ from common.messages import _
 from gpt.engines.base import GenerationRequest
 from gpt.engines.constraint import TokenMask
 
-_GREEDY = 1e-5  # temperatures below are 0
 _LIKELY = 256  # a small top_p is looked for among so many first, the whole vocabulary after
 _WIDE = 0.2  # from this top_p on, drawing until a token falls inside is quicker than sorting
 _NUCLEUS = -1
@@ -47,7 +46,7 @@ class Sampler:
         self._seen: torch.Tensor | None = None  # read or sampled, by id
         self._sampled: list[int] = []
         self._random = random.Random(request.seed)
-        self.temperature = request.temperature if request.temperature >= _GREEDY else 0.0
+        self.temperature = 0.0 if request.greedy else request.temperature
 
     def count(self, ids: Sequence[int]) -> None:
         """Remember sampled `ids`."""
@@ -107,6 +106,14 @@ class Sampler:
             sampled = torch.tensor(self._sampled, dtype=torch.long, device=logits.device)
             self._counts.index_add_(0, sampled, torch.ones(len(sampled)).to(logits))
         return self._counts
+
+
+def log_probabilities(logits: torch.Tensor, token: int, count: int) -> tuple[float, list[tuple[int, float]]]:
+    """The natural-log probability of `token` under a row of shaped `logits`, and the likeliest ids with theirs."""
+    values = torch.log_softmax(logits, dim=-1)
+    best = torch.topk(values, min(count, values.shape[0]))
+    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return float(values[token]), [(i, value) for i, value in pairs if value != _NEVER]
 
 
 def draw(samplers: Sequence[Sampler], logits: torch.Tensor) -> list[int]:

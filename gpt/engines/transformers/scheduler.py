@@ -206,13 +206,13 @@ class Scheduler:
 
     def _drop(self) -> None:
         """Give back the rows of the sequences that are over."""
-        over = [s for s in self._running if s.finished or s.cancelled]
+        over = [s for s in self._running if s.done]
         for sequence in over:
             if sequence.row is not None:
                 self._runner.release(sequence.row)
                 sequence.row = None
         if over:
-            self._running = [s for s in self._running if not (s.finished or s.cancelled)]
+            self._running = [s for s in self._running if not s.done]
 
 
 def _unloaded() -> ApiError:
