@@ -15,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy multiplies no matrix
 import ctranslate2
 
 from common.errors import ApiError
+from common.machine.heap import give_memory_back
 from common.machine.resources import read_resources, usable_cpus
 from common.messages import _
 from common.models.footprint import read_folder
@@ -22,7 +23,6 @@ from gpt.engines.answer import Vocabulary
 from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, context_exceeded
 from gpt.engines.ctranslate2.answer import CTranslate2Answer
 from gpt.engines.ctranslate2.convert import SMALL_PARAMETERS, Compute, compute_type, converted_apart
-from gpt.engines.ctranslate2.runs import give_memory_back
 from gpt.engines.ctranslate2.scheduler import PLACES, Scheduler
 from gpt.engines.ctranslate2.tokenizer import open_text_side
 from gpt.engines.options import EngineOptions

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from common.errors import ApiError
+from common.machine.heap import give_memory_back
 from gpt.engines.ctranslate2.answer import CTranslate2Answer
 
 QUANTUM = 16  # tokens that every row of a run gets before it is stopped for others, at least
@@ -125,12 +124,6 @@ def share(batch: list[CTranslate2Answer], other: CTranslate2Answer) -> bool:
     lengths = [len(answer.ids) for answer in (*batch, other)]
     near = 0 if min(lengths) == 1 else _NEAR  # beside a row of one token, CTranslate2 gives out the others' prompts
     return max(lengths) - min(lengths) <= near
-
-
-def give_memory_back() -> None:
-    """Hand what was freed back to the machine (glibc keeps the caches of past generations otherwise)."""
-    with contextlib.suppress(OSError, AttributeError):  # glibc only
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _begin(answer: CTranslate2Answer) -> bool:

@@ -19,9 +19,10 @@ from collections import deque
 from typing import Any
 
 from common.errors import ApiError
+from common.machine.heap import give_memory_back
 from common.messages import _
 from gpt.engines.ctranslate2.answer import CTranslate2Answer
-from gpt.engines.ctranslate2.runs import Run, give_memory_back, share
+from gpt.engines.ctranslate2.runs import Run, share
 
 MAX_RUNNING = 16
 MAX_WAITING = 128

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Seq
@@ -14,6 +11,7 @@ from typing import Any
 import torch
 
 from common.errors import ApiError
+from common.machine.heap import give_memory_back
 from common.machine.resources import read_resources, usable_cpus
 from common.messages import _
 from gpt.engines.answer import Following, Vocabulary
@@ -154,9 +152,7 @@ class NanochatEngine:
     def close(self) -> None:
         """Free the model, and give its memory back to the machine."""
         self._scheduler.close()
-        gc.collect()
-        with contextlib.suppress(OSError, AttributeError):  # glibc only
-            ctypes.CDLL(None).malloc_trim(0)
+        give_memory_back(collect=True)
 
     def _refuse_unknown(self, ids: Iterable[int], param: str) -> None:
         size = self._tokenizer.vocab_size

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +12,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from common.errors import ApiError
+from common.machine.heap import give_memory_back
 from common.messages import _
 from gpt.engines.answer import Vocabulary
 from gpt.engines.base import (
@@ -190,9 +188,7 @@ class TransformersEngine:
     def close(self) -> None:
         """Free the model, and give its memory back to the machine."""
         self._scheduler.close()
-        gc.collect()
-        with contextlib.suppress(OSError, AttributeError):  # glibc only
-            ctypes.CDLL(None).malloc_trim(0)
+        give_memory_back(collect=True)
 
     def _mask(self, request: GenerationRequest) -> TokenMask | None:
         if request.constraint is None:
