@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -70,6 +71,18 @@ class ServiceSettings(BaseSettings):
         if level not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
             raise ValueError("attendu : DEBUG, INFO, WARNING ou ERROR")
         return level
+
+    @field_validator("log_dir")
+    @classmethod
+    def _writable(cls, value: Path | None) -> Path | None:
+        try:
+            if value is not None:
+                value.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=value):
+                    return value
+        except OSError as error:
+            raise ValueError(f"on ne peut pas écrire dans {value} ({error.strerror})") from error
+        return None
 
     @field_validator("openai_api_keys", mode="before")
     @classmethod

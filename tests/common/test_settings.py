@@ -31,6 +31,16 @@ def test_a_wrong_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name:
         load(ServiceSettings)
 
 
+def test_a_folder_of_logs_must_take_writing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LOG_DIR", str(tmp_path / "logs"))
+    assert load(ServiceSettings).log_dir == tmp_path / "logs"
+    (tmp_path / "file").write_text("")
+    for wrong in (tmp_path / "file" / "logs", tmp_path / "file", Path("/proc/frigo")):
+        monkeypatch.setenv("LOG_DIR", str(wrong))
+        with pytest.raises(SettingsError, match="LOG_DIR"):
+            load(ServiceSettings)
+
+
 def test_a_refusal_is_in_french_and_says_what_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value, expected in (
         ("PORT", "70000", "PORT : doit être au plus 65535"),
