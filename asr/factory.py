@@ -10,6 +10,7 @@ from asr.routes.transcribe import transcribe_blueprint
 from asr.service import AsrService
 from asr.settings import AsrSettings
 from common.models.routes import models_blueprint
+from common.web import logs
 from common.web.auth import service_only
 from common.web.factory import create_service
 
@@ -19,6 +20,7 @@ def create_app(settings: AsrSettings) -> OpenAPI:
 
     Raises SettingsError when ASR_MODEL can't run here.
     """
+    logs.configure("asr", settings.log_level, settings.log_dir)  # the choice of the model is the first thing told
     registry = build_registry(settings)
     service = AsrService(settings, registry)
     app = create_service("asr", settings, ready=registry.ready)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask_openapi import OpenAPI
 
 from common.models.routes import models_blueprint
+from common.web import logs
 from common.web.auth import service_only
 from common.web.factory import create_service
 from diarize.diarizer import Diarizer
@@ -18,6 +19,7 @@ def create_app(settings: DiarizeSettings) -> OpenAPI:
 
     Raises SettingsError when DIARIZE_MODEL can't run here.
     """
+    logs.configure("diarize", settings.log_level, settings.log_dir)  # the choice of the model is the first thing told
     registry = build_registry(settings)
     diarizer = Diarizer(settings, registry)
     app = create_service("diarize", settings, ready=registry.ready)

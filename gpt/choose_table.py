@@ -20,7 +20,7 @@ from common.machine.resources import Resources, read_resources
 from common.messages import Text
 from common.models.catalogue import Catalogue, ModelEntry
 from common.models.contract import Selection
-from common.models.selector import gigabytes, margin
+from common.models.selector import AUTO, gigabytes, margin, too_big
 from common.settings import SettingsError, load
 from gpt.choose import choose, create_machine, load_models
 from gpt.fit import GptMachine
@@ -72,7 +72,7 @@ def simulate(memory: int | None, vram: int | None, gpus: int) -> Resources:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. 0 when a model was chosen, 2 when IA_MODEL or another variable is refused."""
+    """The command line. 0 when a model was chosen, 2 when IA_MODEL, which may be too big, or a variable is refused."""
     asked = _parser().parse_args(arguments)
     try:
         if asked.table:
@@ -89,9 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         sys.stderr.write(f"Configuration refusée — {error}\n")
         return 2
-    shown = _as_data(selection, catalogue, machine, resources)
+    shown = _as_data(selection, catalogue, machine, resources) | {"named": settings.ia_model.lower() not in AUTO}
     sys.stdout.write((json.dumps(shown, ensure_ascii=False, indent=2) if asked.json else _as_text(shown)) + "\n")
-    return 0
+    return 0 if shown["refused"] is None else 2
 
 
 def published_table() -> str:
@@ -141,12 +141,15 @@ def _overrides(asked: argparse.Namespace) -> dict[str, Any]:
 
 def _as_data(selection: Selection, catalogue: Catalogue, machine: GptMachine, resources: Resources) -> dict[str, Any]:
     rejected = {one["key"]: one for one in selection.rejected}
-    models = []
+    models, refused = [], None
     for entry in _ordered(catalogue):
         verdict = machine.judge(entry)
-        reason = rejected[entry.key]["reason"] if entry.key in rejected else None
+        reason: Text | str | None
+        reason = rejected[entry.key]["reason"] if entry.key in rejected else too_big(entry.key, verdict)
         if entry.key == selection.chosen:
-            reason = None
+            refused = None if reason is None else str(reason)
+        if reason is not None and entry.key not in rejected and verdict.reason is None:
+            reason = "Ne tient pas."  # both numbers are beside it
         models.append(
             {
                 "key": entry.key,
@@ -168,6 +171,7 @@ def _as_data(selection: Selection, catalogue: Catalogue, machine: GptMachine, re
         },
         "chosen": selection.chosen,
         "why": str(selection.why),
+        "refused": refused,
         "meanwhile": selection.meanwhile,
         "models": models,
     }
@@ -184,11 +188,16 @@ def _as_text(shown: dict[str, Any]) -> str:
     head = [
         f"Machine : {_go(machine['memory_limit'])} de mémoire, {_go(machine['memory_available'])} libres ; "
         f"{machine['cpus']:g} cœurs ; {cards}",
-        f"Choisi  : {shown['chosen']} — {shown['why']}",
+        f"{'Nommé ' if shown['refused'] else 'Choisi'}  : {shown['chosen']} — {shown['why']}",
     ]
-    if shown["meanwhile"]:
+    if shown["refused"]:
+        head.append(f"Refusé  : {shown['refused']}")
+    if shown["meanwhile"] and shown["refused"]:
+        head.append(f"À sa place, pour qui n'en nomme aucun : {shown['meanwhile']}")
+    elif shown["meanwhile"]:
         head.append(f"Pendant son téléchargement : {shown['meanwhile']}")
-    rows = [("", "Modèle", "Demande", "Libre", "Ici", "Comment", "Raison"), *_rows(shown["models"])]
+    titles = ("", "Modèle", "Demande", "Libre", "Ici", "Comment", "Raison")
+    rows = [titles, *_rows(shown["models"], named=shown["named"])]
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     table = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[6]]) for row in rows
@@ -196,11 +205,11 @@ def _as_text(shown: dict[str, Any]) -> str:
     return "\n".join([*head, "", *(line.rstrip() for line in table)])
 
 
-def _rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+def _rows(models: list[dict[str, Any]], *, named: bool) -> Iterator[tuple[str, ...]]:
     chosen = False
     for model in models:
         chosen = chosen or model["chosen"]
-        reason = model["reason"] or ("" if model["chosen"] or not chosen else "moins bien classé")
+        reason = model["reason"] or ("" if named or model["chosen"] or not chosen else "moins bien classé")
         yield (
             "→" if model["chosen"] else " ",
             model["key"],

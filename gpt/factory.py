@@ -9,6 +9,7 @@ from flask_openapi import OpenAPI
 from common.models.catalogue import Catalogue
 from common.models.registry import Registry
 from common.models.routes import models_blueprint
+from common.web import logs
 from common.web.auth import service_only
 from common.web.factory import create_service
 from gpt.adapters.service import AdapterService
@@ -62,6 +63,7 @@ def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[
 def create_app(settings: GptSettings, registry: Registry[GptEngine] | None = None) -> OpenAPI:
     """The service. The chosen model starts loading in the background, unless `registry` is given."""
     if registry is None:
+        logs.configure("gpt", settings.log_level, settings.log_dir)  # the choice of the model is the first thing told
         registry = create_registry(settings)
         registry.start()
         atexit.register(registry.close)

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from common.machine.resources import Resources
+from common.models.registry import Registry
 from common.settings import SettingsError, load
 from gpt import choose_table
 from gpt.choose import choose, create_machine, load_models
 from gpt.choose_table import Blindfolded, size
-from gpt.factory import create_loader
+from gpt.factory import create_app, create_loader
 from gpt.settings import GptSettings
 from tests.gpt.conftest import settings_for
 
@@ -176,6 +177,18 @@ def test_four_bits_go_to_an_engine_that_knows_them(tiny_gpt2: Path, tmp_path: Pa
         )
 
 
+def test_the_decision_is_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Registry, "start", lambda _self: None)
+    create_app(settings_for("auto", tmp_path))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (line,) = [line for line in lines if line["message"] == "model chosen"]
+    assert line["model"] == "frigo-mini"
+    assert line["why"]
+    assert any(one.startswith("qwen3-4b: ") for one in line["rejected"])
+
+
 # --- python -m gpt.choose ----------------------------------------------------------------------------------------
 
 
@@ -198,6 +211,20 @@ def test_the_decision_is_shown_as_a_table(capsys: pytest.CaptureFixture[str]) ->
     assert len(rows) == 1
     assert "qwen2.5-0.5b" in rows[0]
     assert all(key in said for key in load_models().entries)
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_a_named_model_that_is_too_big_is_shown_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--model", "phi-2", "--memory", "512M", "--no-hub", "--engine", "ctranslate2"]
+    assert choose_table.main(arguments) == 2
+    said = capsys.readouterr().out
+    assert "Refusé  : phi-2 demande environ 3,51 Go de mémoire" in said
+    assert "moins bien classé" not in said
+    assert choose_table.main([*arguments, "--json"]) == 2
+    shown = json.loads(capsys.readouterr().out)
+    assert "3,51" in shown["refused"]
+    assert choose_table.main(["--model", "gpt2", "--memory", "512M", "--no-hub", "--engine", "ctranslate2"]) == 0
+    assert "Refusé" not in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("no_hub")
