@@ -12,6 +12,7 @@ from common.models.routes import models_blueprint
 from common.web import logs
 from common.web.auth import service_only
 from common.web.factory import create_service
+from common.web.stopping import before_the_end
 from gpt.adapters.service import AdapterService
 from gpt.adapters.shelf import Shelf
 from gpt.baked import GptRegistry
@@ -67,6 +68,7 @@ def create_app(settings: GptSettings, registry: Registry[GptEngine] | None = Non
         registry = create_registry(settings)
         registry.start()
         atexit.register(registry.close)
+        before_the_end(registry.close)
     app = create_service("gpt", settings, ready=registry.ready)
     app.before_request(service_only(settings))
     loader = registry.loader if isinstance(registry.loader, GptLoader) else create_loader(settings)

@@ -15,6 +15,8 @@ from typing import Any
 
 from prometheus_client import multiprocess
 
+from common.web.stopping import watch_for_stop
+
 DEFAULT_PORTS = {"app": 5000, "chat": 5001, "gpt": 5002, "asr": 5003, "diarize": 5004}
 
 
@@ -49,6 +51,11 @@ forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
 _own_metrics: str | None = None
 if workers > 1 and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
     _own_metrics = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"frigo-{service}-metrics-")
+
+
+def post_worker_init(_worker: Any) -> None:
+    """What still runs shortly before the end of a stop is ended with a reason."""
+    watch_for_stop(graceful_timeout)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import openai
@@ -39,7 +40,13 @@ def environment(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> d
 
 @pytest.fixture(scope="module")
 def service(environment: dict[str, str]) -> Iterator[str]:
-    """gpt as it runs in production; gives its URL once it listens."""
+    with running(environment) as url:
+        yield url
+
+
+@contextmanager
+def running(environment: dict[str, str]) -> Iterator[str]:
+    """gpt as it runs in production; gives its URL once it listens, stops it politely at the end."""
     command = [sys.executable, "-m", "gunicorn", "-c", "python:common.web.gunicorn_conf", "gpt.wsgi:app"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{environment['PORT']}"
@@ -100,6 +107,21 @@ def test_it_stays_in_reach_while_many_stream(service: str) -> None:
         assert http.request("GET", f"{service}/health").status == 200
         assert not any(answer.done() for answer in answers)  # it did not wait for one of them to end
     assert all(answer.result().endswith(b"data: [DONE]\n\n") for answer in answers)
+
+
+def test_a_stream_that_would_not_end_is_ended_before_the_process_is_killed(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    http = urllib3.PoolManager(retries=False, timeout=30)
+    with ThreadPoolExecutor(1) as pool:
+        with running({**environment, "PORT": port, "IA_MODEL": "frigo-mini", "DATA_DIR": str(tmp_path)}) as url:
+            events = http.request("GET", f"{url}/api/models/events", preload_content=False)
+            first = events.read(6)
+            rest = pool.submit(events.read)
+        assert first + rest.result(1)[:1] == b"event: "  # whole: a connection that is cut raises ProtocolError
 
 
 def test_torch_is_imported_by_the_engine_alone() -> None:
