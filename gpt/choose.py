@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.hub.hub import Hub
+from common.machine.gpus import read_gpus
 from common.machine.resources import Resources, read_resources
 from common.messages import Text
 from common.models.catalogue import Catalogue, ModelEntry, load_catalogue
@@ -60,6 +61,19 @@ def create_machine(
         lambda entry, cuda, quantization: engine_for(settings, entry, cuda=cuda, quantization=quantization),
         settings.ia_quantization,
     )
+
+
+def refuse_absent_gpus(settings: GptSettings) -> None:
+    """Raise `SettingsError` when GPU_DEVICE_IDS names a GPU that is not here: its work would silently fall to the
+    CPU. Those of a Ray cluster are not this machine's to know."""
+    if not settings.ia_use_gpu or not settings.gpu_device_ids or settings.vllm_ray_address:
+        return
+    here = [gpu.index for gpu in read_gpus()]
+    if absent := [number for number in settings.gpu_device_ids if number not in here]:
+        there = f"il y a {', '.join(map(str, here))}" if here else "cette machine n'en montre aucun"
+        raise SettingsError(
+            f"GPU_DEVICE_IDS : pas de GPU {', '.join(map(str, absent))} ; {there} (IA_USE_GPU=false s'en passe)."
+        )
 
 
 def engine_for(settings: GptSettings, entry: ModelEntry, *, cuda: bool, quantization: Quantization) -> str | Text:

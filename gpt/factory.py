@@ -16,7 +16,7 @@ from common.web.stopping import before_the_end
 from gpt.adapters.service import AdapterService
 from gpt.adapters.shelf import Shelf
 from gpt.baked import GptRegistry
-from gpt.choose import choose, create_machine, load_models
+from gpt.choose import choose, create_machine, load_models, refuse_absent_gpus
 from gpt.engines.forwarding import GptEngine
 from gpt.hub import create_hub
 from gpt.hub_entries import hub_entry
@@ -46,6 +46,7 @@ def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[
 
     `isolate` gives each engine a process of its own.
     """
+    refuse_absent_gpus(settings)
     catalogue = load_models()
     selection = choose(settings, catalogue)
     machine = create_machine(settings)

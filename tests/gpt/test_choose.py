@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from common.machine.gpus import Gpu
 from common.machine.resources import Resources
 from common.models.registry import Registry
 from common.settings import SettingsError, load
 from gpt import choose_table
-from gpt.choose import choose, create_machine, load_models
+from gpt.choose import choose, create_machine, load_models, refuse_absent_gpus
 from gpt.choose_table import Blindfolded, size
 from gpt.factory import create_app, create_loader
 from gpt.settings import GptSettings
@@ -161,6 +162,22 @@ def test_the_nanochat_engine_opens_nothing_else(tiny_gpt2: Path, tmp_path: Path)
     for model in ("gpt2", "frigo-mini", str(tiny_gpt2)):
         with pytest.raises(SettingsError, match="IA_ENGINE=nanochat"):
             choose(settings_for(model, tmp_path, ia_engine="nanochat"), load_models())
+
+
+def test_a_gpu_that_is_not_here_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(**more: object) -> None:
+        refuse_absent_gpus(settings_for("auto", tmp_path, gpu_device_ids=[0, 2], **{"ia_use_gpu": True, **more}))
+
+    for here, words in (((), "aucun"), ((0, 1), "pas de GPU 2 ; il y a 0, 1")):
+        cards = tuple(Gpu(index, "GPU", GB, GB) for index in here)
+        monkeypatch.setattr("gpt.choose.read_gpus", lambda cards=cards: cards)
+        with pytest.raises(SettingsError, match="GPU_DEVICE_IDS") as refused:
+            ask()
+        assert words in str(refused.value)
+        ask(ia_use_gpu=False)
+        ask(vllm_ray_address="auto")
+    monkeypatch.setattr("gpt.choose.read_gpus", lambda: tuple(Gpu(index, "GPU", GB, GB) for index in range(3)))
+    ask()
 
 
 def test_four_bits_go_to_an_engine_that_knows_them(tiny_gpt2: Path, tmp_path: Path) -> None:
