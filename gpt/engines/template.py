@@ -62,9 +62,9 @@ class ChatTemplate:
             raise ValueError(f"more than {MAX_MESSAGES} messages")
         copies = [dict(message) for message in messages]
         begins = bool(options.get("continue_final_message"))
-        last = str(copies[-1]["content"]) if begins else ""
+        last = ""
         if begins:
-            copies[-1]["content"] = last + _TAG
+            last, copies[-1]["content"] = _tagged(copies[-1]["content"])
         own = {name: value for name, value in options.items() if name not in _RESERVED}
         with _Deadline(MAX_SECONDS):
             text = self._template.render(
@@ -89,6 +89,11 @@ def find_template(folder: Path, tokenizer_config: Mapping[str, Any]) -> str | No
     said: Any = tokenizer_config.get("chat_template")
     if older.is_file():
         said = json.loads(older.read_text(encoding="utf-8")).get("chat_template", said)
+    return chosen_template(said)
+
+
+def chosen_template(said: Any) -> str | None:
+    """The template among what a configuration says: one, or several of which one is named default."""
     if isinstance(said, list):
         said = {str(one.get("name")): one.get("template") for one in said if isinstance(one, dict)}
     if isinstance(said, dict):
@@ -96,11 +101,35 @@ def find_template(folder: Path, tokenizer_config: Mapping[str, Any]) -> str | No
     return said if isinstance(said, str) and said else None
 
 
+def open_template(source: str | None, special_tokens: Mapping[str, str]) -> ChatTemplate | None:
+    """The compiled template of a model that has one. Raises 422 with the reason when it is not usable."""
+    try:
+        return ChatTemplate(source, special_tokens) if source else None
+    except TemplateError as error:
+        reason = _("son gabarit de conversation : %(reason)s", reason=str(error)[:200])
+        raise ApiError(
+            422, "model_unusable", _("Ce modèle ne peut pas être ouvert : %(reason)s", reason=reason)
+        ) from error
+
+
 def refused(error: Exception) -> ApiError:
     """The 400 of a template that does not take these messages, with its reason."""
     reason = str(error)[:300]
     message = _("Le gabarit de conversation de ce modèle refuse ces messages : %(reason)s", reason=reason)
     return ApiError(400, "invalid_messages", message, "messages")
+
+
+def _tagged(content: Any) -> tuple[str, Any]:
+    """The last message's text and its content with the tag after it: after the last text among parts."""
+    if isinstance(content, str):
+        return content, content + _TAG
+    parts = [dict(part) for part in content]
+    part = next((part for part in reversed(parts) if "text" in part), None)
+    if part is None:
+        raise ValueError("the last message has no text to continue")
+    last = str(part["text"])
+    part["text"] = last + _TAG
+    return last, parts
 
 
 def _cut(text: str, last: str) -> str:

@@ -190,6 +190,26 @@ def test_templates_give_what_transformers_gives(
     assert side.tokenize(text, False) == tokenizer.encode(text, add_special_tokens=False)
 
 
+@pytest.mark.parametrize("parts", [[("image", ""), ("text", " Oui, ")], [("text", "Oui "), ("image", "")]])
+def test_an_answer_begun_in_parts_goes_on_after_its_last_text(
+    parts: list[tuple[str, str]], folder: Path, tmp_path: Path
+) -> None:
+    seeing = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.content is string %}{{ m.content }}{% else %}"
+        "{% for p in m.content %}{% if p.type == 'image' %}<image>{% else %}{{ p.text }}{% endif %}{% endfor %}"
+        "{% endif %}<|im_end|>\n{% endfor %}"
+    )
+    tokenizer = tokenizer_of(with_template(folder, tmp_path, seeing))
+    last = [{"type": kind, "text": text} if kind == "text" else {"type": kind} for kind, text in parts]
+    talk: list[dict[str, Any]] = [TALK[0], {"role": "assistant", "content": last}]
+    expected = tokenizer.apply_chat_template(talk, tokenize=False, continue_final_message=True)
+    assert ChatTemplate(seeing, {}).render(talk, {"continue_final_message": True}) == expected
+    with pytest.raises(ApiError):
+        ChatTemplate(seeing, {}).render(
+            [{"role": "user", "content": [{"type": "image"}]}], {"continue_final_message": True}
+        )
+
+
 def test_a_template_that_refuses_says_why() -> None:
     with pytest.raises(ApiError) as refused:
         ChatTemplate(MISTRAL, {"bos_token": "<s>"}).render([TALK[0], TALK[0]], {})

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from common.errors import ApiError
-from gpt.engines.base import Delta, GenerationRequest, LanguageEngine, Prompt, SamplingDefaults
+from gpt.engines.base import Delta, GenerationRequest, LanguageEngine, Message, Prompt, SamplingDefaults
 from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.engine import TransformersEngine
@@ -240,3 +240,35 @@ def test_missing_weights_are_refused_rather_than_made_up(tiny_llama: Path, tmp_p
     with pytest.raises(ApiError) as refused:
         TransformersEngine(folder, EngineOptions(use_gpu=False))
     assert "up_proj" in str(refused.value.message)
+
+
+@pytest.mark.parametrize("option", ["", "add_generation_prompt", "continue_final_message"])
+def test_conversations_are_written_as_transformers_writes_them(llama: LanguageEngine, option: str) -> None:
+    assert isinstance(llama, TransformersEngine)
+    talk: list[Message] = [
+        {"role": "system", "content": "Répondez en français. "},
+        {"role": "user", "content": "  Où est <b>l'hôtel</b> ? 🎉\n"},
+        {"role": "assistant", "content": "Là-bas, "},
+    ]
+    options = {option: option == "continue_final_message"} if option else {}
+    theirs = {"add_generation_prompt": not option, "continue_final_message": option == "continue_final_message"}
+    text = llama._tokenizer.apply_chat_template(talk, tokenize=False, **theirs)
+    prompt = llama.encode_chat(talk, options)
+    assert prompt.ids == llama._tokenizer.encode(text, add_special_tokens=False)
+    assert prompt.context_ids == (prompt.ids if option == "continue_final_message" else [])
+
+
+def test_a_template_is_bounded(tiny_llama: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "m")
+    (folder / "chat_template.jinja").write_text("{{ 'a' * 10 ** 9 }}")
+    engine = TransformersEngine(folder, EngineOptions(use_gpu=False))
+    try:
+        with pytest.raises(ApiError) as refused:
+            engine.encode_chat([{"role": "user", "content": "Bonjour"}], {})
+        assert refused.value.code == "invalid_messages"
+    finally:
+        engine.close()
+    (folder / "chat_template.jinja").write_text("{% if %}")
+    with pytest.raises(ApiError) as refused:
+        TransformersEngine(folder, EngineOptions(use_gpu=False))
+    assert (refused.value.status, refused.value.code) == (422, "model_unusable")

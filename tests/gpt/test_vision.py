@@ -73,6 +73,17 @@ def test_images_are_read_as_transformers_reads_them(family: str, tmp_path: Path)
         engine.encode_chat([{"role": "user", "content": "Le client envoie la demande."}], {}),
     ]
     assert [len(prompt.images) for prompt in prompts] == [1, 2, 0]
+    turns = [
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "Voici"}, {"type": "image"}, {"type": "text", "text": "puis"}],
+        }
+    ]
+    tokenizer = engine._tokenizer
+    written = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    pictures = open_images([picture(1)])
+    made = engine._sight._processor(text=[written], images=pictures, add_special_tokens=False)
+    assert prompts[0].ids == list(made["input_ids"][0])
     expected = []
     for prompt in prompts:
         ids = torch.tensor([prompt.ids])
@@ -240,4 +251,20 @@ def test_a_prompt_comes_back_from_another_process_as_it_went(tmp_path: Path) -> 
     assert first.arguments.keys() == again.arguments.keys()
     assert all(bool((first.arguments[name] == again.arguments[name]).all()) for name in first.arguments)
     assert isinstance(prompt, Prompt)
+    engine.close()
+
+
+def test_a_text_beside_an_image_is_bounded_too(client: FlaskClient) -> None:
+    answer = ask(client, "a" * 1_000_000, image_url(picture(1)))
+    assert (answer.status_code, answer.json["error"]["code"]) == (400, "context_length_exceeded")
+    assert answer.json["error"]["param"] == "messages"  # before it was tokenized
+
+
+def test_a_template_with_images_is_bounded(tmp_path: Path) -> None:
+    folder = write_seeing(tmp_path, "smolvlm")
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content[0].text * 10 ** 9 }}")
+    engine = TransformersEngine(folder, EngineOptions(use_gpu=False))
+    with pytest.raises(ApiError) as refused:
+        engine.encode_chat(with_images("a", picture(1)), {})
+    assert refused.value.code == "invalid_messages"
     engine.close()

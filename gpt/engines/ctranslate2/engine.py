@@ -20,13 +20,13 @@ from common.machine.resources import read_resources, usable_cpus
 from common.messages import _
 from common.models.footprint import read_folder
 from gpt.engines.answer import Vocabulary
-from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, context_exceeded
+from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt
 from gpt.engines.ctranslate2.answer import CTranslate2Answer
 from gpt.engines.ctranslate2.convert import SMALL_PARAMETERS, Compute, compute_type, converted_apart
 from gpt.engines.ctranslate2.scheduler import PLACES, Scheduler
 from gpt.engines.ctranslate2.tokenizer import open_text_side
 from gpt.engines.options import EngineOptions
-from gpt.engines.prompter import Prompter
+from gpt.engines.prompter import Prompter, templated
 from gpt.prompts import template_options
 
 if TYPE_CHECKING:  # imports numpy and llguidance, which most answers do without
@@ -71,7 +71,7 @@ class CTranslate2Engine:
             longest=text.longest,
             beginnings=text.beginnings,
             marks=text.marks,
-            template=text.template,
+            turns=templated(text.template, text.tokenize),
         )
         self._constrainer: Constrainer | None = None
         self._constraining = threading.Lock()
@@ -109,10 +109,7 @@ class CTranslate2Engine:
 
     def submit(self, request: GenerationRequest, emit: Emit) -> Callable[[], None]:
         """Queue a generation. Raises 400 on a constraint that cannot be compiled, 503 when the queue is full."""
-        self._prompter.check_ids(list(request.logit_bias), "logit_bias")
-        self._prompter.check_ids(request.stop_token_ids, "stop_token_ids")
-        if len(request.prompt.ids) + request.max_tokens > self.context:
-            raise context_exceeded(len(request.prompt.ids) + request.max_tokens, self.context, "max_tokens")
+        self._prompter.check(request)
         answer = CTranslate2Answer(request, self._vocabulary, self._mask(request), emit)
         self._scheduler.submit(answer)
         return answer.cancel

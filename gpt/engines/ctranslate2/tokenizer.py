@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from common.errors import ApiError
 from common.messages import _
 from gpt.engines.base import SamplingDefaults
-from gpt.engines.template import ChatTemplate, find_template
+from gpt.engines.template import ChatTemplate, find_template, open_template
 
 _NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _DEFAULT_EOS = {"gpt2": 50256, "llama": 2, "mistral": 2, "phi": 2}  # where config.json does not say, as transformers
@@ -58,11 +57,9 @@ def open_text_side(folder: Path) -> TextSide:
         tokenizer = _tokenizer(folder, config, said)
         special = _add_special(tokenizer, said)
         source = find_template(folder, said)
-        template = ChatTemplate(source, special) if source else None
-    except TemplateError as error:
-        raise _unusable(_("son gabarit de conversation : %(reason)s", reason=str(error)[:200])) from error
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         raise _unusable(_("son tokenizer : %(reason)s", reason=str(error).replace(str(folder), "")[:200])) from error
+    template = open_template(source, special)
     generation = _json(folder / "generation_config.json")
     size = int(config.get("vocab_size") or tokenizer.get_vocab_size())
     default = _DEFAULT_EOS.get(str(config.get("model_type")))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Seq
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,7 @@ from common.machine.heap import give_memory_back
 from common.machine.resources import read_resources, usable_cpus
 from common.messages import _
 from gpt.engines.answer import Following, Vocabulary
-from gpt.engines.base import (
-    Capabilities,
-    Emit,
-    GenerationRequest,
-    Message,
-    Prompt,
-    SamplingDefaults,
-    context_exceeded,
-    text_of,
-)
+from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, SamplingDefaults
 from gpt.engines.constraint import Constrainer
 from gpt.engines.nanochat.chat import chat_ids
 from gpt.engines.nanochat.layout import find_checkpoint
@@ -33,9 +25,9 @@ from gpt.engines.nanochat.tokenizer import ASSISTANT_END, BOS, NanochatTokenizer
 from gpt.engines.nanochat.tools import Reader, ToolUse
 from gpt.engines.nanochat.weights import load_model
 from gpt.engines.options import EngineOptions
+from gpt.engines.prompter import Prompter
 from gpt.engines.transformers.scheduler import Scheduler
 from gpt.engines.transformers.sequence import Sequence
-from gpt.prompts import PLAIN_STOPS, plain_chat
 
 _log = logging.getLogger("frigo.gpt")
 HONOURED = frozenset(
@@ -78,11 +70,9 @@ class NanochatEngine:
             )
             raise ApiError(422, "model_unusable", message, "model")
         self.device = device.type
-        self._chats = checkpoint.chats
         self._reader = Reader(self._tokenizer)
         special = self._tokenizer.special
-        self._bos = special[BOS]
-        ends = frozenset({special[ASSISTANT_END], self._bos})
+        ends = frozenset({special[ASSISTANT_END], special[BOS]})
         self._vocabulary = Vocabulary(
             eos_ids=ends,
             special_ids=self._reader.silent,
@@ -102,6 +92,16 @@ class NanochatEngine:
         budget = options.cache_bytes or _spare_bytes(device)
         runner = NanochatRunner(model, self.parameters, context=context, budget=budget)
         self.context = runner.capacity
+        bos, tokenize = special[BOS], self._tokenizer.encode
+        self._prompter = Prompter(
+            tokenize=lambda text, begin: [bos, *tokenize(text)] if begin else tokenize(text),
+            vocabulary=self._tokenizer.vocab_size,
+            context=self.context,
+            longest=self._tokenizer.longest,
+            beginnings=[bos],
+            marks=(),  # a text is never read as marks
+            turns=partial(chat_ids, tokenizer=self._tokenizer) if checkpoint.chats else None,
+        )
         self._scheduler = Scheduler(runner, 1 if self.parameters < _ONE_THREAD_PARAMETERS else threads)
         _log.info(
             "nanochat opened",
@@ -110,23 +110,15 @@ class NanochatEngine:
 
     def encode(self, text: str) -> Prompt:
         """A text to continue, begun as every text that the model has read: with <|bos|>."""
-        self._refuse_endless(text, "prompt")
-        return self.encode_ids([self._bos, *self._tokenizer.encode(text)])
+        return self._prompter.text(text)
 
     def encode_ids(self, ids: Seq[int]) -> Prompt:
         """Token ids to continue; none at all is <|bos|>. Raises 400 when one is outside the vocabulary."""
-        ids = list(ids) or [self._bos]
-        self._refuse_unknown(ids, "prompt")
-        return Prompt(ids, context_ids=ids)
+        return self._prompter.ids(ids)
 
     def encode_chat(self, messages: Seq[Message], options: Mapping[str, Any]) -> Prompt:
         """A conversation, ready for the assistant's next turn. Raises 400 when roles do not alternate."""
-        plain: list[Message] = [{"role": message["role"], "content": text_of(message)} for message in messages]
-        self._refuse_endless("".join(map(text_of, plain)), "messages")
-        if not self._chats:
-            return Prompt(self.encode(plain_chat(plain)).ids, stops=PLAIN_STOPS)
-        ids = chat_ids(plain, options, self._tokenizer)
-        return Prompt(ids, context_ids=ids if options.get("continue_final_message") else [])
+        return self._prompter.chat(messages, options)
 
     def decode(self, ids: Seq[int]) -> str:
         """The text of `ids`, as a person reads it."""
@@ -134,10 +126,7 @@ class NanochatEngine:
 
     def submit(self, request: GenerationRequest, emit: Emit) -> Callable[[], None]:
         """Queue a generation. Raises 400 on what cannot be honoured, 503 when the queue is full."""
-        self._refuse_unknown(request.logit_bias, "logit_bias")
-        self._refuse_unknown(request.stop_token_ids, "stop_token_ids")
-        if len(request.prompt.ids) + request.max_tokens > self.context:
-            raise context_exceeded(len(request.prompt.ids) + request.max_tokens, self.context, "max_tokens")
+        self._prompter.check(request)
         mask = self._constrainer.start(request.constraint) if request.constraint is not None else None
         following = Following(ToolUse(self._tokenizer).push, self.context) if mask is None else None
         sequence = Sequence(request, self._vocabulary, mask, emit, following)
@@ -153,19 +142,6 @@ class NanochatEngine:
         """Free the model, and give its memory back to the machine."""
         self._scheduler.close()
         give_memory_back(collect=True)
-
-    def _refuse_unknown(self, ids: Iterable[int], param: str) -> None:
-        size = self._tokenizer.vocab_size
-        wrong = next((i for i in ids if not 0 <= i < size), None)
-        if wrong is not None:
-            message = _("L'identifiant %(id)s n'est pas dans le vocabulaire (%(size)s).", id=wrong, size=size)
-            raise ApiError(400, "invalid_value", message, param)
-
-    def _refuse_endless(self, text: str, param: str) -> None:
-        """Spare the tokenizer a text that cannot fit: a token stands for `longest` characters at most."""
-        longest = self._tokenizer.longest
-        if len(text) > longest * self.context:
-            raise context_exceeded(len(text) // longest, self.context, param)
 
 
 def _refuse_options(options: EngineOptions) -> None:

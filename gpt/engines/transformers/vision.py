@@ -11,13 +11,12 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from jinja2 import TemplateError
 from PIL import Image, ImageOps
 from transformers import AutoImageProcessor
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
@@ -25,6 +24,8 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from common.errors import ApiError
 from common.messages import Text, _
 from gpt.engines.base import Message, Prompt
+from gpt.engines.prompter import Prompter
+from gpt.engines.template import chosen_template, open_template, refused
 from gpt.engines.transformers.runner import ImageInputs
 
 # Families whose images are read in order like words, as our attention does; others (gemma3, paligemma) let an
@@ -52,9 +53,11 @@ class Sight:
         self._prepared: OrderedDict[bytes, dict[str, torch.Tensor]] = OrderedDict()
         self._lock = threading.Lock()
         self.marks = [str(processor.image_token)]
+        source = chosen_template(processor.chat_template) or chosen_template(processor.tokenizer.chat_template)
+        self._template = open_template(source, processor.tokenizer.special_tokens_map)
 
-    def encode(self, messages: Sequence[Message], options: Mapping[str, Any], clean: Callable[[str], str]) -> Prompt:
-        """The conversation, each image where it stands among the words. `clean` breaks the model's marks in a text.
+    def encode(self, messages: Sequence[Message], options: Mapping[str, Any], prompter: Prompter) -> Prompt:
+        """The conversation, each image where it stands among the words.
 
         Raises 400 on an image that cannot be read, or when the template refuses the messages.
         """
@@ -70,22 +73,15 @@ class Sight:
                     images.append(part["data"])
                     parts.append({"type": "image"})
                 else:
-                    parts.append({"type": "text", "text": clean(part["text"])})
+                    parts.append({"type": "text", "text": prompter.without_marks(part["text"])})
             turns.append({"role": message["role"], "content": parts})
+        texts = [part["text"] for turn in turns for part in turn["content"] if part["type"] == "text"]
+        prompter.check_length("".join(texts), "messages")
         pictures = open_images(images)
         begins = bool(options.get("continue_final_message"))
-        try:
-            text = self._processor.tokenizer.apply_chat_template(
-                turns,
-                chat_template=self._processor.chat_template or self._processor.tokenizer.chat_template,
-                tokenize=False,
-                **{**options, "add_generation_prompt": not begins and bool(options.get("add_generation_prompt", True))},
-            )
-        except (TemplateError, TypeError, ValueError) as error:
-            message_ = _(
-                "Le gabarit de conversation de ce modèle refuse ces messages : %(reason)s", reason=str(error)[:300]
-            )
-            raise ApiError(400, "invalid_messages", message_, "messages") from error
+        if self._template is None:
+            raise refused(ValueError("no chat template"))
+        text = self._template.render(turns, options)
         try:
             made = self._processor(text=[text], images=pictures, return_tensors="pt", add_special_tokens=False)
         except (ValueError, IndexError, ZeroDivisionError) as error:
@@ -143,7 +139,7 @@ def open_sight(folder: Path, model: Any, tokenizer: Any, device: torch.device) -
         return None
     try:
         return Sight(_open_processor(folder, family, tokenizer), model, device)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, ApiError) as error:
         _log.warning("images are not read", extra={"reason": str(error).replace(str(folder), folder.name)[:300]})
         return None
 
