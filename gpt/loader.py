@@ -128,7 +128,11 @@ class GptLoader:
         settings = self._settings
         devices = tuple(asked.get("gpu_device_ids", settings.gpu_device_ids))
         quantization = asked.get("quantization", settings.ia_quantization)
-        plan = self._machine.plan(entry, quantization, self._resources(devices))
+        resources = self._resources(devices)
+        if asked.get("gpu_device_ids") and (absent := sorted({*devices} - {gpu.index for gpu in resources.gpus})):
+            message = _("Il n'y a pas de GPU %(numbers)s ici.", numbers=", ".join(map(str, absent)))
+            raise ApiError(400, "invalid_value", message, "gpu_device_ids")
+        plan = self._machine.plan(entry, quantization, resources)
         options = EngineOptions(
             use_gpu=settings.ia_use_gpu,
             quantization=quantization,

@@ -96,3 +96,10 @@ def test_a_folder_that_is_not_whole_is_not_loaded(loader: GptLoader, tmp_path: P
         with pytest.raises(ApiError) as refused:
             act()
         assert refused.value.code == "model_unusable"
+
+
+def test_a_gpu_that_is_not_here_is_refused_when_it_is_asked_for(loader: GptLoader, tiny_llama: Path) -> None:
+    with pytest.raises(ApiError) as refused:
+        loader.load(entry(tiny_llama), {"gpu_device_ids": [7]})
+    assert (refused.value.status, refused.value.param) == (400, "gpu_device_ids")
+    assert "7" in str(refused.value.message)
