@@ -33,6 +33,7 @@ import psutil
 
 from common.errors import ApiError
 from common.messages import Text, _
+from common.process.death import Death
 
 CALL_SECONDS = 120.0  # of any single call, so that nothing waits for ever on a child that hangs
 CLOSE_SECONDS = 5.0
@@ -67,8 +68,7 @@ class Child:
         self._calls: dict[int, Future[Any]] = {}
         self._streams: dict[int, Item] = {}
         self._closing = False
-        self._death: Text | None = None
-        self._watchers: list[Callable[[Text], None]] = []
+        self._death = Death()
         loaded: Future[Any] = Future()
         self._calls[-1] = loaded
         self._reader = threading.Thread(target=self._read, name=f"child-{self._process.pid}", daemon=True)
@@ -127,12 +127,7 @@ class Child:
 
     def watch(self, died: Callable[[Text], None]) -> None:
         """Call `died(reason)` once, if the process ends without having been asked to."""
-        with self._lock:
-            if self._death is None:
-                self._watchers.append(died)
-                return
-            reason = self._death
-        died(reason)
+        self._death.watch(died)
 
     def memory_bytes(self) -> int:
         """Bytes that come back when the process and its own children end; 0 once it is gone.
@@ -177,7 +172,7 @@ class Child:
             with self._writing:
                 self._pipe.send(message)
         except OSError as error:
-            raise child_died(self._death or _("Le moteur s'est arrêté.")) from error
+            raise child_died(self._death.reason or _("Le moteur s'est arrêté.")) from error
 
     def _read(self) -> None:
         try:
@@ -212,18 +207,17 @@ class Child:
             self._process.kill()
             code = self._process.wait()
         reason = _cause(code)
+        tell = self._death.note(reason)
         with self._lock:
-            self._death = reason
-            calls, streams, watchers = list(self._calls.values()), list(self._streams.values()), self._watchers
-            self._calls, self._streams, self._watchers = {}, {}, []
+            calls, streams = list(self._calls.values()), list(self._streams.values())
+            self._calls, self._streams = {}, {}
         self._pipe.close()
         for answer in calls:
             answer.set_exception(child_died(reason))
         for item in streams:
             item(child_died(reason))
         if not self._closing:
-            for died in watchers:
-                died(reason)
+            tell()
 
 
 def _path() -> str:

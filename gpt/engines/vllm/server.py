@@ -22,6 +22,7 @@ import psutil
 
 from common.errors import ApiError
 from common.messages import Text, _
+from common.process.death import Death
 from gpt.engines.vllm import keeper
 from gpt.engines.vllm.diagnosis import Cause, cause_of, scrub, tail
 
@@ -63,10 +64,8 @@ class ServerProcess:
         self._grace = grace_seconds
         self._hidden = dict(hidden)
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self._lock = threading.Lock()
-        self._watchers: list[Callable[[Text], None]] = []
         self._closing = False
-        self._death: Text | None = None
+        self._death = Death()
         self._folder = tempfile.TemporaryDirectory(prefix="frigo-vllm-", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(
             [sys.executable, "-I", str(Path(keeper.__file__)), str(grace_seconds), *command],
@@ -109,12 +108,7 @@ class ServerProcess:
 
     def watch(self, died: Callable[[Text], None]) -> None:
         """Call `died(reason)` once, when the process ends without having been asked to; at once if it has."""
-        with self._lock:
-            if self._death is None:
-                self._watchers.append(died)
-                return
-            reason = self._death
-        died(reason)
+        self._death.watch(died)
 
     @property
     def running(self) -> bool:
@@ -130,8 +124,7 @@ class ServerProcess:
 
     def close(self) -> None:
         """End it and all it started: memory is back when this returns. May be called twice, from any thread."""
-        with self._lock:
-            self._closing = True
+        self._closing = True
         assert self._process.stdin is not None  # noqa: S101  asked for in the constructor
         with contextlib.suppress(OSError):
             self._process.stdin.close()
@@ -153,16 +146,11 @@ class ServerProcess:
     def _bury(self) -> None:
         self._process.wait()
         told = self.died()
-        reason = _("vLLM s'est arrêté : %(cause)s", cause=told.cause.text)
-        with self._lock:
-            self._death = reason
-            watchers, self._watchers = self._watchers, []
-            closing = self._closing
-        if closing:
+        tell = self._death.note(_("vLLM s'est arrêté : %(cause)s", cause=told.cause.text))
+        if self._closing:
             return
         _log.error("vllm ended", extra={"cause": told.cause.kind, "log": told.tail})
-        for died in watchers:
-            died(reason)
+        tell()
 
 
 def environment(given: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
