@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Answer:
-    """One streamed chat. `gaps` are the seconds between its pieces; `error` says why it failed, if it did."""
+    """One streamed chat. `gaps` are the seconds before each of its pieces; `error` says why it failed, if it did."""
 
     tokens: int = 0
     first: float = 0.0
     seconds: float = 0.0
     gaps: list[float] = field(default_factory=list)
     text: str = ""
+    model: str = ""
     error: str = ""
 
 
@@ -62,6 +63,7 @@ def chat(url: str, body: dict[str, Any], *, timeout: float = 300) -> Answer:
             if "error" in event:
                 answer.error = json.dumps(event["error"], ensure_ascii=False)
                 return answer
+            answer.model = event.get("model") or answer.model
             if event.get("usage"):
                 answer.tokens = event["usage"]["completion_tokens"]
             choices = event.get("choices", [])
