@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gettext
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -54,9 +55,34 @@ class Text:
         return f"Text({str(self)!r})"
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A number with `digits` decimals, in the way of the language that reads it. ``str()`` gives French."""
+
+    value: float
+    digits: int
+
+    def render(self, language: str) -> str:
+        """``0,32`` in French, ``0.32`` in English."""
+        text = f"{self.value:.{self.digits}f}"
+        return text if language == "en" else text.replace(".", ",")
+
+    def __str__(self) -> str:
+        return self.render("fr")
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+
+def gigabytes(size: int) -> Figure:
+    """`size` bytes in Go (10**9): one decimal from 10 Go, then two, and three for what would look like nothing."""
+    value = size / 1e9
+    return Figure(value, 1 if value >= 10 else 2 if value >= 0.1 else 3)
+
+
 def _render(value: object, language: str) -> object:
     """A parameter in `language`: texts are rendered, lists are joined with commas."""
-    if isinstance(value, Text):
+    if isinstance(value, Text | Figure):
         return value.render(language)
     if isinstance(value, list | tuple):
         return ", ".join(str(_render(item, language)) for item in value)

@@ -17,10 +17,10 @@ from typing import Any
 from common.hub.hub import Patience
 from common.machine.gpus import Gpu
 from common.machine.resources import Resources, read_resources
-from common.messages import Text
+from common.messages import Text, gigabytes
 from common.models.catalogue import Catalogue, ModelEntry
 from common.models.contract import Selection
-from common.models.selector import AUTO, gigabytes, margin, too_big
+from common.models.selector import AUTO, margin, too_big
 from common.settings import SettingsError, load
 from gpt.choose import choose, create_machine, load_models
 from gpt.fit import GptMachine

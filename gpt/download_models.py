@@ -17,8 +17,8 @@ from typing import NoReturn
 
 from common.errors import ApiError
 from common.hub.cache import kept_repos
-from common.hub.errors import gigabytes
 from common.hub.hub import Hub
+from common.messages import gigabytes
 from common.models.catalogue import Catalogue, ModelEntry
 from common.models.footprint import read_folder
 from common.settings import SettingsError, load

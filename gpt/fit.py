@@ -11,10 +11,10 @@ from pathlib import Path
 from common.hub.facts import FactsBook
 from common.hub.hub import Hub, Patience
 from common.machine.resources import Resources
-from common.messages import Text, _
+from common.messages import Text, _, gigabytes
 from common.models.catalogue import ModelEntry
 from common.models.footprint import ModelFacts
-from common.models.selector import Verdict, gigabytes, margin, too_big
+from common.models.selector import Verdict, margin, too_big
 from gpt.engines.options import Quantization
 from gpt.folders import describe, folder_of
 from gpt.footprint import CONTEXTS, VLLM_SHARE, Need, catalogue_facts, need

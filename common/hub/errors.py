@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from common.errors import ApiError
-from common.messages import Text, _
+from common.messages import Text, _, gigabytes
 
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _RATE_LIMIT = re.compile(r"\bt\s*=\s*(\d{1,6})")  # RateLimit: "api";r=0;t=55
@@ -86,7 +86,7 @@ def refused(asked: Asked, status: int, headers: Mapping[str, str]) -> ApiError:
 def storage(asked: Asked, said: object) -> ApiError:
     """The host that the hub redirects to for big files does not give them (`said`: its status)."""
     message = _(
-        "Le dépôt de fichiers du hub (%(hub)s) n'a pas livré %(model)s (%(status)s) : réessayez plus tard.",
+        "Le stockage du hub (%(hub)s) n'a pas livré %(model)s (%(status)s) : réessayez plus tard.",
         hub=asked.hub,
         model=asked.repo_id,
         status=said,
@@ -266,9 +266,3 @@ def untrusted(repo_id: str, reason: Text) -> ApiError:
     """The hub's list of files cannot be followed safely."""
     message = _("Le hub décrit %(model)s d'une façon inacceptable : %(reason)s.", model=repo_id, reason=reason)
     return ApiError(502, "hub_invalid", message, "model")
-
-
-def gigabytes(size: int) -> str:
-    """`size` bytes in Go, French decimals; small ones keep a figure that is not zero."""
-    value = size / 1e9
-    return (f"{value:.1f}" if value >= 0.1 else f"{value:.3f}").replace(".", ",")

@@ -226,7 +226,7 @@ class Registry(Generic[E]):
             if patient and not slot.may_start(ledger.clock()):
                 return  # another call was first
             if default:
-                ledger.choose(slot, _("Choisi depuis le tableau de bord."))
+                ledger.choose(slot, _("Choisi depuis la page Supervision."))
             if not patient:
                 self._mover.hurry(slot)
                 slot.stands_in = False

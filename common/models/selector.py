@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from common.errors import ApiError
-from common.messages import Text, _
+from common.messages import Text, _, gigabytes
 from common.models.catalogue import Catalogue, ModelEntry
 from common.models.contract import Selection
 from common.settings import SettingsError
@@ -265,12 +265,6 @@ def too_big(key: str, verdict: Verdict) -> Text | None:
         available=gigabytes(available),
         how=_(" (%(how)s)", how=verdict.how) if verdict.how is not None else "",
     )
-
-
-def gigabytes(size: int) -> str:
-    """`size` bytes in Go, with French decimals: one from 10 Go, else two."""
-    value = size / 1e9
-    return (f"{value:.1f}" if value >= 10 else f"{value:.2f}").replace(".", ",")
 
 
 def attempt(seconds: float, work: Callable[[], None]) -> ApiError | Literal[True] | None:

@@ -151,9 +151,9 @@ def _told(error: BaseException) -> ApiError:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, MemoryError):
-        return ApiError(507, "out_of_memory", _("mémoire insuffisante."))
+        return ApiError(507, "out_of_memory", _("La mémoire a manqué."))
     _log.error("engine failed", exc_info=error)
     kind = type(error).__name__
     return ApiError(
-        500, "internal_error", _("erreur inattendue (%(kind)s) ; le journal du service la décrit.", kind=kind)
+        500, "internal_error", _("Erreur inattendue (%(kind)s) ; le journal du service la décrit.", kind=kind)
     )

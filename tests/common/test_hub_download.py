@@ -308,7 +308,7 @@ def test_the_disk_must_hold_what_is_still_missing(hub: HubServer, here: Hub, mon
     with pytest.raises(ApiError) as refused:
         here.download(REPO, "main", silent)
     assert (refused.value.status, refused.value.code) == (507, "disk_full")
-    assert "0,3 Go de disque, il en reste 0,3" in str(refused.value.message)
+    assert "0,27 Go de disque, il en reste 0,27" in str(refused.value.message)
     assert hub.ranges_of(WEIGHTS) == []
     # Two thirds are here: the rest fits.
     monkeypatch.undo()

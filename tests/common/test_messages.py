@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.messages import Text, _, best_language
+from common.messages import Text, _, best_language, gigabytes
 
 
 def test_french_is_what_the_code_says() -> None:
@@ -52,3 +52,10 @@ def test_percent_sign_without_parameters_is_kept() -> None:
 )
 def test_best_language(header: str | None, language: str) -> None:
     assert best_language(header) == language
+
+
+def test_figures_take_the_readers_decimals() -> None:
+    text = _("il en reste %(free)s Go", free=gigabytes(322_000_000))
+    assert str(text) == "il en reste 0,32 Go"
+    assert text.render("en").endswith("0.32 Go")
+    assert [str(gigabytes(size)) for size in (5_000_000, 1_500_000_000, 62_900_000_000)] == ["0,005", "1,50", "62,9"]

@@ -212,19 +212,18 @@ class Mover(Generic[E]):
             slot.deaths.append(now)
             while now - slot.deaths[0] >= RESTARTS_SECONDS:
                 slot.deaths.popleft()
-            message = _("le moteur s'est arrêté : %(reason)s", reason=reason)
             self._dead.append((slot, resident))
             if slot.draining:  # on its way out anyway
                 slot.draining = False
-                slot.error = message
+                slot.error = reason
                 ledger.move(slot, "error")
             elif len(slot.deaths) <= RESTARTS:
-                slot.error = message
+                slot.error = reason
                 ledger.move(slot, "error")
                 self._again(slot)
                 self._wishes.appendleft(Wish(slot, resident.options, patient=True, restart=True))
             else:
-                back = ledger.fail(slot, message, slot.deaths[0] + RESTARTS_SECONDS - now)
+                back = ledger.fail(slot, reason, slot.deaths[0] + RESTARTS_SECONDS - now)
                 if back is not None and back.state in RESTING:
                     ledger.settle(back, here=True)
                     self.want(Wish(back))
@@ -263,6 +262,6 @@ def reason_of(slot: Slot[E], error: Exception) -> Text | str:
     if isinstance(error, ApiError):
         return error.message
     if isinstance(error, MemoryError):
-        return _("mémoire insuffisante.")
+        return _("La mémoire a manqué.")
     _log.error("model failed", exc_info=error, extra={"model": slot.entry.key})
-    return _("erreur inattendue (%(kind)s) ; le journal du service la décrit.", kind=type(error).__name__)
+    return _("Erreur inattendue (%(kind)s) ; le journal du service la décrit.", kind=type(error).__name__)

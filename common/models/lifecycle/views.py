@@ -110,7 +110,7 @@ class Views(Generic[E]):
         """The 503 of a call whose model is not ready, with how far it is. The condition is held."""
         if slot.state == "error" and slot.error is not None:
             message = _(
-                "Le modèle %(model)s n'a pas pu être chargé : %(reason)s", model=slot.entry.key, reason=slot.error
+                "Le modèle %(model)s ne peut pas répondre : %(reason)s", model=slot.entry.key, reason=slot.error
             )
         else:
             message = _(

@@ -147,7 +147,8 @@ class NanochatEngine:
 def _refuse_options(options: EngineOptions) -> None:
     if options.quantization in {"int8", "nf4"}:
         message = _(
-            "IA_QUANTIZATION=%(asked)s : le moteur nanochat ne quantifie pas ; « none » ou « auto » conviennent.",
+            "quantization=%(asked)s (IA_QUANTIZATION) : le moteur nanochat ne quantifie pas ; "
+            "« none » ou « auto » conviennent.",
             asked=options.quantization,
         )
         raise ApiError(422, "model_unusable", message, "model")

@@ -39,7 +39,9 @@ def resolve(asked: Quantization, config: dict[str, Any], parameters: int, width:
     if stored is not None:
         if asked not in {"auto", "none", stored}:
             message = _(
-                "IA_QUANTIZATION=%(asked)s : ce modèle est déjà quantifié en %(stored)s.", asked=asked, stored=stored
+                "quantization=%(asked)s (IA_QUANTIZATION) : ce modèle est déjà quantifié en %(stored)s.",
+                asked=asked,
+                stored=stored,
             )
             raise ApiError(422, "model_unusable", message)
         return stored
