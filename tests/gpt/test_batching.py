@@ -160,6 +160,25 @@ def test_a_full_queue_is_said_with_a_time_to_come_back(
     wait_until(lambda: teller.load == (0, 0))
 
 
+def test_who_leaves_while_another_is_let_go_gives_its_row_back(
+    teller: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_until(lambda: teller.load == (0, 0))
+    running = [greedy(teller, 400, ignore_eos=True) for _ in range(3)]
+    wait_until(lambda: teller.load == (3, 0))
+    release = teller._runner.release
+
+    def another_leaves(row: Any) -> None:
+        for generation in running:
+            generation.close()
+        release(row)
+
+    monkeypatch.setattr(teller._runner, "release", another_leaves)
+    running[0].close()
+    wait_until(lambda: teller.load == (0, 0))
+    assert teller._runner._open == []
+
+
 def test_who_left_the_queue_takes_no_place_in_it(teller: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "MAX_WAITING", 2)
     busy, free = threading.Event(), threading.Event()

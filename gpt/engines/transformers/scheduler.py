@@ -206,13 +206,15 @@ class Scheduler:
 
     def _drop(self) -> None:
         """Give back the rows of the sequences that are over."""
-        over = [s for s in self._running if s.done]
+        over: list[Sequence] = []
+        staying: list[Sequence] = []
+        for sequence in self._running:  # asked once: who leaves between two looks would keep its row for ever
+            (over if sequence.done else staying).append(sequence)
         for sequence in over:
             if sequence.row is not None:
                 self._runner.release(sequence.row)
                 sequence.row = None
-        if over:
-            self._running = [s for s in self._running if not s.done]
+        self._running = staying
 
 
 def _unloaded() -> ApiError:
