@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -177,6 +178,18 @@ def test_who_leaves_while_another_is_let_go_gives_its_row_back(
     running[0].close()
     wait_until(lambda: teller.load == (0, 0))
     assert teller._runner._open == []
+
+
+def test_a_bug_in_its_thread_is_told_instead_of_waited_for(
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = TransformersEngine(shutil.copytree(tiny_llama, tmp_path / "m"), EngineOptions(use_gpu=False))
+    monkeypatch.setattr(engine._runner, "release", lambda _row: 1 // 0)
+    list(greedy(engine, 2))  # its own last token comes, then the thread stops
+    engine._scheduler._thread.join(10)
+    with pytest.raises(ApiError, match="model_not_ready"):
+        greedy(engine, 2)
+    engine.close()
 
 
 def test_who_left_the_queue_takes_no_place_in_it(teller: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,9 +90,14 @@ class Scheduler:
 
     def _serve(self) -> None:
         torch.set_num_threads(self._threads)  # counts for the thread that sets it
-        with torch.inference_mode():
-            while self._admit():
-                self._turn()
+        try:
+            with torch.inference_mode():
+                while self._admit():
+                    self._turn()
+        except Exception as error:  # noqa: BLE001  without its thread it serves no more: said, not waited for
+            _log.error("the model's thread stopped", exc_info=error)
+            with self._change:
+                self._closed = True
         for sequence in (*self._running, *self._waiting):
             sequence.fail(_unloaded())
         self._running = []
