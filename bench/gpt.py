@@ -4,8 +4,9 @@
     python -m bench.gpt --rounds 1 --only frigo   a quick look
 
 An 87.5M-parameter random bfloat16 Llama; chats of about 64 tokens in and exactly 64 out, greedy, streamed, by 1, 8
-and 16 clients at once. Servers run one at a time, each in its turn of every round, so that a machine that slows down
-slows them all; the best of the rounds is kept for each. Peers are installed in environments of their own.
+and 16 clients at once; no two prompts are alike, so that none is found in a cache. Servers run one at a time, each in
+its turn of every round, so that a machine that slows down slows them all; the best of the rounds is kept for each.
+Peers are installed in environments of their own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import statistics
+import string
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -28,7 +31,8 @@ from scripts.environment import ROOT
 RESULTS = ROOT / "bench" / "results" / "gpt.json"
 CONCURRENCY = (1, 8, 16)
 TOKENS = 64
-WORDS = " ".join(["abc"] * 30)  # 60 tokens of the random tokenizer, and the template's own
+LETTERS = ("abcde", string.ascii_lowercase, string.ascii_lowercase)  # words that are pieces of the vocabulary
+WORDS = 30  # of the prompt: a token each in the random tokenizer, one for each space, and the template's own
 Start = Callable[[], AbstractContextManager[Server]]
 
 
@@ -47,12 +51,13 @@ def servers(model: Path) -> dict[str, tuple[Start, str]]:
 
 def measure(start: Start, name: str) -> dict[str, Any]:
     """One server's turn: tokens a second and the median first token, by concurrency; memory after all of it."""
-    body = {
-        "model": name,
-        "messages": [{"role": "user", "content": WORDS}],
-        "max_tokens": TOKENS,
-        "temperature": 0,
-    }
+    draw = random.Random(0)
+
+    def body() -> dict[str, Any]:
+        words = ("".join(draw.choice(letters) for letters in LETTERS) for _word in range(WORDS))
+        messages = [{"role": "user", "content": " ".join(words)}]
+        return {"model": name, "messages": messages, "max_tokens": TOKENS, "temperature": 0}
+
     seen: dict[str, Any] = {}
     with start() as server:
         load(server.url, body, 2, 1)  # warm

@@ -125,7 +125,7 @@ def _serve(server: Server, group: MemoryGroup) -> dict[str, Any]:
     body = {"model": "gpt2", "messages": [{"role": "user", "content": "abc " * 30}], "max_tokens": 64, "temperature": 0}
     first = chat(server.url, body)
     one = _mb(group.peak)
-    run = load(server.url, body, 8, 2)
+    run = load(server.url, lambda: body, 8, 2)
     failed = [first.error, *run.failed] if first.error else run.failed
     if failed:
         raise SystemExit(f"a chat failed: {failed[0]}")
