@@ -55,9 +55,11 @@ def test_what_is_on_disk_starts_downloaded(registry: Registry[FakeEngine]) -> No
     assert registry.state("gpt2") == "idle"
 
 
-def test_a_call_that_names_a_model_makes_it_load(registry: Registry[FakeEngine]) -> None:
+def test_a_call_that_names_a_model_makes_it_load(registry: Registry[FakeEngine], machine: Machine) -> None:
+    gate = machine.gate("load gpt2").shut()
     with pytest.raises(ApiError, match="model_not_ready"), registry.use("gpt2"):
         pass
+    gate.set()
     until_state(registry, "gpt2", "ready")
     with registry.use("gpt2") as lease:
         assert lease.entry.key == "gpt2"
