@@ -6,6 +6,7 @@ import http.client
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -85,13 +86,13 @@ def chat(url: str, body: dict[str, Any], *, timeout: float = 300) -> Answer:
     return answer
 
 
-def load(url: str, body: dict[str, Any], concurrent: int, rounds: int) -> Load:
-    """`concurrent` clients, each asking `rounds` times in a row."""
+def load(url: str, body: Callable[[], dict[str, Any]], concurrent: int, rounds: int) -> Load:
+    """`concurrent` clients, each asking `rounds` times in a row, every time what `body` makes."""
     answers: list[Answer] = []
 
     def client() -> None:
         for _round in range(rounds):
-            answers.append(chat(url, body))
+            answers.append(chat(url, body()))
 
     threads = [threading.Thread(target=client) for _ in range(concurrent)]
     started = time.perf_counter()
