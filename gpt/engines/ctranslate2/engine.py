@@ -36,7 +36,7 @@ HONOURED = frozenset(
     {"top_k", "logprobs", "presence_penalty", "frequency_penalty", "logit_bias", "seed", "min_p", "repetition_penalty"}
     | {"min_tokens", "stop_token_ids", "ignore_eos", "bad_words", "json_schema", "grammar"}
 )
-_TOGETHER = 2  # answers share that fraction of what one alone may hold: their growing caches leave holes in the memory
+_TOGETHER = 3  # answers share that fraction of what one alone may hold: their growing caches leave holes in the memory
 _CACHE_OVERHEAD = 1.5  # measured: CTranslate2 copies a layer's cache at each step, and malloc keeps some of the holes
 _LEAST_CONTEXT = 64  # tokens
 
