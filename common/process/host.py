@@ -45,6 +45,7 @@ class Host:
         self._lock = threading.Lock()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides: the pipe's end is this process's
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        threading.excepthook = self._thread_died
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE), encoding="ascii")
 
@@ -139,6 +140,11 @@ class Host:
     def _flush(self, items: list[Any]) -> None:
         if items:
             self._pipe.send(("items", items))
+
+    def _thread_died(self, failure: threading.ExceptHookArgs) -> None:
+        """A thread of the engine ended on a bug: the parent had better start it afresh."""
+        _log.error("a thread of the engine died", exc_info=failure.exc_value)
+        self._leave(1)
 
     def _leave(self, code: int) -> None:
         """End the process once everything said so far is sent; not one atexit hook of a heavy library is waited for."""

@@ -30,6 +30,7 @@ class Program:
             "echo": lambda value: value,
             "fail": self.fail,
             "die": lambda number: os.kill(os.getpid(), number),
+            "crash_a_thread": lambda: threading.Thread(target=self.fail).start(),
             "hang": lambda: threading.Event().wait(),
             "running": lambda: self.running,
             "fill": self.fill,

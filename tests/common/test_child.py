@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import signal
 import subprocess
@@ -130,6 +131,14 @@ def test_death_reaches_streams_calls_and_watchers(child: Child) -> None:
 def test_a_crash_names_its_signal(child: Child) -> None:
     with pytest.raises(ApiError, match="SIGSEGV"):
         child.call("die", signal.SIGSEGV)
+
+
+def test_a_thread_that_ends_on_a_bug_ends_the_child(child: Child) -> None:
+    told: queue.SimpleQueue[Text] = queue.SimpleQueue()
+    child.watch(told.put)
+    with contextlib.suppress(ApiError):
+        child.call("crash_a_thread")
+    assert "code 1" in str(told.get(timeout=20))
 
 
 def test_close_is_not_a_death_and_gives_memory_back(child: Child) -> None:

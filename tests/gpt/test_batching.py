@@ -180,6 +180,7 @@ def test_who_leaves_while_another_is_let_go_gives_its_row_back(
     assert teller._runner._open == []
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is meant to end so
 def test_a_bug_in_its_thread_is_told_instead_of_waited_for(
     tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

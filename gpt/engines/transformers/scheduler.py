@@ -94,16 +94,17 @@ class Scheduler:
             with torch.inference_mode():
                 while self._admit():
                     self._turn()
-        except Exception as error:  # noqa: BLE001  without its thread it serves no more: said, not waited for
-            _log.error("the model's thread stopped", exc_info=error)
+        except Exception:
             with self._change:
                 self._closed = True
-        for sequence in (*self._running, *self._waiting):
-            sequence.fail(_unloaded())
-        self._running = []
-        self._waiting.clear()
-        while self._jobs:
-            self._jobs.popleft()()
+            raise  # without its thread it serves no more: the process that holds it ends, and the model is loaded again
+        finally:
+            for sequence in (*self._running, *self._waiting):
+                sequence.fail(_unloaded())
+            self._running = []
+            self._waiting.clear()
+            while self._jobs:
+                self._jobs.popleft()()
 
     def _admit(self) -> bool:
         """Take waiting sequences in; sleep while there is nothing to do. False once closed."""
