@@ -12,10 +12,10 @@ import torch
 
 from common.errors import ApiError
 from gpt.engines.base import Delta, GenerationRequest
-from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.engine import TransformersEngine
 from tests.gpt.conftest import wait_until, write_gpt2, write_llama
+from tests.gpt.generation import Generation
 from tests.gpt.test_quantization import write as write_wider
 
 

@@ -14,7 +14,6 @@ from torch import nn
 
 from common.errors import ApiError
 from gpt.engines.base import Constraint, GenerationRequest
-from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers import scheduler
 from gpt.engines.transformers.attention import runs_of
@@ -25,6 +24,7 @@ from gpt.engines.transformers.linear import PackedLinear, SharedLinear, pack, un
 from gpt.engines.transformers.runner import Feed
 from gpt.engines.transformers.solo import SoloRunner
 from tests.gpt.conftest import wait_until, write_tokenizer
+from tests.gpt.generation import Generation
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 
 from common.errors import ApiError
 from gpt.engines.base import Constraint, ConstraintKind, GenerationRequest, LanguageEngine
-from gpt.engines.generation import Generation
+from tests.gpt.generation import Generation
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

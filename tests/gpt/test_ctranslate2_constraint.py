@@ -18,9 +18,9 @@ from common.errors import ApiError
 from gpt.engines.base import Constraint, ConstraintKind, Delta, GenerationRequest, LanguageEngine, Prompt
 from gpt.engines.ctranslate2.engine import CTranslate2Engine
 from gpt.engines.ctranslate2.sampling import Sampler
-from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.engine import TransformersEngine
+from tests.gpt.generation import Generation
 
 MINI = Path(__file__).resolve().parents[2] / "gpt" / "embedded" / "frigo-mini"
 TEXTS = Path(__file__).resolve().parents[2] / "bench" / "mini"

@@ -19,10 +19,10 @@ from gpt.engines.ctranslate2 import runs as runs_module
 from gpt.engines.ctranslate2 import scheduler as scheduler_module
 from gpt.engines.ctranslate2.convert import converted
 from gpt.engines.ctranslate2.engine import CTranslate2Engine
-from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.engine import TransformersEngine
 from tests.gpt.conftest import wait_until
+from tests.gpt.generation import Generation
 
 EXACT = EngineOptions(use_gpu=False, quantization="none")
 
@@ -301,7 +301,7 @@ def test_neither_torch_nor_transformers_is_in_the_process(tiny_llama: Path, tmp_
         "import sys; from pathlib import Path\n"
         "from gpt.engines.base import Constraint, GenerationRequest\n"
         "from gpt.engines.ctranslate2.engine import CTranslate2Engine\n"
-        "from gpt.engines.generation import Generation\n"
+        "from tests.gpt.generation import Generation\n"
         "from gpt.engines.options import EngineOptions\n"
         "engine = CTranslate2Engine(Path(sys.argv[1]), EngineOptions(use_gpu=False))\n"
         "prompt = engine.encode_chat([{'role': 'user', 'content': 'Le client'}], {})\n"
@@ -322,7 +322,7 @@ def test_what_is_seldom_needed_is_not_loaded_before(tiny_llama: Path, tmp_path: 
         "import sys; from pathlib import Path\n"
         "from gpt.engines.base import GenerationRequest\n"
         "from gpt.engines.ctranslate2.engine import CTranslate2Engine\n"
-        "from gpt.engines.generation import Generation\n"
+        "from tests.gpt.generation import Generation\n"
         "from gpt.engines.options import EngineOptions\n"
         "engine = CTranslate2Engine(Path(sys.argv[1]), EngineOptions(use_gpu=False))\n"
         "assert list(Generation(engine, GenerationRequest(engine.encode('Le'), 5)))\n"
@@ -339,7 +339,7 @@ def test_a_process_that_forgets_to_close_ends_well(tiny_llama: Path, tmp_path: P
         "import sys; from pathlib import Path\n"
         "from gpt.engines.base import GenerationRequest\n"
         "from gpt.engines.ctranslate2.engine import CTranslate2Engine\n"
-        "from gpt.engines.generation import Generation\n"
+        "from tests.gpt.generation import Generation\n"
         "from gpt.engines.options import EngineOptions\n"
         "engine = CTranslate2Engine(Path(sys.argv[1]), EngineOptions(use_gpu=False))\n"
         "request = GenerationRequest(engine.encode('Le'), 240, ignore_eos=True)\n"

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from gpt.engines.base import GenerationRequest
-from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.batch import BatchRunner
 from gpt.engines.transformers.engine import TransformersEngine
 from tests.gpt.conftest import write_tokenizer
+from tests.gpt.generation import Generation
 
 SMALL = {
     "hidden_size": 32,

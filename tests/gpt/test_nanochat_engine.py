@@ -14,7 +14,6 @@ import torch
 from common.errors import ApiError
 from common.settings import SettingsError
 from gpt.engines.base import Constraint, Delta, GenerationRequest, Message, Prompt
-from gpt.engines.generation import Generation
 from gpt.engines.nanochat.engine import NanochatEngine
 from gpt.engines.nanochat.layout import SIDECAR, find_checkpoint
 from gpt.engines.nanochat.runner import NanochatRunner
@@ -23,6 +22,7 @@ from gpt.engines.nanochat.weights import load_model
 from gpt.engines.options import EngineOptions
 from gpt.factory import create_app, create_registry
 from tests.gpt.conftest import ready_registry, settings_for, wait_until
+from tests.gpt.generation import Generation
 from tests.gpt.nanochat_folders import config_of, write_generation, write_tokenizer
 
 ORACLE = "oracle-2026-07-03-92d63d4"

@@ -12,10 +12,10 @@ import pytest
 
 from common.errors import ApiError
 from gpt.engines.base import GenerationRequest, LanguageEngine
-from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions
 from gpt.engines.process.client import ProcessEngine
 from tests.gpt.conftest import ROOT, wait_until
+from tests.gpt.generation import Generation
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ import torch
 from common.errors import ApiError
 from common.settings import SettingsError, load
 from gpt.engines.base import GenerationRequest
-from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions, Quantization
 from gpt.engines.transformers.engine import TransformersEngine
 from gpt.engines.transformers.int8 import Int8Linear, usable
@@ -23,6 +22,7 @@ from gpt.engines.transformers.quantize import most_precise, resolve, weight_byte
 from gpt.engines.transformers.weights import load_weights
 from gpt.settings import GptSettings
 from tests.gpt.conftest import write_tokenizer
+from tests.gpt.generation import Generation
 
 CPU = torch.device("cpu")
 MB = 2**20

@@ -12,10 +12,10 @@ import torch
 
 from common.errors import ApiError
 from gpt.engines.base import Delta, GenerationRequest, Prompt
-from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.engine import TransformersEngine
 from gpt.engines.transformers.sampling import Sampler, draw
+from tests.gpt.generation import Generation
 
 VOCABULARY = 1000
 DRAWS = 4000

@@ -11,13 +11,13 @@ import torch
 
 from common.errors import ApiError
 from gpt.engines.base import Delta, GenerationRequest, LanguageEngine, Message, Prompt, SamplingDefaults
-from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.engine import TransformersEngine
 from gpt.engines.transformers.runner import Feed
 from gpt.engines.transformers.sampling import Sampler
 from gpt.engines.transformers.weights import _defaults
 from tests.gpt.conftest import wait_until
+from tests.gpt.generation import Generation
 
 
 def run(engine: LanguageEngine, prompt: Prompt | str, max_tokens: int = 20, **more: object) -> tuple[str, Delta]:

@@ -16,12 +16,12 @@ from PIL import Image
 
 from common.errors import ApiError
 from gpt.engines.base import GenerationRequest, Message, Prompt
-from gpt.engines.generation import Generation
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.engine import TransformersEngine
 from gpt.engines.transformers.vision import MAX_PIXELS, SEEING, open_images
 from gpt.factory import create_app
 from tests.gpt.conftest import ready_registry, settings_for
+from tests.gpt.generation import Generation
 from tests.gpt.seeing import FAMILIES, write_seeing
 
 URL = "/v1/chat/completions"

@@ -1,4 +1,4 @@
-"""A running generation as its reader sees it: an iterator of deltas that can be closed from anywhere."""
+"""A generation as an iterator of deltas, for tests of engines (the service hears all of a request's on one queue)."""
 
 from __future__ import annotations
 
@@ -28,6 +28,5 @@ class Generation:
     def close(self) -> None:
         """The reader has left: nothing more is computed for it."""
         self._cancel()
-        self._out.put(
-            Delta(finish_reason="stop", usage=Usage(self._prompt_tokens, 0))
-        )  # wakes a reader in another thread
+        last = Delta(finish_reason="stop", usage=Usage(self._prompt_tokens, 0))
+        self._out.put(last)  # wakes a reader in another thread
