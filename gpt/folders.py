@@ -11,8 +11,6 @@ from common.models.catalogue import ModelEntry
 from common.models.footprint import ModelFacts, read_folder
 from gpt.engines.nanochat import layout as nanochat
 
-FolderFacts = ModelFacts
-
 
 def describe(folder: Path) -> ModelFacts | None:
     """The facts of a model folder (Hugging Face's, or nanochat's with its choice), or None when it is not readable."""

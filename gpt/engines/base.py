@@ -33,6 +33,16 @@ class Capabilities:
     template_options: frozenset[str] = frozenset()  # what `encode_chat` honours (see `gpt.prompts.template_options`)
 
 
+# What an engine honours that chooses its tokens itself, from the logits.
+SAMPLING_PARAMETERS = frozenset(
+    {
+        *("top_k", "min_p", "seed", "logprobs", "logit_bias", "presence_penalty", "frequency_penalty"),
+        *("repetition_penalty", "min_tokens", "stop_token_ids", "ignore_eos", "bad_words"),
+    }
+)
+FORMS = frozenset({"json_schema", "grammar"})  # what it can impose on an answer with `gpt.engines.constraint`
+
+
 class TextPart(TypedDict):
     """A piece of text in a message."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-_SMALL_PARAMETERS = 30_000_000  # below, float32 costs little memory and spares conversions
+# Below, float32 costs little memory and spares conversions, and a second thread costs more than it computes.
+SMALL_PARAMETERS = 30_000_000
 
 
 def weight_bytes(parameters: int) -> int:
     """Bytes per weight that a model of this size is loaded with on a CPU: 2 (bfloat16) or 4 (float32)."""
-    return 4 if parameters <= _SMALL_PARAMETERS or not has_fast_bf16() else 2
+    return 4 if parameters <= SMALL_PARAMETERS or not has_fast_bf16() else 2
 
 
 @lru_cache(maxsize=1)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from common.errors import ApiError
 from common.messages import Text, _
+from gpt.engines.cpu import SMALL_PARAMETERS
 from gpt.engines.ctranslate2.weight_files import BadWeightsError, UnsupportedError, header_bytes, weight_files
 from gpt.engines.options import Quantization
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from gpt.engines.ctranslate2.families import Plan
 
 Compute = Literal["int8", "float32"]
-SMALL_PARAMETERS = 30_000_000  # below, float32 costs little memory, and a second thread more than it computes
 _ROOT = Path(__file__).resolve().parents[3]
 _RECIPE = 1  # counts up when the same files would be converted differently
 _MARGIN_BYTES = 32 * 2**20  # left free on the disk

@@ -20,9 +20,10 @@ from common.machine.resources import read_resources, usable_cpus
 from common.messages import _
 from common.models.footprint import read_folder
 from gpt.engines.answer import Vocabulary
-from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt
+from gpt.engines.base import FORMS, SAMPLING_PARAMETERS, Capabilities, Emit, GenerationRequest, Message, Prompt
+from gpt.engines.cpu import SMALL_PARAMETERS
 from gpt.engines.ctranslate2.answer import CTranslate2Answer
-from gpt.engines.ctranslate2.convert import SMALL_PARAMETERS, Compute, compute_type, converted_apart
+from gpt.engines.ctranslate2.convert import Compute, compute_type, converted_apart
 from gpt.engines.ctranslate2.scheduler import PLACES, Scheduler
 from gpt.engines.ctranslate2.tokenizer import open_text_side
 from gpt.engines.options import EngineOptions
@@ -32,10 +33,6 @@ from gpt.prompts import template_options
 if TYPE_CHECKING:  # imports numpy and llguidance, which most answers do without
     from gpt.engines.constraint import Constrainer, TokenMask
 
-HONOURED = frozenset(
-    {"top_k", "logprobs", "presence_penalty", "frequency_penalty", "logit_bias", "seed", "min_p", "repetition_penalty"}
-    | {"min_tokens", "stop_token_ids", "ignore_eos", "bad_words", "json_schema", "grammar"}
-)
 _TOGETHER = 3  # answers share that fraction of what one alone may hold: their growing caches leave holes in the memory
 _CACHE_OVERHEAD = 1.5  # measured: CTranslate2 copies a layer's cache at each step, and malloc keeps some of the holes
 _LEAST_CONTEXT = 64  # tokens
@@ -85,7 +82,7 @@ class CTranslate2Engine:
         self.capabilities = Capabilities(
             chat_template=text.template is not None,
             template_options=template_options(text.template.source if text.template else None),
-            parameters=HONOURED,
+            parameters=SAMPLING_PARAMETERS | FORMS,
         )
         self._scheduler = Scheduler(generator, text.vocabulary, held // _TOGETHER)
         # its threads must have ended before the interpreter does, or CTranslate2's abort the process

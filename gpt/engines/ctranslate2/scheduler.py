@@ -18,14 +18,12 @@ import time
 from collections import deque
 from typing import Any
 
-from common.errors import ApiError
 from common.machine.heap import give_memory_back
-from common.messages import _
 from gpt.engines.ctranslate2.answer import CTranslate2Answer
 from gpt.engines.ctranslate2.runs import Run, share
+from gpt.engines.queueing import MAX_WAITING, queue_full, unloaded
 
 MAX_RUNNING = 16
-MAX_WAITING = 128
 PLACES = 2  # runs beside each other
 _COMPANY_S = 0.004  # a new answer waits that long for others that come with it, to share their batch
 _log = logging.getLogger("frigo.gpt")
@@ -52,10 +50,9 @@ class Scheduler:
         """Queue `answer`. Raises 503 when too many already wait, or when the model is being unloaded."""
         with self._change:
             if self._closed:
-                raise _unloaded()
+                raise unloaded()
             if sum(not other.done and not other.started for other in self._waiting) >= MAX_WAITING:
-                message = _("Trop de demandes en attente (%(limit)s).", limit=MAX_WAITING)
-                raise ApiError(503, "queue_full", message, headers={"Retry-After": "5"})
+                raise queue_full(MAX_WAITING)
             self._waiting.append(answer)
             self._change.notify()
 
@@ -80,7 +77,7 @@ class Scheduler:
             self._runs, self._waiting = [], deque()
             self._generator = None
         for answer in left:
-            answer.fail(_unloaded())
+            answer.fail(unloaded())
 
     def _all(self) -> list[CTranslate2Answer]:
         return [*(answer for run in self._runs for answer in run.answers), *self._waiting]
@@ -155,7 +152,3 @@ class Scheduler:
 def _held(answer: CTranslate2Answer) -> int:
     """Tokens of the cache that the answer may come to take."""
     return len(answer.ids) + max(0, answer.room)
-
-
-def _unloaded() -> ApiError:
-    return ApiError(503, "model_not_ready", _("Le modèle vient d'être déchargé."), headers={"Retry-After": "2"})

@@ -13,11 +13,21 @@ import torch
 
 from common.errors import ApiError
 from common.machine.heap import give_memory_back
-from common.machine.resources import read_resources, usable_cpus
+from common.machine.resources import usable_cpus
 from common.messages import _
 from gpt.engines.answer import Following, Vocabulary
-from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, SamplingDefaults
+from gpt.engines.base import (
+    FORMS,
+    SAMPLING_PARAMETERS,
+    Capabilities,
+    Emit,
+    GenerationRequest,
+    Message,
+    Prompt,
+    SamplingDefaults,
+)
 from gpt.engines.constraint import Constrainer
+from gpt.engines.cpu import SMALL_PARAMETERS
 from gpt.engines.nanochat.chat import chat_ids
 from gpt.engines.nanochat.layout import find_checkpoint
 from gpt.engines.nanochat.runner import NanochatRunner
@@ -26,20 +36,12 @@ from gpt.engines.nanochat.tools import Reader, ToolUse
 from gpt.engines.nanochat.weights import load_model
 from gpt.engines.options import EngineOptions
 from gpt.engines.prompter import Prompter
+from gpt.engines.transformers.runner import spare_bytes
 from gpt.engines.transformers.scheduler import Scheduler
 from gpt.engines.transformers.sequence import Sequence
 
 _log = logging.getLogger("frigo.gpt")
-HONOURED = frozenset(
-    {
-        *("top_k", "min_p", "seed", "logprobs", "logit_bias", "presence_penalty", "frequency_penalty"),
-        *("repetition_penalty", "min_tokens", "stop_token_ids", "ignore_eos", "bad_words", "json_schema", "grammar"),
-    }
-)
 _CHAT_DEFAULTS = SamplingDefaults(temperature=0.6, top_k=50)  # scripts/chat_cli.py of nanochat
-_CPU_SHARE = 0.5  # of the free memory that the caches may take: what runs beside us needs some too
-_GPU_SHARE = 0.8
-_ONE_THREAD_PARAMETERS = 30_000_000  # below, waking a second thread costs more than it computes
 
 
 class NanochatEngine:
@@ -85,11 +87,11 @@ class NanochatEngine:
         self.capabilities = Capabilities(
             chat_template=checkpoint.chats,
             template_options=options_of_chat if checkpoint.chats else frozenset(),
-            parameters=HONOURED,
+            parameters=SAMPLING_PARAMETERS | FORMS,
         )
         self._constrainer = Constrainer(self._tokenizer.to_json(), sorted(ends))
         context = min(architecture.sequence_len, options.context or architecture.sequence_len)
-        budget = options.cache_bytes or _spare_bytes(device)
+        budget = options.cache_bytes or spare_bytes(device)
         runner = NanochatRunner(model, self.parameters, context=context, budget=budget)
         self.context = runner.capacity
         bos, tokenize = special[BOS], self._tokenizer.encode
@@ -102,7 +104,7 @@ class NanochatEngine:
             marks=(),  # a text is never read as marks
             turns=partial(chat_ids, tokenizer=self._tokenizer) if checkpoint.chats else None,
         )
-        self._scheduler = Scheduler(runner, 1 if self.parameters < _ONE_THREAD_PARAMETERS else threads)
+        self._scheduler = Scheduler(runner, 1 if self.parameters < SMALL_PARAMETERS else threads)
         _log.info(
             "nanochat opened",
             extra={"generation": architecture.generation.commit, "source": checkpoint.source, "step": checkpoint.step},
@@ -154,10 +156,3 @@ def _refuse_options(options: EngineOptions) -> None:
         raise ApiError(422, "model_unusable", message, "model")
     for key, _folder in options.adapters:
         _log.warning("adapter refused", extra={"adapter": key, "reason": "nanochat models take none"})
-
-
-def _spare_bytes(device: torch.device) -> int:
-    """Bytes that the caches may take where the model is, beside the weights already there."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * _GPU_SHARE)
-    return int(read_resources(use_gpu=False).memory_available * _CPU_SHARE)

@@ -12,7 +12,16 @@ from common.errors import ApiError
 from common.machine.heap import give_memory_back
 from common.messages import _
 from gpt.engines.answer import Vocabulary
-from gpt.engines.base import Capabilities, Emit, GenerationRequest, Message, Prompt, has_image
+from gpt.engines.base import (
+    FORMS,
+    SAMPLING_PARAMETERS,
+    Capabilities,
+    Emit,
+    GenerationRequest,
+    Message,
+    Prompt,
+    has_image,
+)
 from gpt.engines.constraint import Constrainer, TokenMask
 from gpt.engines.options import EngineOptions
 from gpt.engines.prompter import Prompter, templated
@@ -26,23 +35,6 @@ from gpt.engines.transformers.weights import load_weights
 from gpt.prompts import template_options
 
 _log = logging.getLogger("frigo.gpt")
-HONOURED = frozenset(
-    {
-        "top_k",
-        "min_p",
-        "seed",
-        "logprobs",
-        "logit_bias",
-        "presence_penalty",
-        "frequency_penalty",
-        "repetition_penalty",
-        "min_tokens",
-        "stop_token_ids",
-        "ignore_eos",
-        "bad_words",
-        "adapter",
-    }
-)
 
 
 class TransformersEngine:
@@ -71,7 +63,7 @@ class TransformersEngine:
             chat_template=template is not None,
             images=self._sight is not None,
             template_options=template_options(template.source if template else None),
-            parameters=HONOURED | ({"json_schema", "grammar"} if fast else set()),
+            parameters=SAMPLING_PARAMETERS | {"adapter"} | (FORMS if fast else set()),
         )
         self._constrainer = _constrainer(weights.tokenizer, weights.eos_ids) if fast else None
         self._runner = open_runner(weights, options, self._sight.read if self._sight is not None else None)

@@ -8,18 +8,15 @@ from typing import Any
 
 import torch
 
-from common.machine.resources import read_resources
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.batch import BatchRunner
 from gpt.engines.transformers.linear import pack, unpack
-from gpt.engines.transformers.runner import Feed, ImageReader, Runner
+from gpt.engines.transformers.runner import Feed, ImageReader, Runner, spare_bytes
 from gpt.engines.transformers.solo import SoloRunner
 from gpt.engines.transformers.weights import Weights
 
 _CPU_ROWS = 32
 _GPU_ROWS = 64
-_CPU_SHARE = 0.5  # of the free memory that the cache may take: what runs beside us needs some too
-_GPU_SHARE = 0.8
 _STALL = 2.5e10  # weights × prompt ids in a slice: about a quarter of a second on two cores
 _log = logging.getLogger("frigo.gpt")
 
@@ -75,13 +72,6 @@ def _pack(runner: Runner, model: Any) -> None:
     else:
         _log.warning("linear layers left as they are", extra={"reason": reason})
         unpack(model)
-
-
-def spare_bytes(device: torch.device) -> int:
-    """Bytes that a cache may take where the model is, beside the weights already there."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * _GPU_SHARE)
-    return int(read_resources(use_gpu=False).memory_available * _CPU_SHARE)
 
 
 def _token_bytes(model: Any) -> int:

@@ -13,6 +13,11 @@ from typing import Any, Protocol
 
 import torch
 
+from common.machine.resources import read_resources
+
+_CPU_SHARE = 0.5  # of the free memory that the rows may take: what runs beside us needs some too
+_GPU_SHARE = 0.8
+
 
 @dataclass(frozen=True)
 class Feed:
@@ -105,3 +110,10 @@ class Runner(Protocol):
     def close(self) -> None:
         """Drop the model."""
         ...
+
+
+def spare_bytes(device: torch.device) -> int:
+    """Bytes that the rows of a runner may take where its model is, beside the weights already there."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * _GPU_SHARE)
+    return int(read_resources(use_gpu=False).memory_available * _CPU_SHARE)

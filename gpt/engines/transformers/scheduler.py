@@ -20,13 +20,12 @@ from typing import TypeVar
 import torch
 
 from common.errors import ApiError
-from common.messages import _
+from gpt.engines.queueing import MAX_WAITING, queue_full, unloaded
 from gpt.engines.transformers.runner import Feed, Runner
 from gpt.engines.transformers.sampling import draw
 from gpt.engines.transformers.sequence import Sequence
 
 PROMPT_SHARE = 512  # prompt ids read in a turn, rounded up to a slice
-MAX_WAITING = 128
 _ROOM = 32  # tokens that each generation shall be able to grow by when another enters
 _log = logging.getLogger("frigo.gpt")
 T = TypeVar("T")
@@ -50,10 +49,9 @@ class Scheduler:
         """Queue `sequence`. Raises 503 when too many already wait, or when the model is being unloaded."""
         with self._change:
             if self._closed:
-                raise _unloaded()
+                raise unloaded()
             if sum(not other.cancelled for other in self._waiting) >= MAX_WAITING:
-                message = _("Trop de demandes en attente (%(limit)s).", limit=MAX_WAITING)
-                raise ApiError(503, "queue_full", message, headers={"Retry-After": "5"})
+                raise queue_full(MAX_WAITING)
             self._waiting.append(sequence)
             self._change.notify()
 
@@ -69,7 +67,7 @@ class Scheduler:
 
         with self._change:
             if self._closed:
-                raise _unloaded()
+                raise unloaded()
             self._jobs.append(job)
             self._change.notify()
         return done.result()
@@ -100,7 +98,7 @@ class Scheduler:
             raise  # without its thread it serves no more: the process that holds it ends, and the model is loaded again
         finally:
             for sequence in (*self._running, *self._waiting):
-                sequence.fail(_unloaded())
+                sequence.fail(unloaded())
             self._running = []
             self._waiting.clear()
             while self._jobs:
@@ -221,7 +219,3 @@ class Scheduler:
                 self._runner.release(sequence.row)
                 sequence.row = None
         self._running = staying
-
-
-def _unloaded() -> ApiError:
-    return ApiError(503, "model_not_ready", _("Le modèle vient d'être déchargé."), headers={"Retry-After": "2"})

@@ -24,12 +24,11 @@ from common.errors import ApiError
 from common.machine.resources import usable_cpus
 from common.messages import _
 from gpt.engines.base import SamplingDefaults
-from gpt.engines.cpu import weight_bytes
+from gpt.engines.cpu import SMALL_PARAMETERS, weight_bytes
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers import quantize
 from gpt.folders import describe
 
-_ONE_THREAD_PARAMETERS = 30_000_000  # below, waking a second thread costs more than it computes
 _M_MMAP_THRESHOLD = -3  # glibc's malloc.h
 transformers.utils.logging.disable_progress_bar()
 _log = logging.getLogger("frigo.gpt")
@@ -108,7 +107,7 @@ def load_weights(folder: Path, options: EngineOptions) -> Weights:
         parameters=parameters,
         vocabulary=int(model.config.get_text_config().vocab_size),
         defaults=_defaults(folder),
-        threads=1 if parameters < _ONE_THREAD_PARAMETERS else threads,
+        threads=1 if parameters < SMALL_PARAMETERS else threads,
         quantization=shrunk,
     )
 
