@@ -58,7 +58,9 @@ def create_machine(
     return kind(
         hub or create_hub(settings),
         resources or (lambda: read_resources(use_gpu=settings.ia_use_gpu, gpu_device_ids=devices)),
-        lambda entry, cuda, quantization: engine_for(settings, entry, cuda=cuda, quantization=quantization),
+        lambda entry, cuda, quantization: engine_for(
+            settings, entry, cuda=cuda, quantization=quantization, adapters=bool(settings.ia_adapters)
+        ),
         settings.ia_quantization,
     )
 
@@ -76,13 +78,15 @@ def refuse_absent_gpus(settings: GptSettings) -> None:
         )
 
 
-def engine_for(settings: GptSettings, entry: ModelEntry, *, cuda: bool, quantization: Quantization) -> str | Text:
-    """The engine that would open `entry`, or the reason why none here can."""
+def engine_for(
+    settings: GptSettings, entry: ModelEntry, *, cuda: bool, quantization: Quantization, adapters: bool
+) -> str | Text:
+    """The engine that would open `entry`, with `adapters` or without, or the reason why none here can."""
     return engine_of(
         entry,
         asked=settings.ia_engine,
         cuda=cuda,
-        adapters=bool(settings.ia_adapters),
+        adapters=adapters,
         quantization=quantization,
         has_vllm=has_vllm(settings, cuda=cuda),
     )

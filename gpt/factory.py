@@ -16,7 +16,7 @@ from common.web.stopping import before_the_end
 from gpt.adapters.service import AdapterService
 from gpt.adapters.shelf import Shelf
 from gpt.baked import GptRegistry
-from gpt.choose import choose, create_machine, load_models, refuse_absent_gpus
+from gpt.choose import choose, load_models, refuse_absent_gpus
 from gpt.engines.forwarding import GptEngine
 from gpt.hub import create_hub
 from gpt.hub_entries import hub_entry
@@ -49,13 +49,13 @@ def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[
     refuse_absent_gpus(settings)
     catalogue = load_models()
     selection = choose(settings, catalogue)
-    machine = create_machine(settings)
+    loader = create_loader(settings, create_shelf(settings, catalogue, selection.chosen), isolate=isolate)
     return GptRegistry(
         catalogue,
-        create_loader(settings, create_shelf(settings, catalogue, selection.chosen), isolate=isolate),
+        loader,
         selection,
         offline=settings.hf_hub_offline,
-        newcomer=lambda name: hub_entry(name, machine),
+        newcomer=lambda name: hub_entry(name, loader.machine),
         ttl_s=settings.ia_model_ttl_s,
         swap_wait_s=settings.ia_swap_wait_s,
         options=frozenset({"gpu_device_ids", "quantization"}),

@@ -14,8 +14,7 @@ from common.messages import Text, _
 from common.models.catalogue import ModelEntry
 from common.models.selector import too_big
 from gpt.adapters.shelf import Shelf
-from gpt.choose import has_vllm
-from gpt.engines.choose import engine_of
+from gpt.choose import engine_for
 from gpt.engines.classes import engine_class
 from gpt.engines.forwarding import ForwardingEngine, GptEngine
 from gpt.engines.options import EngineOptions, Quantization
@@ -40,7 +39,7 @@ class GptLoader:
         self._isolate = isolate
         self.shelf = shelf  # the adapters that models are opened with
         self._contexts: dict[str, int] = {}  # what other servers said of theirs
-        self._machine = GptMachine(hub, self._resources, self._engine_of, settings.ia_quantization)
+        self.machine = GptMachine(hub, self._resources, self._engine_of, settings.ia_quantization)
 
     def folder(self, entry: ModelEntry) -> Path | None:
         """Where the entry's files are, or None when they are not all here."""
@@ -98,22 +97,15 @@ class GptLoader:
     def engine(self, entry: ModelEntry, quantization: Quantization | None = None) -> str | Text:
         """The name of the engine that opens `entry` now, or the reason why none here can; `quantization` replaces
         IA_QUANTIZATION."""
-        plan = self._machine.plan(entry, quantization)
+        plan = self.machine.plan(entry, quantization)
         if plan is None:
             asked = quantization or self._settings.ia_quantization
             return self._engine_of(entry, bool(self._resources().gpus), asked)
         return plan if isinstance(plan, Text) else plan.need.engine
 
     def _engine_of(self, entry: ModelEntry, cuda: bool, quantization: Quantization) -> str | Text:
-        settings = self._settings
-        return engine_of(
-            entry,
-            asked=settings.ia_engine,
-            cuda=cuda,
-            adapters=self.shelf is not None and self.shelf.wanted(entry.key),
-            quantization=quantization,
-            has_vllm=has_vllm(settings, cuda=cuda),
-        )
+        adapters = self.shelf is not None and self.shelf.wanted(entry.key)
+        return engine_for(self._settings, entry, cuda=cuda, quantization=quantization, adapters=adapters)
 
     def _resources(self, devices: Sequence[int] | None = None) -> Resources:
         settings = self._settings
@@ -132,7 +124,7 @@ class GptLoader:
         if asked.get("gpu_device_ids") and (absent := sorted({*devices} - {gpu.index for gpu in resources.gpus})):
             message = _("Il n'y a pas de GPU %(numbers)s ici.", numbers=", ".join(map(str, absent)))
             raise ApiError(400, "invalid_value", message, "gpu_device_ids")
-        plan = self._machine.plan(entry, quantization, resources)
+        plan = self.machine.plan(entry, quantization, resources)
         options = EngineOptions(
             use_gpu=settings.ia_use_gpu,
             quantization=quantization,
@@ -144,17 +136,17 @@ class GptLoader:
         return replace(
             options,
             use_gpu=settings.ia_use_gpu and plan.need.cuda,
-            quantization=self._machine.precision(entry, plan, quantization),
-            context=self._machine.longest_prompt(entry, plan),
+            quantization=self.machine.precision(entry, plan, quantization),
+            context=self.machine.longest_prompt(entry, plan),
         )
 
     def need_bytes(self, entry: ModelEntry) -> int | None:
         """Weights at the loading precision, cache and runtime; None when nothing is known of the model."""
-        return self._machine.judge(entry).need_bytes
+        return self.machine.judge(entry).need_bytes
 
     def unfit(self, entry: ModelEntry, freed: int = 0) -> Text | None:
         """Why this machine, with `freed` bytes more, cannot hold the model, or None."""
-        return too_big(entry.key, self._machine.judge(entry, freed))
+        return too_big(entry.key, self.machine.judge(entry, freed))
 
     def _check_size(self, entry: ModelEntry) -> None:
         """Ask the hub for the model's real size; one that is slow to tell may still give the files.
@@ -162,11 +154,11 @@ class GptLoader:
         Raises 507 `model_does_not_fit` for one that can't fit, before a byte of its weights, or the hub's refusal.
         """
         try:
-            self._machine.learn(entry)
+            self.machine.learn(entry)
         except ApiError as error:
             if error.code not in _PASSING:
                 raise
-        verdict = self._machine.judge(entry)
+        verdict = self.machine.judge(entry)
         limit = self._resources().memory_limit
         if verdict.need_bytes is not None and verdict.need_bytes > max(limit, verdict.available_bytes or 0):
             reason = too_big(entry.key, verdict)
