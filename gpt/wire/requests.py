@@ -3,6 +3,7 @@ refused by name (see `gpt.wire.refused`); anything else a client sends is a hint
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,7 +43,7 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class Sampling(Constrained):
+class Sampling(Constrained, ABC):
     """What both endpoints share."""
 
     model_config = ConfigDict(extra="allow")
@@ -90,9 +91,9 @@ class Sampling(Constrained):
         """How many answers to compute for each prompt."""
         return self.n or 1
 
+    @abstractmethod
     def alternatives(self) -> int | None:
         """How many alternatives to give beside each token; None when no log-probability is asked for."""
-        raise NotImplementedError
 
     def refuse_unsupported(self) -> None:
         """Raise 400 for a field that would change the answer and cannot be honoured, or contradicts another."""
