@@ -19,16 +19,6 @@ from tests.common.lifecycle_fakes import (
 )
 
 
-@pytest.fixture
-def machine() -> Machine:
-    return Machine(capacity=100)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def engine(machine: Machine, key: str) -> FakeEngine:
     return next(engine for engine in machine.engines if engine.entry.key == key)
 

@@ -23,11 +23,6 @@ from tests.common.lifecycle_fakes import (
 )
 
 
-@pytest.fixture
-def machine() -> Machine:
-    return Machine(capacity=100)
-
-
 def test_a_model_that_fits_is_loaded_beside_and_then_is_the_default(machine: Machine) -> None:
     registry = started(machine, 40, 40)
     gate = machine.gate("load b").shut()

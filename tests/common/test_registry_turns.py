@@ -21,11 +21,6 @@ from tests.common.lifecycle_fakes import (
 )
 
 
-@pytest.fixture
-def machine() -> Machine:
-    return Machine(capacity=100)
-
-
 @pytest.mark.parametrize(("sizes", "most"), [((40, 40), 80), ((60, 60), 60)])
 @pytest.mark.parametrize("named", [False, True])
 def test_no_request_is_lost_while_models_are_switched(

@@ -24,16 +24,6 @@ from tests.common.lifecycle_fakes import (
 )
 
 
-@pytest.fixture
-def machine() -> Machine:
-    return Machine(capacity=100)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def refusal(registry: Registry[FakeEngine], name: str | None, **kwargs: Any) -> ApiError:
     with pytest.raises(ApiError) as refused, registry.use(name, **kwargs):
         pass

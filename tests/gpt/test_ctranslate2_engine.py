@@ -295,15 +295,26 @@ def test_int8_is_what_a_small_machine_gets(tiny_llama: Path, tmp_path: Path) -> 
         engine.close()
 
 
+OPEN = (
+    "import sys; from pathlib import Path\n"
+    "from gpt.engines.base import Constraint, GenerationRequest\n"
+    "from gpt.engines.ctranslate2.engine import CTranslate2Engine\n"
+    "from tests.gpt.generation import Generation\n"
+    "from gpt.engines.options import EngineOptions\n"
+    "engine = CTranslate2Engine(Path(sys.argv[1]), EngineOptions(use_gpu=False))\n"
+)
+
+
+def in_a_process(script: str, model: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Run `script` where an engine has `model` open, and nothing else was imported."""
+    folder = shutil.copytree(model, tmp_path / "m")
+    command = [sys.executable, "-c", OPEN + script, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def test_neither_torch_nor_transformers_is_in_the_process(tiny_llama: Path, tmp_path: Path) -> None:
     """From the folder to a constrained answer."""
     script = (
-        "import sys; from pathlib import Path\n"
-        "from gpt.engines.base import Constraint, GenerationRequest\n"
-        "from gpt.engines.ctranslate2.engine import CTranslate2Engine\n"
-        "from tests.gpt.generation import Generation\n"
-        "from gpt.engines.options import EngineOptions\n"
-        "engine = CTranslate2Engine(Path(sys.argv[1]), EngineOptions(use_gpu=False))\n"
         "prompt = engine.encode_chat([{'role': 'user', 'content': 'Le client'}], {})\n"
         "form = Constraint('choice', ['oui', 'non'], 'choice')\n"
         "text = ''.join(d.text for d in Generation(engine, GenerationRequest(prompt, 20, constraint=form)))\n"
@@ -311,43 +322,30 @@ def test_neither_torch_nor_transformers_is_in_the_process(tiny_llama: Path, tmp_
         "engine.close()\n"
         "print(sorted({'torch', 'transformers', 'huggingface_hub', 'onnxruntime'} & set(sys.modules)))\n"
     )
-    folder = shutil.copytree(tiny_llama, tmp_path / "m")
-    done = subprocess.run([sys.executable, "-c", script, str(folder)], check=True, capture_output=True, text=True)
+    done = in_a_process(script, tiny_llama, tmp_path)
+    done.check_returncode()
     assert done.stdout.strip() == "[]"
 
 
 def test_what_is_seldom_needed_is_not_loaded_before(tiny_llama: Path, tmp_path: Path) -> None:
     """Free text takes neither numpy nor llguidance, nor the conversion any memory that stays."""
     script = (
-        "import sys; from pathlib import Path\n"
-        "from gpt.engines.base import GenerationRequest\n"
-        "from gpt.engines.ctranslate2.engine import CTranslate2Engine\n"
-        "from tests.gpt.generation import Generation\n"
-        "from gpt.engines.options import EngineOptions\n"
-        "engine = CTranslate2Engine(Path(sys.argv[1]), EngineOptions(use_gpu=False))\n"
         "assert list(Generation(engine, GenerationRequest(engine.encode('Le'), 5)))\n"
         "engine.close()\n"
         "print(sorted({'numpy', 'llguidance', 'pydantic', 'flask'} & set(sys.modules)))\n"
     )
-    folder = shutil.copytree(tiny_llama, tmp_path / "m")
-    done = subprocess.run([sys.executable, "-c", script, str(folder)], check=True, capture_output=True, text=True)
+    done = in_a_process(script, tiny_llama, tmp_path)
+    done.check_returncode()
     assert done.stdout.strip() == "[]"
 
 
 def test_a_process_that_forgets_to_close_ends_well(tiny_llama: Path, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path\n"
-        "from gpt.engines.base import GenerationRequest\n"
-        "from gpt.engines.ctranslate2.engine import CTranslate2Engine\n"
-        "from tests.gpt.generation import Generation\n"
-        "from gpt.engines.options import EngineOptions\n"
-        "engine = CTranslate2Engine(Path(sys.argv[1]), EngineOptions(use_gpu=False))\n"
         "request = GenerationRequest(engine.encode('Le'), 240, ignore_eos=True)\n"
         "answers = [Generation(engine, request) for _ in range(3)]\n"
         "next(iter(answers[0]))\n"
     )
-    folder = shutil.copytree(tiny_llama, tmp_path / "m")
-    done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=False)
+    done = in_a_process(script, tiny_llama, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
