@@ -8,7 +8,7 @@ import { request } from "../../lib/api";
 import { formatBytes } from "../../lib/format";
 import { useAct, usePolling } from "../../lib/hooks";
 import type { AdapterInfo, AdminService } from "../../lib/types";
-import { Progress, State } from "./ModelParts";
+import { Progress, Refusal, rowSx, State } from "./ModelParts";
 
 const BUSY = 1000;
 const CALM = 8000;
@@ -89,16 +89,7 @@ function Row({
     <Box
       component="li"
       data-adapter={adapter.name}
-      sx={{
-        display: "grid",
-        gap: 1,
-        gridTemplateColumns: { xs: "minmax(0, 1fr)", md: "minmax(0, 1fr) 230px 230px" },
-        alignItems: "center",
-        py: 1.5,
-        borderTop: 1,
-        borderColor: "divider",
-        "&:first-of-type": { borderTop: 0 },
-      }}
+      sx={rowSx}
     >
       <Box sx={{ minWidth: 0 }}>
         <Typography sx={{ fontWeight: 700, overflowWrap: "anywhere" }}>{adapter.name}</Typography>
@@ -222,11 +213,7 @@ function AddForm({ gpt, headers, onChange }: Props & { onChange: () => void }) {
           {t("adapters.add")}
         </Button>
       </Box>
-      {problem && (
-        <Alert severity="error" onClose={forget} sx={{ mt: 1.5, overflowWrap: "anywhere" }}>
-          <Linked text={problem} />
-        </Alert>
-      )}
+      <Refusal text={problem} onClose={forget} />
     </Box>
   );
 }

@@ -1,10 +1,10 @@
-import { Alert, Box, Button, TextField } from "@mui/material";
+import { Box, Button, TextField } from "@mui/material";
 import { Plus } from "lucide-react";
 import { useId, useState } from "react";
-import { Linked } from "../../components/Linked";
 import { useI18n } from "../../i18n";
 import { useAct } from "../../lib/hooks";
 import { hubIdFrom, isHubId } from "../../lib/models";
+import { Refusal } from "./ModelParts";
 
 /** Any model of the hub, by its id or the address of its page. */
 export function HubModel({ onLoad }: { onLoad: (hubId: string) => Promise<void> }) {
@@ -51,11 +51,7 @@ export function HubModel({ onLoad }: { onLoad: (hubId: string) => Promise<void> 
           {t("admin.load")}
         </Button>
       </Box>
-      {problem && (
-        <Alert severity="error" onClose={forget} sx={{ mt: 1.5, overflowWrap: "anywhere" }}>
-          <Linked text={problem} />
-        </Alert>
-      )}
+      <Refusal text={problem} onClose={forget} />
     </Box>
   );
 }

@@ -1,5 +1,6 @@
-import { Box, Button, LinearProgress, Typography } from "@mui/material";
+import { Alert, Box, Button, LinearProgress, Typography } from "@mui/material";
 import { Download, Play, PowerOff, X } from "lucide-react";
+import { Linked } from "../../components/Linked";
 import { useI18n, type Translate } from "../../i18n";
 import type { Key } from "../../i18n/fr";
 import { formatBytes, formatPercent, formatRough } from "../../lib/format";
@@ -137,5 +138,27 @@ export function ActionButton({
     >
       {label}
     </Button>
+  );
+}
+
+/** The layout of a model's or an adapter's row: what it is, where it stands, what can be done. */
+export const rowSx = {
+  display: "grid",
+  gap: 1,
+  gridTemplateColumns: { xs: "minmax(0, 1fr)", md: "minmax(0, 1fr) 230px 230px" },
+  alignItems: "center",
+  py: 1.5,
+  borderTop: 1,
+  borderColor: "divider",
+  "&:first-of-type": { borderTop: 0 },
+};
+
+/** Why what a form asked for was refused, below it; nothing when it was not. */
+export function Refusal({ text, onClose }: { text: string; onClose: () => void }) {
+  if (!text) return null;
+  return (
+    <Alert severity="error" onClose={onClose} sx={{ mt: 1.5, overflowWrap: "anywhere" }}>
+      <Linked text={text} />
+    </Alert>
   );
 }

@@ -5,7 +5,7 @@ import { formatNumber, formatParameters } from "../../lib/format";
 import { useAct } from "../../lib/hooks";
 import { errorText, type ModelInfo } from "../../lib/types";
 import { hubPage } from "./hub";
-import { ActionButton, languagesText, Memory, Progress, State } from "./ModelParts";
+import { ActionButton, languagesText, Memory, Progress, rowSx, State } from "./ModelParts";
 import { actionsFor, MOVING, type ModelAction } from "./states";
 
 /** One model of a service: what it is, where it stands, what can be asked of it. */
@@ -32,16 +32,7 @@ export function ModelRow({
     <Box
       component="li"
       data-model={model.key}
-      sx={{
-        display: "grid",
-        gap: 1,
-        gridTemplateColumns: { xs: "minmax(0, 1fr)", md: "minmax(0, 1fr) 230px 230px" },
-        alignItems: "center",
-        py: 1.5,
-        borderTop: 1,
-        borderColor: "divider",
-        "&:first-of-type": { borderTop: 0 },
-      }}
+      sx={rowSx}
     >
       <Box sx={{ minWidth: 0 }}>
         <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", gap: 0.75 }}>
