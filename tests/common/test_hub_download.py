@@ -24,6 +24,7 @@ from tests.hub_server import COMMIT, Fault, HubServer
 
 REPO = "frigo-tests/blob"
 SIZE = 3 * 2**20
+SMALL_FILES = 1000  # bytes: no partial file of the others is as long, so that what is here is of the weights
 WEIGHTS = "model.safetensors"
 QUICK = Patience(connect_s=2, stall_s=0.4, attempts=4, first_wait_s=0.01, most_wait_s=0.02, retry_after_s=1.5)
 PROGRAM = """
@@ -253,7 +254,7 @@ def test_two_callers_share_one_download(hub: HubServer, here: Hub) -> None:
 def test_two_processes_share_one_download(hub: HubServer, here: Hub) -> None:
     hub.faults = [Fault(f"/{WEIGHTS}", slow=0.05)]
     child = start_elsewhere(here)
-    wait_until(lambda: partial_bytes(here) > 0)
+    wait_until(lambda: partial_bytes(here) > SMALL_FILES)
     here.download(REPO, "main", silent)
     assert child.wait(20) == 0
     assert_whole(here, hub)
@@ -263,7 +264,7 @@ def test_two_processes_share_one_download(hub: HubServer, here: Hub) -> None:
 def test_the_second_goes_on_when_the_first_is_killed(hub: HubServer, here: Hub) -> None:
     hub.faults = [Fault(f"/{WEIGHTS}", slow=0.5)]
     child = start_elsewhere(here)
-    wait_until(lambda: partial_bytes(here) > 0)
+    wait_until(lambda: partial_bytes(here) > SMALL_FILES)
     second = threading.Thread(target=here.download, args=(REPO, "main", silent))
     second.start()
     wait_until(lambda: sum("blobs=" in path for _method, path, _span in hub.seen) == 2)
@@ -294,7 +295,7 @@ def test_a_cancelled_download_stops_keeps_what_came_and_can_go_on(hub: HubServer
 def test_who_waits_for_another_can_cancel_too(hub: HubServer, here: Hub) -> None:
     hub.faults = [Fault(f"/{WEIGHTS}", slow=0.05)]
     child = start_elsewhere(here)
-    wait_until(lambda: partial_bytes(here) > 0)
+    wait_until(lambda: partial_bytes(here) > SMALL_FILES)
     with pytest.raises(ApiError, match="download_cancelled"):
         here.download(REPO, "main", silent, lambda: partial_bytes(here) > SIZE // 4)
     assert child.wait(20) == 0  # the other is not disturbed
