@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from asr.engines.base import AsrEngine, Word
+from asr.engines.base import AsrEngine, Task, Word
 from asr.languages import language_name
 from asr.speech import speech_chunks
 from common.audio.decode import AudioReader
@@ -57,11 +57,12 @@ def transcribe(
     """
     audio = LevelledAudio(reader)
     yield Progress(0.0, audio.seconds)
-    spoken = language if language in engine.languages else _default_language(engine)
+    spoken = language if language in engine.capabilities.languages else _default_language(engine)
     words: list[Word] = []
-    for chunk, found in engine.transcribe(speech_chunks(audio.blocks(), max_seconds=engine.max_chunk_seconds), spoken):
-        words.extend(found)
-        yield Progress(min(chunk.end, audio.seconds), audio.seconds)
+    chunks = speech_chunks(audio.blocks(), max_seconds=engine.max_chunk_seconds)
+    for heard in engine.transcribe(chunks, Task(language=spoken)):
+        words.extend(heard.words)
+        yield Progress(min(heard.chunk.end, audio.seconds), audio.seconds)
     yield Transcript(
         language=spoken,
         duration=round(audio.seconds, 3),
@@ -72,7 +73,8 @@ def transcribe(
 
 
 def _default_language(engine: AsrEngine) -> str:
-    return "fr" if "fr" in engine.languages else sorted(engine.languages)[0]
+    languages = engine.capabilities.languages
+    return "fr" if "fr" in languages else min(languages)
 
 
 def _segments(words: list[Word]) -> Iterator[Segment]:
@@ -92,8 +94,8 @@ def _segment(words: list[Word]) -> Segment:
 
 
 def _warnings(engine: AsrEngine, language: str | None, catalogue: Catalogue) -> Iterator[Text]:
-    spoken = [language_name(code) for code in sorted(engine.languages)]
-    if language is not None and language not in engine.languages:
+    spoken = [language_name(code) for code in sorted(engine.capabilities.languages)]
+    if language is not None and language not in engine.capabilities.languages:
         better = [entry.key for entry in catalogue if language in entry.languages]
         if better:
             yield _(

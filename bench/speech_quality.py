@@ -26,8 +26,7 @@ from asr.transcriber import Transcript, transcribe
 from bench.der import Score, Turn, der, read_rttm
 from common.audio.decode import AudioReader
 from common.audio.level import LevelledAudio
-from diarize.engines.base import SpeakerRange
-from diarize.engines.base import Turn as Found
+from diarize.engines.base import Found, SpeakerRange
 from diarize.engines.embedded.convert import convert, wheel_file
 from diarize.engines.embedded.engine import EmbeddedEngine as Diarizer
 
@@ -81,8 +80,8 @@ def diarized(engine: Diarizer, path: Path, speakers: SpeakerRange) -> tuple[list
     """Turns, the recording's length and the seconds it took."""
     started = time.perf_counter()
     audio = LevelledAudio(AudioReader(path))
-    found: list[Found] = next(step for step in engine.process(audio, speakers) if isinstance(step, list))
-    turns = [(str(turn.speaker), turn.start, turn.end) for turn in found]
+    found = next(step for step in engine.process(audio, speakers) if isinstance(step, Found))
+    turns = [(str(turn.speaker), turn.start, turn.end) for turn in found.exclusive]
     return turns, audio.seconds, time.perf_counter() - started
 
 

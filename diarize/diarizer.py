@@ -87,11 +87,11 @@ class Diarizer:
                         yield step
                         continue
                     yield Diarization(
-                        segments=_named(step, audio.seconds),
+                        segments=_named(step.turns, audio.seconds),
                         duration=round(audio.seconds, 3),
                         engine=lease.engine.name,
                         model=lease.entry.key,
-                        warnings=[*_count_warning(step, speakers), *audio.warnings],
+                        warnings=[*_count_warning(step.turns, speakers), *audio.warnings],
                     )
 
         return steps()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.hub.hub import Hub
+from common.hub.settings import create_hub
 from common.machine.gpus import read_gpus
 from common.machine.resources import Resources, read_resources
 from common.messages import Text
@@ -25,7 +26,6 @@ from gpt.engines.remote.address import AddressError, is_address, parse_address
 from gpt.engines.vllm.installed import available
 from gpt.fit import GptMachine
 from gpt.folders import describe, refusal
-from gpt.hub import create_hub
 from gpt.settings import GptSettings
 
 EMBEDDED = "frigo-mini"

@@ -18,6 +18,7 @@ from typing import NoReturn
 from common.errors import ApiError
 from common.hub.cache import kept_repos
 from common.hub.hub import Hub
+from common.hub.settings import create_hub
 from common.messages import gigabytes
 from common.models.catalogue import Catalogue, ModelEntry
 from common.models.footprint import read_folder
@@ -26,7 +27,6 @@ from gpt.choose import load_models
 from gpt.engines.adapter_files import CONFIG, WEIGHTS, check_files
 from gpt.engines.options import Quantization
 from gpt.factory import create_loader
-from gpt.hub import create_hub
 from gpt.loader import GptLoader
 from gpt.settings import GptSettings
 

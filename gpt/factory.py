@@ -6,6 +6,7 @@ import atexit
 
 from flask_openapi import OpenAPI
 
+from common.hub.settings import create_hub
 from common.models.catalogue import Catalogue
 from common.models.registry import Registry
 from common.models.routes import models_blueprint
@@ -18,7 +19,6 @@ from gpt.adapters.shelf import Shelf
 from gpt.baked import GptRegistry
 from gpt.choose import choose, load_models, refuse_absent_gpus
 from gpt.engines.forwarding import GptEngine
-from gpt.hub import create_hub
 from gpt.hub_entries import hub_entry
 from gpt.ia_service import IaService
 from gpt.loader import GptLoader

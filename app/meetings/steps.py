@@ -16,7 +16,6 @@ from typing import Any
 
 from app.meetings import calls, view
 from app.meetings.calls import Call
-from app.meetings.join import Segment, Turn, Word, group, speakers_of, spread
 from app.meetings.leases import Job
 from app.meetings.record import LostError, Record
 from app.meetings.sentences import punctuate
@@ -24,6 +23,7 @@ from app.meetings.transcript import Transcript, transcript
 from app.peers import Peers
 from common.errors import ApiError
 from common.messages import Text, _
+from common.speech.join import Segment, Turn, Word, group, speakers_of, spread
 from common.web import context
 
 _log = logging.getLogger("frigo.meetings")

@@ -81,7 +81,11 @@ def _verbose(done: Done, granularities: list[Literal["word", "segment"]]) -> dic
 
 def _segment(number: int, segment: Segment, words: list[Word]) -> dict[str, Any]:
     """OpenAI's segment; what only Whisper has (tokens, seek) is empty."""
-    logs = [math.log(max(w.confidence, 1e-3)) for w in words if segment.start <= w.start < segment.end]
+    logs = [
+        math.log(max(w.confidence, 1e-3))
+        for w in words
+        if w.confidence is not None and segment.start <= w.start < segment.end
+    ]
     raw = segment.text.encode()
     return {
         "id": number,

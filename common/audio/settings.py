@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from common.settings import ServiceSettings
+from common.hub.settings import HubSettings
 
 
-class AudioSettings(ServiceSettings):
+class AudioSettings(HubSettings):
     """What asr and diarize both read."""
 
     max_audio_minutes: float = Field(

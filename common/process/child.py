@@ -49,14 +49,23 @@ def child_died(reason: Text) -> ApiError:
 class Child:
     """Runs ``python -m MODULE FD`` and waits until what `spec` describes is loaded there; `facts` is what it says.
 
+    `python` is the interpreter, of another environment where the model's libraries are, if need be.
     Raises the `ApiError` that the child refuses with, or 507 `engine_died` when it dies while loading.
     """
 
-    def __init__(self, module: str, spec: Any, env: Mapping[str, str], *, load_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        spec: Any,
+        env: Mapping[str, str],
+        *,
+        load_seconds: float | None = None,
+        python: str = sys.executable,
+    ) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, str(theirs.fileno())],
+                [python, "-m", module, str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": _path(), **env},

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from common.audio.decode import FloatArray
 from common.audio.level import LevelledAudio
 
 
@@ -33,13 +34,28 @@ class Progress:
     share: float
 
 
+@dataclass(frozen=True)
+class Found:
+    """Who speaks when: `turns` in order of time, which may overlap, and `exclusive`, the same with one speaker at a
+    time (what words are joined to). `voices` holds a unit vector per speaker, comparable with those of `embed`."""
+
+    turns: list[Turn]
+    exclusive: list[Turn]
+    voices: dict[int, FloatArray] = field(default_factory=dict)
+
+
 class DiarizeEngine(Protocol):
     """A loaded pipeline. Safe to call from several threads."""
 
     name: str
+    space: str  # which embeddings are comparable: the name of the speaker encoder and its version
+    same_voice: float  # cosine similarity from which two embeddings are the same person's
 
-    def process(self, audio: LevelledAudio, speakers: SpeakerRange) -> Iterator[Progress | list[Turn]]:
-        """Progress, then the turns in order of time (they may overlap). Closing the iterator stops the work."""
+    def process(self, audio: LevelledAudio, speakers: SpeakerRange) -> Iterator[Progress | Found]:
+        """Progress, then what was found. Closing the iterator stops the work."""
+
+    def embed(self, audio: LevelledAudio) -> FloatArray | None:
+        """The unit vector of the only voice of a sample; None when nobody is heard in it."""
 
     def close(self) -> None:
         """Give the memory back."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr.engines.base import Chunk
+from asr.engines.base import Chunk, Task
 from asr.engines.embedded.engine import EmbeddedEngine
 from common.audio.decode import AudioReader
 from common.errors import ApiError
@@ -38,12 +38,13 @@ def children() -> set[int]:
 
 
 def text(engine: EmbeddedEngine, chunk: Chunk) -> str:
-    return " ".join(word.word for _chunk, words in engine.transcribe([chunk], "en") for word in words)
+    return " ".join(word.word for heard in engine.transcribe([chunk], Task("en")) for word in heard.words)
 
 
 def test_words_carry_the_chunks_own_time(engine: EmbeddedEngine, speech: Chunk) -> None:
-    ((chunk, words),) = engine.transcribe([speech], "en")
-    assert chunk is speech
+    (heard,) = engine.transcribe([speech], Task("en"))
+    assert heard.chunk is speech
+    words = heard.words
     assert len(words) >= 2
     assert all(2.0 <= word.start < word.end <= 3.5 for word in words)
 
@@ -83,7 +84,7 @@ def test_a_long_recording_lets_a_short_one_through(engine: EmbeddedEngine, speec
     finished: list[str] = []
 
     def run(name: str, count: int) -> None:
-        list(engine.transcribe((speech for _number in range(count)), "en"))
+        list(engine.transcribe((speech for _number in range(count)), Task("en")))
         finished.append(name)
 
     long = threading.Thread(target=run, args=("long", 4))
@@ -103,7 +104,7 @@ def test_closing_the_iterator_stops_the_work(engine: EmbeddedEngine, speech: Chu
             asked.append(number)
             yield speech
 
-    steps = engine.transcribe(chunks(), "en")
+    steps = engine.transcribe(chunks(), Task("en"))
     next(steps)
     steps.close()  # type: ignore[attr-defined]
     assert len(asked) < 5

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.engines.base import Chunk, Word
+from asr.engines.base import Capabilities, Chunk, Heard, Task, Word
 from common.audio.decode import FloatArray
 from common.audio.wav import pcm16
 from common.errors import ApiError
@@ -79,7 +79,7 @@ class EmbeddedEngine:
     """A few decoder processes, shared chunk by chunk: a long recording does not keep a short one waiting."""
 
     name = "pocketsphinx"
-    languages = frozenset({"en"})
+    capabilities = Capabilities(languages=frozenset({"en"}))
     demo = True
     max_chunk_seconds = 20.0
 
@@ -92,15 +92,15 @@ class EmbeddedEngine:
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="pocketsphinx")
         self._closed = threading.Event()
 
-    def transcribe(self, chunks: Iterable[Chunk], language: str) -> Iterator[tuple[Chunk, list[Word]]]:  # noqa: ARG002
+    def transcribe(self, chunks: Iterable[Chunk], task: Task) -> Iterator[Heard]:  # noqa: ARG002
         waiting: deque[tuple[Chunk, Future[_Found]]] = deque()
         try:
             for chunk in chunks:
                 waiting.append((chunk, self._threads.submit(self._decode, pcm16(_levelled(chunk.samples)))))
                 if len(waiting) > self.workers:
-                    yield _words(*waiting.popleft())
+                    yield _heard(*waiting.popleft())
             while waiting:
-                yield _words(*waiting.popleft())
+                yield _heard(*waiting.popleft())
         finally:
             for _chunk, future in waiting:
                 future.cancel()
@@ -131,12 +131,12 @@ class EmbeddedEngine:
                 worker.stop()
 
 
-def _words(chunk: Chunk, future: Future[_Found]) -> tuple[Chunk, list[Word]]:
-    found = future.result()
-    return chunk, [
+def _heard(chunk: Chunk, future: Future[_Found]) -> Heard:
+    words = [
         Word(_written(word), round(chunk.start + a, 2), round(min(chunk.start + b, chunk.end), 2), confidence)
-        for word, a, b, confidence in found
+        for word, a, b, confidence in future.result()
     ]
+    return Heard(chunk, words)
 
 
 def _written(word: str) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from common.audio.decode import FloatArray
 from common.audio.level import LevelledAudio
 from common.audio.vad import speech_spans
-from diarize.engines.base import Progress, SpeakerRange, Turn
+from diarize.engines.base import Found, Progress, SpeakerRange
 from diarize.engines.embedded.cluster import centres_of, cluster, smoothed
 from diarize.engines.embedded.encoder import RATE, SpeakerEncoder
 from diarize.engines.embedded.turns import turns
@@ -24,6 +25,8 @@ class EmbeddedEngine:
     """Two passes over the sound: where there is speech, then whose."""
 
     name = "resemblyzer"
+    space = "resemblyzer-0.1"
+    same_voice = 0.8
 
     def __init__(self, weights: Path) -> None:
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships none
@@ -31,7 +34,7 @@ class EmbeddedEngine:
         threadpool_limits(1)  # a second BLAS thread only spins on matrices of this size
         self._encoder = SpeakerEncoder.from_file(weights)
 
-    def process(self, audio: LevelledAudio, speakers: SpeakerRange) -> Iterator[Progress | list[Turn]]:
+    def process(self, audio: LevelledAudio, speakers: SpeakerRange) -> Iterator[Progress | Found]:
         probabilities, level = [], SpeechLevel(_THRESHOLD)
         for heard, new, level in listen(audio.blocks(), _THRESHOLD):  # noqa: B007  the last level is the whole's
             probabilities.append(new)
@@ -49,7 +52,7 @@ class EmbeddedEngine:
             )
         ]
         if not spans:
-            yield []
+            yield Found([], [])
             return
         times = window_centres(spans)
         batches, done = [], 0
@@ -59,7 +62,14 @@ class EmbeddedEngine:
             yield Progress(_LISTENING_SHARE + (1.0 - _LISTENING_SHARE) * done / len(times))
         voices = np.concatenate(batches)
         labels = cluster(smoothed(voices, times), speakers.least, speakers.most)
-        yield turns(spans, times, voices, centres_of(voices, labels))
+        centres = centres_of(voices, labels)
+        found = turns(spans, times, voices, centres)
+        yield Found(found, found, dict(enumerate(centres)))
+
+    def embed(self, audio: LevelledAudio) -> FloatArray | None:
+        """See `DiarizeEngine`."""
+        found = next(step for step in self.process(audio, SpeakerRange(1, 1)) if isinstance(step, Found))
+        return found.voices.get(0)
 
     def close(self) -> None:
         """Nothing but memory, given back when nobody holds the engine."""

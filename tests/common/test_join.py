@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.meetings.join import Turn, Word, group, join, speakers_of, spread
 from app.meetings.sentences import punctuate
 from app.meetings.transcript import transcript
+from common.speech.join import Turn, Word, group, join, speakers_of, spread
 
 A, B = "SPEAKER_00", "SPEAKER_01"
 
