@@ -23,7 +23,7 @@ _TREE = re.compile(r"^/api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/?]+
 _FILE = re.compile(r"^/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>[^?]+)(?:\?.*)?$")
 _RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
 COMMIT = hashlib.sha1(b"frigo", usedforsecurity=False).hexdigest()
-LFS_SUFFIXES = (".safetensors", ".bin", ".pt", ".nemo", ".onnx", ".model")
+LFS_SUFFIXES = (".safetensors", ".bin", ".ckpt", ".npz", ".pt", ".nemo", ".onnx", ".model")
 _PIECE = 64 * 1024
 _MOST_STALL_S = 60.0
 
@@ -165,9 +165,9 @@ class HubServer:
         return fault
 
     def _info(self, repo: str, folder: Path, *, blobs: bool) -> Any:
-        files: list[dict[str, Any]] = [{"rfilename": path.name} for path in _files(folder)]
+        files: list[dict[str, Any]] = [{"rfilename": _named(path, folder)} for path in _files(folder)]
         if blobs:
-            files = [_described(path, "rfilename") | {"blobId": _git_id(path)} for path in _files(folder)]
+            files = [_described(path, folder, "rfilename") | {"blobId": _git_id(path)} for path in _files(folder)]
         files += [{"rfilename": name, "size": 1, "blobId": "0" * 40} for name in self.extra_names]
         return {
             "id": repo,
@@ -180,7 +180,7 @@ class HubServer:
         }
 
     def _tree(self, folder: Path) -> Any:
-        return [{"type": "file", "oid": _git_id(path), **_described(path, "path")} for path in _files(folder)]
+        return [{"type": "file", "oid": _git_id(path), **_described(path, folder, "path")} for path in _files(folder)]
 
     def _missing(self, request: BaseHTTPRequestHandler) -> None:
         self._refuse(request, 404, "RepoNotFound")
@@ -272,12 +272,16 @@ def is_lfs(name: str) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.is_file()]
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
-def _described(path: Path, name: str) -> dict[str, Any]:
+def _named(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _described(path: Path, folder: Path, name: str) -> dict[str, Any]:
     size = path.stat().st_size
-    said: dict[str, Any] = {name: path.name, "size": size}
+    said: dict[str, Any] = {name: _named(path, folder), "size": size}
     if is_lfs(path.name):
         said["lfs"] = {"sha256": _sha256(path), "oid": _sha256(path), "size": size, "pointerSize": 134}
     return said

@@ -37,6 +37,11 @@ class RepoFolder:
 
     def find(self, revision: str) -> Path | None:
         """The snapshot of this revision that has a configuration, or None. Says nothing of the other files."""
+        folder = self.snapshot(revision)
+        return folder if folder is not None and any((folder / name).is_file() for name in _CONFIGS) else None
+
+    def snapshot(self, revision: str) -> Path | None:
+        """The folder of this revision, or None. Says nothing of its files: another tool may have begun it."""
         if not valid_revision(revision):
             return None
         try:
@@ -44,7 +49,7 @@ class RepoFolder:
         except (OSError, ValueError):
             commit = revision
         folder = self.path / "snapshots" / commit
-        return folder if any((folder / name).is_file() for name in _CONFIGS) else None
+        return folder if folder.is_dir() else None
 
     def blob(self, file: RemoteFile) -> Path:
         return self.path / "blobs" / str(file.digest)
@@ -129,10 +134,12 @@ class RepoFolder:
 
     def _link(self, file: RemoteFile, folder: Path) -> None:
         place = folder / file.name
+        place.parent.mkdir(parents=True, exist_ok=True)
         draft = place.with_name(f".{place.name}.link")
         draft.unlink(missing_ok=True)
+        up = [".."] * (2 + file.name.count("/"))
         try:
-            draft.symlink_to(Path("..", "..", "blobs", str(file.digest)))
+            draft.symlink_to(Path(*up, "blobs", str(file.digest)))
         except OSError:  # no symbolic links on this file system
             try:
                 os.link(self.blob(file), draft)

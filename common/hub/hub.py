@@ -44,6 +44,13 @@ class Hub:
         except ValueError:
             return None
 
+    def snapshot(self, repo_id: str, revision: str) -> Path | None:
+        """The folder of this revision, or None, for models whose configuration has another name than `find` knows."""
+        try:
+            return RepoFolder(self.cache_dir, repo_id).snapshot(revision)
+        except ValueError:
+            return None
+
     def page(self, repo_id: str) -> str:
         """The address a person opens to read or accept the model's terms."""
         return f"{self.endpoint or HUB}/{repo_id}"
@@ -67,6 +74,7 @@ class Hub:
     ) -> Path:
         """Fetch the files of `repo_id` that `choose` takes (a language model's by default); gives their folder.
 
+        An engine's own `choose` may take any of `Listing.files`: whatever their format, it answers for opening them.
         Interrupted files are taken up where they stopped; a second caller, of this process or another, waits for the
         first and reports its bytes. `progress(bytes_done, bytes_total)` counts what is here; `cancelled()` is asked
         as bytes come.

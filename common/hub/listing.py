@@ -1,4 +1,8 @@
-"""What a hub says a model is made of, and which of its files are worth fetching: safe ones, once, within limits."""
+"""What a hub says a model is made of, and which of its files are worth fetching: safe ones, once, within limits.
+
+A language model's files lie at the repository's root, in formats that run nothing. An engine that opens something
+else (`Choose`) may take files of other formats, one or two folders deep, and answers for how it opens them.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +34,14 @@ UNWANTED = (
 )
 MAX_FILES = 1000  # the biggest open models have fewer than 200 shards
 MAX_LISTED = 20_000  # files in the repository
+BIG = ("*.safetensors", "*.bin", "*.ckpt", "*.nemo", "*.npz", "*.onnx", "*.pt", "*.pth")
 MAX_SMALL_BYTES = 64 * 2**20  # the biggest tokenizer.json we know has 35 MB
 MAX_SMALL_TOTAL = 256 * 2**20
 
 _SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.safetensors")
-_NAME = re.compile(r"[A-Za-z0-9_][\w.+@ ()\[\]-]{0,199}", re.ASCII)  # a root file's; never "." first
+_WORD = r"[A-Za-z0-9_][\w.+@ ()\[\]-]{0,199}"  # a file's or folder's name; never "." first
+_NAME = re.compile(_WORD, re.ASCII)
+_PLACE = re.compile(rf"{_WORD}(/{_WORD}){{0,2}}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -50,12 +57,13 @@ class RemoteFile:
 
     @property
     def is_weights(self) -> bool:
-        return fnmatch(self.name, WEIGHTS)
+        """True for what may be as big as a model; every other file is a configuration, and small."""
+        return any(fnmatch(self.name, pattern) for pattern in BIG)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A revision as the hub describes it: the commit it stands for and its files at the root."""
+    """A revision as the hub describes it: the commit it stands for and its files, at most two folders deep."""
 
     repo_id: str
     commit: str
@@ -116,9 +124,9 @@ def read_listing(repo_id: str, said: object) -> Listing:
 
 
 def _read_file(item: Mapping[str, Any]) -> RemoteFile | None:
-    """One file at the root; None for any other name (folders, "..", hidden files, strange characters)."""
+    """One file; None for a name that is none ("..", hidden files, strange characters) or lies too deep."""
     name, size, lfs = item.get("rfilename"), item.get("size"), item.get("lfs")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _PLACE.fullmatch(name):
         return None
     digest = item.get("blobId")
     if isinstance(lfs, dict):
@@ -136,6 +144,7 @@ def check_limits(repo_id: str, files: list[RemoteFile]) -> None:
     """Refuse what no honest model has. Raises `ApiError` 502 `hub_invalid`."""
     if len(files) > MAX_FILES:
         raise untrusted(repo_id, _("il a plus de %(count)s fichiers", count=MAX_FILES))
+    _check_names(repo_id, [file.name for file in files])
     small = [file for file in files if not file.is_weights]
     for file in small:
         if (file.size or 0) > MAX_SMALL_BYTES:
@@ -144,6 +153,17 @@ def check_limits(repo_id: str, files: list[RemoteFile]) -> None:
         raise untrusted(
             repo_id, _("ses fichiers de configuration dépassent %(most)s Mo", most=MAX_SMALL_TOTAL // 2**20)
         )
+
+
+def _check_names(repo_id: str, names: list[str]) -> None:
+    """Names become paths on our disk, whoever chose them: each once, and none both a file and a folder."""
+    taken: set[str] = set()
+    for name in sorted(names, reverse=True):  # "a/b" before "a"
+        if not _PLACE.fullmatch(name) or name in taken:
+            raise untrusted(repo_id, _("le nom de fichier %(file)s n'est pas acceptable", file=repr(name[:80])))
+        parts = name.split("/")
+        taken.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
+        taken.add(name)
 
 
 def _whole_set(weights: list[RemoteFile]) -> list[RemoteFile]:

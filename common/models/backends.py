@@ -82,7 +82,7 @@ class HubBackend(Backend[E]):
         """Where the entry's files are, or None when they are not all here."""
         if entry.path is not None:
             return entry.path if self.whole(entry.path) else None
-        found = self._hub.find(entry.hub_id, entry.revision) if entry.hub_id else None
+        found = self._hub.snapshot(entry.hub_id, entry.revision) if entry.hub_id else None
         return found if found is not None and self.whole(found) else None
 
     def here(self, entry: ModelEntry) -> bool:

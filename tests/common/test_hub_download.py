@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -57,7 +58,11 @@ def silent(_done: int, _total: int) -> None:
 
 
 def partial_bytes(here: Hub) -> int:
-    return sum(path.stat().st_size for path in here.cache_dir.glob(f"*/blobs/*{PARTIAL}"))
+    total = 0
+    for path in here.cache_dir.glob(f"*/blobs/*{PARTIAL}"):
+        with contextlib.suppress(FileNotFoundError):  # whole meanwhile
+            total += path.stat().st_size
+    return total
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
