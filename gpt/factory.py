@@ -8,6 +8,7 @@ from flask_openapi import OpenAPI
 
 from common.hub.settings import create_hub
 from common.models.catalogue import Catalogue
+from common.models.hub_registry import HubRegistry
 from common.models.registry import Registry
 from common.models.routes import models_blueprint
 from common.web import logs
@@ -16,10 +17,8 @@ from common.web.factory import create_service
 from common.web.stopping import before_the_end
 from gpt.adapters.service import AdapterService
 from gpt.adapters.shelf import Shelf
-from gpt.baked import GptRegistry
 from gpt.choose import choose, load_models, refuse_absent_gpus
 from gpt.engines.forwarding import GptEngine
-from gpt.hub_entries import hub_entry
 from gpt.ia_service import IaService
 from gpt.loader import GptLoader
 from gpt.routes.adapters import adapters_blueprint
@@ -50,12 +49,12 @@ def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[
     catalogue = load_models()
     selection = choose(settings, catalogue)
     loader = create_loader(settings, create_shelf(settings, catalogue, selection.chosen), isolate=isolate)
-    return GptRegistry(
+    return HubRegistry(
         catalogue,
         loader,
         selection,
         offline=settings.hf_hub_offline,
-        newcomer=lambda name: hub_entry(name, loader.machine),
+        newcomer=loader.machine.newcomer,
         ttl_s=settings.ia_model_ttl_s,
         swap_wait_s=settings.ia_swap_wait_s,
         options=frozenset({"gpu_device_ids", "quantization"}),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
+from common.hub.client import HASTY, WAITED
 from common.hub.facts import FactsBook
 from common.hub.hub import Hub, Patience
+from common.machine import disk
 from common.machine.resources import Resources
 from common.messages import Text, _, gigabytes
 from common.models.catalogue import ModelEntry
@@ -20,10 +20,7 @@ from gpt.folders import describe, folder_of
 from gpt.footprint import CONTEXTS, VLLM_SHARE, Need, catalogue_facts, need
 
 EngineOf = Callable[[ModelEntry, bool, Quantization], str | Text]
-# At a start nothing waits long for a hub; a person who asks for a model waits a little.
-HASTY = Patience(connect_s=1.5, stall_s=2.0, attempts=1)
 _SAME_MOMENT_S = 0.05
-_DISK_MARGIN_BYTES = 256 * 2**20
 _GPU_COUNTS = (1, 2, 4, 8, 16)  # tensor parallelism cuts heads evenly
 
 
@@ -89,6 +86,19 @@ class GptMachine:
         """Ask the hub for the entry's configuration and headers, unless its files are here. Raises `ApiError`."""
         if entry.hub_id is not None and not self.here(entry):
             self._book.learn(entry.hub_id, entry.revision, patience)
+
+    def newcomer(self, entry: ModelEntry) -> ModelEntry:
+        """`entry`, of a hub id that no catalogue lists, with what its files or the hub say of it.
+
+        Raises `ApiError` when the hub refuses (401, 403, 404, 429), does not answer (503), or when it is no language
+        model that can be opened (422): what cannot be had is not listed.
+        """
+        self.learn(entry, WAITED)
+        facts, _estimated = self.facts(entry)
+        if facts is None:
+            return entry
+        told = {"family": facts.family, "parameters": facts.parameters, "context": facts.context}
+        return entry.model_copy(update={**told, "vision": facts.vision})
 
     def facts(self, entry: ModelEntry) -> tuple[ModelFacts | None, bool]:
         """What is known of the entry, and whether it is only the catalogue's word."""
@@ -197,10 +207,10 @@ class GptMachine:
         facts, _estimated = self.facts(entry)
         if facts is None or self.here(entry):
             return None
-        need_disk = facts.stored_bytes + _DISK_MARGIN_BYTES
+        need_disk = facts.stored_bytes + disk.MARGIN_BYTES
         if plan.need.engine == "ctranslate2":
             need_disk += plan.need.weights  # the converted model is kept beside the original
-        free = _disk_free(self._hub.cache_dir)
+        free = disk.free_bytes(self._hub.cache_dir)
         if need_disk <= free:
             return None
         return _(
@@ -275,9 +285,3 @@ def _how(plan: Plan, *, estimated: bool = False) -> Text:
     if estimated:
         parts.append(_("estimé d'après le catalogue"))
     return Text("%(parts)s", {"parts": parts})
-
-
-def _disk_free(folder: Path) -> int:
-    """Bytes free where `folder` is, or will be."""
-    place = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
-    return shutil.disk_usage(place).free

@@ -53,6 +53,9 @@ class Patience:
 
 
 PATIENCE = Patience()
+# At a start nothing waits long for a hub; a person who asks for a model waits a little.
+HASTY = Patience(connect_s=1.5, stall_s=2.0, attempts=1)
+WAITED = Patience(connect_s=3.0, stall_s=5.0, attempts=2, retry_after_s=5.0)
 
 
 class Attempts:

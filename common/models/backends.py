@@ -10,7 +10,7 @@ from typing import ClassVar, Generic
 
 from common.hub.hub import Hub, Patience
 from common.hub.listing import Listing, RemoteFile
-from common.messages import Text
+from common.messages import Text, _
 from common.models.catalogue import ModelEntry
 from common.models.contract import E
 
@@ -25,15 +25,23 @@ class Placement:
     log_dir: Path | None = None
 
 
+def not_installed(engine: str) -> Text:
+    """What `Backend.missing` says of an engine that has an environment of its own (`make run MOTEURS=…`)."""
+    return _("Le moteur « %(engine)s » n'est pas installé ici ; `make run MOTEURS=%(engine)s` l'ajoute.", engine=engine)
+
+
 class Backend(ABC, Generic[E]):
-    """One kind of engine. Nothing heavy is imported by asking."""
+    """One kind of engine. Nothing heavy is imported by asking.
+
+    An entry of a catalogue names its engines (`ModelEntry.openers`), and the loader asks no others about it.
+    """
 
     name: ClassVar[str]
     uses_gpu: ClassVar[bool] = False
 
     @abstractmethod
     def opens(self, entry: ModelEntry) -> bool:
-        """Whether it can open `entry`, were it installed: its family, its format."""
+        """Whether it can open `entry`, which names no engine, were it installed: its family, its format."""
 
     @abstractmethod
     def missing(self) -> Text | None:
@@ -50,6 +58,10 @@ class Backend(ABC, Generic[E]):
     @abstractmethod
     def need_bytes(self, entry: ModelEntry, *, cuda: bool) -> int | None:
         """Memory once loaded, on the GPU with `cuda`, else the machine's; None when it can't be told."""
+
+    def host_bytes(self, entry: ModelEntry) -> int:  # noqa: ARG002
+        """The machine's memory that a model on a GPU takes beside."""
+        return 0
 
     @abstractmethod
     def open(self, entry: ModelEntry, placement: Placement) -> E:

@@ -36,8 +36,9 @@ class ModelEntry(BaseModel):
     """One line of a catalogue. `path` is a local folder, relative to the repository; `note` is for readers.
 
     `rank` is the order in which `auto` prefers (1 first; None: never); a `base` model only continues a text: `auto`
-    takes one that is on this disk, and fetches none. `url` is another server's address, for an entry that a variable
-    named; it stays here, since it may hold a password.
+    takes one that is on this disk, and fetches none. `engines` are those that can open it, preferred first, where there
+    are several (else `engine`). With `gpu_advised`, `auto` takes it only where it runs on a GPU. `url` is another
+    server's address, for an entry that a variable named; it stays here, since it may hold a password.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,12 +58,19 @@ class ModelEntry(BaseModel):
     base: bool = False
     demo: bool = False
     engine: str | None = None
+    engines: tuple[str, ...] = Field(default=(), exclude=True)
+    gpu_advised: bool = Field(default=False, exclude=True)
     path: Path | None = None
     parent: str | None = None
     note: str = ""
     rank: int | None = Field(default=None, ge=1, exclude=True)
     shape: Shape | None = Field(default=None, exclude=True)
     url: str | None = Field(default=None, exclude=True)
+
+    @property
+    def openers(self) -> tuple[str, ...]:
+        """The engines that the entry names, preferred first; none when its files have to tell."""
+        return self.engines or ((self.engine,) if self.engine is not None else ())
 
 
 def unknown_model(name: str, known: Iterator[str] | list[str]) -> ApiError:

@@ -29,7 +29,7 @@ GB = 10**9
 @pytest.fixture(autouse=True)
 def _a_cpu_with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gpt.engines.cpu.has_fast_bf16", lambda: True)
-    monkeypatch.setattr(fit, "_disk_free", lambda _folder: 10**15)
+    monkeypatch.setattr("common.machine.disk.free_bytes", lambda _folder: 10**15)
 
 
 def facts(key: str) -> ModelFacts:
@@ -219,7 +219,7 @@ def test_freed_memory_counts(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "_disk_free", lambda _folder: GB)
+    monkeypatch.setattr("common.machine.disk.free_bytes", lambda _folder: GB)
     verdict = machine(tmp_path, cpu(64)).judge(load_models().resolve("qwen2.5-1.5b"))
     assert "de disque" in str(verdict.reason)
     assert machine(tmp_path, cpu(64)).judge(load_models().resolve("frigo-mini")).reason is None
