@@ -1,22 +1,37 @@
-"""SubRip and WebVTT of a transcript."""
+"""SubRip and WebVTT files."""
 
 from __future__ import annotations
 
-from asr.transcriber import Segment
+from collections.abc import Iterable
+
+from common.speech.cues import LINE_CHARS, Cue, Passage, cues, shown
 
 
-def srt(segments: list[Segment]) -> str:
-    """SubRip."""
-    cues = [
-        f"{number}\n{_clock(s.start, ',')} --> {_clock(s.end, ',')}\n{s.text}\n" for number, s in enumerate(segments, 1)
+def srt(passages: Iterable[Passage]) -> str:
+    """SubRip. Who speaks is written before the words."""
+    blocks = [
+        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_labelled(cue)}\n"
+        for number, cue in enumerate(cues(passages), 1)
     ]
-    return "\n".join(cues)
+    return "\n".join(blocks)
 
 
-def vtt(segments: list[Segment]) -> str:
-    """WebVTT; what could be read as markup is escaped."""
-    cues = [f"{_clock(s.start, '.')} --> {_clock(s.end, '.')}\n{_escaped(s.text)}\n" for s in segments]
-    return "\n".join(["WEBVTT\n", *cues])
+def vtt(passages: Iterable[Passage]) -> str:
+    """WebVTT. Who speaks is a voice tag; what could be read as markup is escaped."""
+    blocks = [f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_voiced(cue)}\n" for cue in cues(passages)]
+    return "\n".join(["WEBVTT\n", *blocks])
+
+
+def _labelled(cue: Cue) -> str:
+    if cue.label is None:
+        return cue.text
+    label = shown(cue.label)
+    same_line = len(label) + 1 + len(cue.lines[0]) <= LINE_CHARS
+    return f"{label} {cue.text}" if same_line else f"{label[:LINE_CHARS]}\n{cue.text}"
+
+
+def _voiced(cue: Cue) -> str:
+    return _escaped(cue.text) if cue.label is None else f"<v {_escaped(cue.label)}>{_escaped(cue.text)}"
 
 
 def _escaped(text: str) -> str:
@@ -24,6 +39,7 @@ def _escaped(text: str) -> str:
 
 
 def _clock(seconds: float, separator: str) -> str:
+    """``01:02:03,004``; hours take as many digits as they need, two at least."""
     milliseconds = round(seconds * 1000)
     hours, rest = divmod(milliseconds, 3_600_000)
     minutes, rest = divmod(rest, 60_000)

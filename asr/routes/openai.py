@@ -17,6 +17,7 @@ from asr.subtitles import srt, vtt
 from asr.transcriber import Segment
 from common.errors import ApiError
 from common.messages import _
+from common.speech.cues import Passage
 
 OPENAI_DEFAULT = "whisper-1"  # what OpenAI's clients send when they do not choose
 
@@ -47,9 +48,9 @@ def openai_blueprint(service: AsrService) -> APIBlueprint:
             case "text":
                 return Response(transcript.text + "\n", content_type="text/plain; charset=utf-8")
             case "srt":
-                return Response(srt(transcript.segments), content_type="application/x-subrip; charset=utf-8")
+                return Response(srt([Passage(transcript.words)]), content_type="application/x-subrip; charset=utf-8")
             case "vtt":
-                return Response(vtt(transcript.segments), content_type="text/vtt; charset=utf-8")
+                return Response(vtt([Passage(transcript.words)]), content_type="text/vtt; charset=utf-8")
             case "verbose_json":
                 return jsonify(_verbose(done, form.granularities))
         return jsonify({"text": transcript.text, "usage": _usage(done)})

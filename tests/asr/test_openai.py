@@ -10,8 +10,6 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi import OpenAPI
 
-from asr.subtitles import srt, vtt
-from asr.transcriber import Segment
 from tests.common.audio_files import tone, wav_bytes
 
 
@@ -59,11 +57,3 @@ def test_unknown_model_and_format(openai_client: openai.OpenAI, client: FlaskCli
     form = {"file": (io.BytesIO(wav_bytes(tone(0.5))), "t.wav"), "model": "default", "response_format": "docx"}
     error = client.post("/v1/audio/transcriptions", data=form).json["error"]
     assert (error["code"], error["param"]) == ("invalid_value", "response_format")
-
-
-def test_subtitle_files_are_well_formed() -> None:
-    segments = [Segment(0.5, 1.25, "a < b & c"), Segment(3725.999, 3726.9996, "end")]
-    assert srt(segments) == ("1\n00:00:00,500 --> 00:00:01,250\na < b & c\n\n2\n01:02:05,999 --> 01:02:07,000\nend\n")
-    assert vtt(segments) == (
-        "WEBVTT\n\n00:00:00.500 --> 00:00:01.250\na &lt; b &amp; c\n\n01:02:05.999 --> 01:02:07.000\nend\n"
-    )
