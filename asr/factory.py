@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+
 from flask_openapi import OpenAPI
 
 from asr.models import build_registry
@@ -13,6 +15,7 @@ from common.models.routes import models_blueprint
 from common.web import logs
 from common.web.auth import service_only
 from common.web.factory import create_service
+from common.web.stopping import before_the_end
 
 
 def create_app(settings: AsrSettings) -> OpenAPI:
@@ -30,4 +33,6 @@ def create_app(settings: AsrSettings) -> OpenAPI:
     app.register_api(models_blueprint(registry))
     app.extensions["frigo.models"] = registry
     registry.start()
+    atexit.register(registry.close)
+    before_the_end(registry.close)
     return app

@@ -1,32 +1,28 @@
-"""Which speech models there are, which can run here, and which one is chosen."""
+"""Which speech models there are, which engines open them, and which one is chosen."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from asr.engines.base import AsrEngine
+from asr.engines.embedded.backend import EmbeddedBackend
 from asr.settings import AsrSettings
-from common.models.catalogue import ModelEntry
-from common.models.installed import EmbeddedLoader, InstalledRegistry, build_installed
-
-MIB = 1024 * 1024
+from common.models.backend_registry import Service
+from common.models.hub_registry import HubRegistry
 
 
-class AsrLoader(EmbeddedLoader[AsrEngine]):
-    """Loads the engines of this environment."""
-
-    parts = ("pocketsphinx", "silero_vad")
-    need = 110 * MIB  # of one decoder process, measured
-
-    def downloaded(self, entry: ModelEntry) -> bool:
-        return entry.embedded  # its files came with the requirements
-
-    def open(self) -> AsrEngine:
-        from asr.engines.embedded.engine import EmbeddedEngine
-
-        return EmbeddedEngine()
+def speech(settings: AsrSettings) -> Service[AsrEngine]:
+    """What asr says of its models, as `settings` ask."""
+    return Service(
+        prefix="ASR",
+        models=Path(__file__).with_name("models.toml"),
+        backends=lambda hub: (EmbeddedBackend(),),  # noqa: ARG005
+        settings=settings,
+        model=settings.asr_model,
+        engine=settings.asr_engine,
+    )
 
 
-def build_registry(settings: AsrSettings) -> InstalledRegistry[AsrEngine]:
+def build_registry(settings: AsrSettings) -> HubRegistry[AsrEngine]:
     """The catalogue and the choice that ASR_MODEL makes. Raises SettingsError when that model can't run here."""
-    return build_installed("ASR_MODEL", settings.asr_model, Path(__file__).with_name("models.toml"), AsrLoader())
+    return speech(settings).registry()

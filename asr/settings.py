@@ -6,15 +6,17 @@ from pydantic import Field, field_validator
 
 from common.audio.settings import AudioSettings
 
-ENGINES = ("auto", "embedded")
+ENGINES = ("auto", "nemo", "transformers", "embedded")
 
 
 class AsrSettings(AudioSettings):
     """What asr reads from the environment; each field is the variable of the same name in capitals."""
 
     port: int = Field(default=5003, ge=1, le=65535, description="Port d'écoute (celui de Render l'emporte).")
-    asr_model: str = Field(default="auto", description="Clé ou alias d'un modèle du catalogue, ou auto.")
-    asr_engine: str = Field(default="auto", description="auto ou embedded.")
+    asr_model: str = Field(
+        default="auto", description="Clé, alias, identifiant du hub, dossier, fichier .nemo, ou auto."
+    )
+    asr_engine: str = Field(default="auto", description="auto, nemo, transformers ou embedded.")
 
     @field_validator("asr_engine")
     @classmethod

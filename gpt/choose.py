@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from common.hub.hub import Hub
 from common.hub.settings import create_hub
-from common.machine.gpus import read_gpus
 from common.machine.resources import Resources, read_resources
 from common.messages import Text
+from common.models import asked_gpus
 from common.models.catalogue import Catalogue, ModelEntry, load_catalogue
 from common.models.contract import Selection
+from common.models.hub_registry import outsider
 from common.models.selector import Selector
 from common.settings import SettingsError
 from gpt.engines.choose import engine_of
@@ -31,7 +31,6 @@ from gpt.settings import GptSettings
 EMBEDDED = "frigo-mini"
 CATALOGUE = Path(__file__).with_name("models.toml")
 _ROOT = Path(__file__).resolve().parent.parent
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
 def load_models() -> Catalogue:
@@ -68,14 +67,8 @@ def create_machine(
 def refuse_absent_gpus(settings: GptSettings) -> None:
     """Raise `SettingsError` when GPU_DEVICE_IDS names a GPU that is not here: its work would silently fall to the
     CPU. Those of a Ray cluster are not this machine's to know."""
-    if not settings.ia_use_gpu or not settings.gpu_device_ids or settings.vllm_ray_address:
-        return
-    here = [gpu.index for gpu in read_gpus()]
-    if absent := [number for number in settings.gpu_device_ids if number not in here]:
-        there = f"il y a {', '.join(map(str, here))}" if here else "cette machine n'en montre aucun"
-        raise SettingsError(
-            f"GPU_DEVICE_IDS : pas de GPU {', '.join(map(str, absent))} ; {there} (IA_USE_GPU=false s'en passe)."
-        )
+    if not settings.vllm_ray_address:
+        asked_gpus.refuse_absent_gpus(settings)
 
 
 def engine_for(
@@ -106,7 +99,9 @@ def choose(settings: GptSettings, catalogue: Catalogue, machine: GptMachine | No
     hub = create_hub(settings)
     machine = machine or create_machine(settings, hub)
     has_token = hub.current_token() is not None
-    selector = Selector("IA_MODEL", catalogue, machine, offline=settings.hf_hub_offline, has_token=has_token)
+    selector = Selector(
+        "IA_MODEL", catalogue, machine, offline=settings.hf_hub_offline, has_token=has_token, servers=True
+    )
     return selector.select(settings.ia_model, lambda name: outside(name, catalogue))
 
 
@@ -120,9 +115,7 @@ def outside(name: str, catalogue: Catalogue) -> ModelEntry | None:
     folder = Path(name).expanduser()
     if folder.is_dir() or is_nanochat(folder):  # a nanochat folder may be followed by a choice: folder#sft/d20
         return _local(folder.resolve(), catalogue)
-    if _HUB_ID.fullmatch(name):
-        return ModelEntry(key=name, hub_id=name, family="", parameters=0, licence="")
-    return None
+    return outsider(name)
 
 
 def _local(folder: Path, catalogue: Catalogue) -> ModelEntry:

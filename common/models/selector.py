@@ -64,31 +64,28 @@ class Machine(Protocol):
         """Ask the hub for the entry's real size, so that `judge` knows it. Raises `ApiError`; may be slow."""
 
 
-class LocalMachine:
-    """`Machine` of a service whose models are never asked of a hub before they are chosen."""
-
-    def __init__(self, judge: Callable[[ModelEntry], Verdict], here: Callable[[ModelEntry], bool]) -> None:
-        self.judge = judge
-        self.here = here
-
-    def learn(self, entry: ModelEntry) -> None:
-        """Nothing to ask."""
-
-
 class Selector:
     """Chooses. `variable` is the name of the variable that `asked` comes from.
 
-    `offline` forbids to ask the hub; `has_token` makes gated models possible.
+    `offline` forbids to ask the hub; `has_token` makes gated models possible; `servers`: an address may be named.
     """
 
     def __init__(
-        self, variable: str, catalogue: Catalogue, machine: Machine, *, offline: bool = False, has_token: bool = False
+        self,
+        variable: str,
+        catalogue: Catalogue,
+        machine: Machine,
+        *,
+        offline: bool = False,
+        has_token: bool = False,
+        servers: bool = False,
     ) -> None:
         self._variable = variable
         self._catalogue = catalogue
         self._machine = machine
         self._offline = offline
         self._has_token = has_token
+        self._servers = servers
         self._rejected: list[dict[str, Any]] = []
         self._silent = False  # the hub was asked, and did not answer
         self._patience_s = PROBE_SECONDS
@@ -119,9 +116,10 @@ class Selector:
             known = ", ".join(self._catalogue.entries)
             if outside is None:
                 raise SettingsError(f"{self._variable} : modèle inconnu « {name} » ; connus : {known}, auto.")
+            server = ", ni l'adresse d'un serveur (http://…#modèle)" if self._servers else ""
             raise SettingsError(
                 f"{self._variable} : « {name} » n'est ni un modèle connu ({known}), ni un dossier, ni un identifiant "
-                "du hub, ni l'adresse d'un serveur (http://…#modèle)."
+                f"du hub{server}."
             )
         if entry.key not in self._catalogue.entries:
             self._catalogue.add(entry)

@@ -170,13 +170,14 @@ def test_a_gpu_that_is_not_here_is_refused(tmp_path: Path, monkeypatch: pytest.M
 
     for here, words in (((), "aucun"), ((0, 1), "pas de GPU 2 ; il y a 0, 1")):
         cards = tuple(Gpu(index, "GPU", GB, GB) for index in here)
-        monkeypatch.setattr("gpt.choose.read_gpus", lambda cards=cards: cards)
+        monkeypatch.setattr("common.models.asked_gpus.read_gpus", lambda cards=cards: cards)
         with pytest.raises(SettingsError, match="GPU_DEVICE_IDS") as refused:
             ask()
         assert words in str(refused.value)
         ask(ia_use_gpu=False)
         ask(vllm_ray_address="auto")
-    monkeypatch.setattr("gpt.choose.read_gpus", lambda: tuple(Gpu(index, "GPU", GB, GB) for index in range(3)))
+    cards = tuple(Gpu(index, "GPU", GB, GB) for index in range(3))
+    monkeypatch.setattr("common.models.asked_gpus.read_gpus", lambda: cards)
     ask()
 
 
