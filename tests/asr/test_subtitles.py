@@ -102,7 +102,7 @@ def test_punctuation_stays_with_what_it_belongs_to() -> None:
 
 
 def test_what_is_quoted_in_the_midst_of_a_sentence_does_not_end_it() -> None:
-    made = cues([Passage(spoken("« Nous ne livrerons rien avant le printemps ! » répondit la directrice, fâchée."))])
+    made = cues([Passage(spoken("« Rien avant le printemps ! » répondit la directrice, très fâchée ce matin."))])
     assert len(made) == 1
 
 
