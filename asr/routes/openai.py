@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from asr.engines.base import Word
 from asr.languages import language_code
-from asr.service import AsrService, Done
+from asr.service import Ask, AsrService, Done
 from asr.subtitles import srt, vtt
 from asr.transcriber import Segment
 from common.errors import ApiError
@@ -42,7 +42,7 @@ def openai_blueprint(service: AsrService) -> APIBlueprint:
             message = _("La transcription au fil de l'eau n'est pas encore offerte à cette adresse.")
             raise ApiError(400, "unsupported_parameter", message, "stream")
         model = None if form.model == OPENAI_DEFAULT else form.model
-        done = service.last(service.transcribe(form.file, language_code(form.language), model))
+        done = service.last(service.transcribe(form.file, Ask(language=language_code(form.language)), model))
         transcript = done.transcript
         match form.response_format:
             case "text":

@@ -10,7 +10,7 @@ from flask_openapi import APIBlueprint, FileStorage, Tag
 from pydantic import BaseModel, Field
 
 from asr.languages import language_code
-from asr.service import AsrService, Done
+from asr.service import Ask, AsrService, Done
 from asr.transcriber import Progress
 from common.web import context
 from common.web.sse import sse
@@ -68,13 +68,16 @@ def transcribe_blueprint(service: AsrService) -> APIBlueprint:
     @bp.post("/transcribe", summary="Transcrire un enregistrement")
     def transcribe(form: TranscribeForm, query: StreamQuery) -> Response:
         language = context.language.get()
-        steps = service.transcribe(form.file, language_code(form.language), form.model)
+        steps = service.transcribe(form.file, Ask(language=language_code(form.language)), form.model)
         if not wants_events(query.stream):
             return jsonify(body(service.last(steps), language))
 
         def events() -> Iterator[tuple[str, dict[str, Any]]]:
             for step in steps:
-                yield ("result", body(step, language)) if isinstance(step, Done) else progress_event(step)
+                if isinstance(step, Progress):
+                    yield progress_event(step)
+                elif isinstance(step, Done):
+                    yield "result", body(step, language)
 
         return sse(events())
 
