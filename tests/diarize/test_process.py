@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from flask_openapi import OpenAPI
 from werkzeug.test import TestResponse
 
 from bench.der import Turn, der, read_rttm
 from common.audio.decode import AudioReader
+from diarize.engines.base import Progress as EngineProgress
 from tests.common.audio_files import encoded, silent_film, tone, wav_bytes
 
 
@@ -39,9 +45,12 @@ def two_voices(shared_data: Path) -> tuple[bytes, list[Turn]]:
 def test_two_voices_are_told_apart_and_counted(client: FlaskClient, two_voices: tuple[bytes, list[Turn]]) -> None:
     data, reference = two_voices
     body = post(client, data).json
-    assert set(body) == {"segments", "speakers", "duration", "engine", "model", "warnings"}
+    assert set(body) == {"segments", "exclusive", "speakers", "duration", "engine", "model", "warnings"}
     assert [segment["speaker"] for segment in body["segments"]] == ["SPEAKER_00", "SPEAKER_01"] * 2
-    assert [speaker["id"] for speaker in body["speakers"]] == ["SPEAKER_00", "SPEAKER_01"]
+    assert [(speaker["id"], speaker["turns"]) for speaker in body["speakers"]] == [("SPEAKER_00", 2), ("SPEAKER_01", 2)]
+    assert sum(speaker["share"] for speaker in body["speakers"]) == pytest.approx(1.0, abs=0.001)
+    assert {turn["speaker"] for turn in body["exclusive"]} == {"SPEAKER_00", "SPEAKER_01"}
+    assert all(a["end"] <= b["start"] + 0.001 for a, b in pairwise(body["exclusive"]))
     for speaker in body["speakers"]:
         spoken = sum(end - start for name, start, end in turns(body) if name == speaker["id"])
         assert speaker["seconds"] == pytest.approx(spoken, abs=0.01)
@@ -179,4 +188,40 @@ def test_progress_is_streamed_then_the_same_result(client: FlaskClient, two_voic
     shares = [data["progress"] for _name, data in events[:-1]]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
+    last = events[-2][1]
+    assert (last["seconds_done"], last["seconds_total"]) == (16.53, 16.53)
+    assert all(data.get("rate", 1.0) > 0 for _name, data in events[:-1])
     assert events[-1][1] == post(client, two_voices[0]).json
+
+
+def test_nobody_works_for_a_client_that_has_left(
+    diarize_app: OpenAPI, serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine is closed at its first step after the client hung up, not at the end of the recording."""
+    registry = diarize_app.extensions["frigo.models"]
+    with registry.use() as lease:
+        engine = lease.engine
+    begun, closed, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(_audio: object, _speakers: object) -> Iterator[EngineProgress]:
+        try:
+            while True:
+                yield EngineProgress(0.1)
+                begun.set()
+                go_on.wait(0.05)
+        finally:
+            closed.set()
+
+    monkeypatch.setattr(engine, "process", slow)
+    host, port = serve(diarize_app).removeprefix("http://").split(":")
+    data, tail = wav_bytes(tone(3.0)), b"\r\n--B--\r\n"
+    part = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    head = (
+        "POST /api/diarization/process HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\n"
+        f"Content-Length: {len(data) + len(part) + len(tail)}\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port)), 10) as sock:
+        sock.sendall(head.encode() + part + data + tail)
+        assert begun.wait(20)
+        assert not closed.is_set()
+    assert closed.wait(20)
