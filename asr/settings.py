@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
+from asr.languages import language_code
 from common.audio.settings import AudioSettings
+from common.errors import ApiError
 
 ENGINES = ("auto", "nemo", "transformers", "embedded")
 
@@ -17,6 +19,18 @@ class AsrSettings(AudioSettings):
         default="auto", description="Clé, alias, identifiant du hub, dossier, fichier .nemo, ou auto."
     )
     asr_engine: str = Field(default="auto", description="auto, nemo, transformers ou embedded.")
+    asr_language: str | None = Field(
+        default=None,
+        description="Langue supposée quand la demande n'en donne pas et que le modèle ne la reconnaît pas (fr, en…).",
+    )
+
+    @field_validator("asr_language")
+    @classmethod
+    def _known_language(cls, value: str | None) -> str | None:
+        try:
+            return language_code(value)
+        except ApiError as error:
+            raise ValueError(f"langue inconnue « {value} » ; un code ISO 639-1 est attendu") from error
 
     @field_validator("asr_engine")
     @classmethod
