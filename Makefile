@@ -4,6 +4,7 @@ PY := .venv/bin/python
 SERVICES := app chat gpt asr diarize
 SETUP = python=$$(sh scripts/find-python.sh) && "$$python" -m scripts.setup
 PYTEST_WORKERS ?= 2
+MOTEURS ?=
 PYTEST = $(PY) -m pytest -n $(PYTEST_WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
@@ -15,8 +16,8 @@ help: ## Cette aide
 setup: ## Installer seulement (fait par les autres commandes)
 	@$(SETUP)
 
-run: ## Installer, construire et démarrer tout : http://127.0.0.1:5000 (Ctrl-C arrête)
-	@$(SETUP) --run && exec $(PY) -m scripts.run
+run: ## Installer, construire et démarrer tout : http://127.0.0.1:5000 (Ctrl-C arrête ; MOTEURS="nemo pyannote" les ajoute)
+	@$(SETUP) --run --engines "$(MOTEURS)" && exec $(PY) -m scripts.run
 
 demo: ## Traiter la réunion d'exemple depuis le terminal, pendant que « make run » tourne
 	@test -x $(PY) || { echo "Rien n'est installé : lancez d'abord « make run »." >&2; exit 1; }
@@ -56,6 +57,6 @@ sample: ## Refabriquer la réunion d'exemple (demande flite)
 	@$(PY) -m scripts.sample.make_sample
 
 clean: ## Enlever ce qui a été installé et construit (garde data/ et .env)
-	rm -rf .venv .venv.lock app/web/node_modules app/web/dist chat/diagrams/validator/node_modules logs
+	rm -rf .venv .venv.lock .engines app/web/node_modules app/web/dist chat/diagrams/validator/node_modules logs
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
 	find app asr bench chat common diarize gpt scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

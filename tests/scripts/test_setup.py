@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts import checks
+from scripts import pip
 from scripts import setup as installer
 from scripts.commands import Log
 from scripts.environment import ROOT, SetupError, local_port, read_env_file, service_url, variables
@@ -183,7 +184,7 @@ def test_an_index_that_does_not_answer_is_given_up_in_two_seconds() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        assert not installer.answers(f"http://127.0.0.1:{silent.getsockname()[1]}/torch/")
+        assert not pip.answers(f"http://127.0.0.1:{silent.getsockname()[1]}/torch/")
 
 
 def torch_command(env: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, nvidia: bool) -> list[str]:
