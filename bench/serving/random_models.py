@@ -55,6 +55,44 @@ def gpt2_124m(folder: Path) -> Path:
     return folder
 
 
+def parakeet_110m(folder: Path) -> Path:
+    """A Parakeet CTC of 110 million parameters in float32: 17 FastConformer layers of 512, 8 heads, 80 mel bands, as
+    NVIDIA's smallest; 1,024 pieces."""
+    import torch
+    from tokenizers import Tokenizer, models
+    from transformers import (
+        ParakeetCTCConfig,
+        ParakeetEncoderConfig,
+        ParakeetFeatureExtractor,
+        ParakeetForCTC,
+        ParakeetProcessor,
+        ParakeetTokenizer,
+    )
+
+    if _made(folder):
+        return folder
+    torch.manual_seed(0)
+    encoder = ParakeetEncoderConfig(
+        hidden_size=512, num_hidden_layers=17, num_attention_heads=8, intermediate_size=2048, num_mel_bins=80
+    )
+    letters = string.ascii_lowercase
+    pieces = ["<unk>", "<pad>", "\u2581", *letters, *("".join(pair) for pair in itertools.product(letters, repeat=2))]
+    merges = [(pair[0], pair[1]) for pair in itertools.product(letters, repeat=2)]
+    tokenizer = ParakeetTokenizer(
+        tokenizer_object=Tokenizer(
+            models.BPE({piece: at for at, piece in enumerate(pieces)}, merges, unk_token="<unk>")
+        ),  # noqa: S106
+        unk_token="<unk>",  # noqa: S106
+        pad_token="<pad>",  # noqa: S106
+        clean_up_tokenization_spaces=False,
+    )
+    config = ParakeetCTCConfig(encoder_config=encoder, vocab_size=len(pieces), pad_token_id=1)
+    ParakeetForCTC(config).save_pretrained(folder)
+    ParakeetProcessor(ParakeetFeatureExtractor(feature_size=80), tokenizer, decoder_type="ctc").save_pretrained(folder)
+    (folder / "README.md").write_text(SAYS, encoding="utf-8")
+    return folder
+
+
 def _made(folder: Path) -> bool:
     return (folder / "README.md").is_file()
 

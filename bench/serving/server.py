@@ -95,13 +95,20 @@ class Server:
 
 
 @contextlib.contextmanager
-def frigo(model: Path | str, group: MemoryGroup | None = None, **variables: str) -> Iterator[Server]:
-    """Frigo's gpt alone on `model`, ready; inside `group` when there is one."""
+def service(name: str, group: MemoryGroup | None = None, **variables: str) -> Iterator[Server]:
+    """One of Frigo's services alone, ready, on the CPU and without a hub; inside `group` when there is one."""
     with tempfile.TemporaryDirectory(prefix="frigo-bench-") as data:
-        env = {"IA_MODEL": str(model), "DATA_DIR": data, "HF_HUB_OFFLINE": "1", "IA_USE_GPU": "false", **variables}
+        env = {"DATA_DIR": data, "HF_HUB_OFFLINE": "1", "IA_USE_GPU": "false", **variables}
         gunicorn = str(Path(sys.executable).with_name("gunicorn"))
-        server = Server((gunicorn, "-c", "python:common.web.gunicorn_conf", "gpt.wsgi:app"), "/ready", env, group)
+        server = Server((gunicorn, "-c", "python:common.web.gunicorn_conf", f"{name}.wsgi:app"), "/ready", env, group)
         try:
             yield server
         finally:
             server.close()
+
+
+@contextlib.contextmanager
+def frigo(model: Path | str, group: MemoryGroup | None = None, **variables: str) -> Iterator[Server]:
+    """Frigo's gpt alone on `model`, ready; inside `group` when there is one."""
+    with service("gpt", group, IA_MODEL=str(model), **variables) as server:
+        yield server
