@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import IO
 
-Part = str | tuple[str, IO[bytes], str]  # a value, or (file name, open file, content type)
+Part = str | list[str] | tuple[str, IO[bytes], str]  # a value, several, or (file name, open file, content type)
 BLOCK_BYTES = 64 * 1024
 
 
@@ -24,6 +24,14 @@ def _remaining(file: IO[bytes]) -> int:
     return end - here
 
 
+def _flat(fields: Mapping[str, Part]) -> Iterator[tuple[str, str | tuple[str, IO[bytes], str]]]:
+    for name, part in fields.items():
+        if isinstance(part, list):
+            yield from ((name, value) for value in part)
+        else:
+            yield name, part
+
+
 class Multipart:
     """The body (iterate it), its `content_type` and its exact `length` in bytes. Files must be seekable."""
 
@@ -32,7 +40,7 @@ class Multipart:
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self._chunks: list[bytes | IO[bytes]] = []
         self.length = 0
-        for name, part in fields.items():
+        for name, part in _flat(fields):
             head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"'
             if isinstance(part, str):
                 self._add(f"{head}\r\n\r\n{part}\r\n".encode())

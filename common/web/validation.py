@@ -11,9 +11,13 @@ from common.reasons import reason
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
-    """``messages[0].content`` for ("messages", 0, "content"); union branch names are left out."""
+    """``messages[0].content`` for ("messages", 0, "content"); union branch names are left out.
+
+    A form's list field is named without the brackets that it is sent with (``include[]``).
+    """
     path = ""
-    for part in loc:
+    for whole in loc:
+        part = whole.removesuffix("[]") if isinstance(whole, str) else whole
         if isinstance(part, int):
             path += f"[{part}]"
         elif part.isidentifier() and not part[:1].isupper() and part not in {"str", "int", "float", "bool"}:
