@@ -1,0 +1,167 @@
+"""Canary (`EncDecMultiTaskModel`): transcribes in the language it is told, or translates to and from English.
+
+Three generations, told apart by what their archives hold (NeMo 3.0 `aed_multitask_models`, `prompts/canary*.py`):
+Canary-1b, prompt "canary", gives no times; Canary-flash, prompt "canary2" and one tokenizer for each language, writes
+times among its words when the prompt asks; Canary-1b-v2, prompt "canary2" and one tokenizer for all languages, brings
+a second model, whose alignment with the text gives the times.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from asr.engines.base import Capabilities, Task
+from asr.engines.nemo.words import Spelled, Token, spell
+from common.errors import ApiError
+from common.messages import _
+
+_PIVOT = "en"  # every pair that Canary was taught has English on one side
+_SPECIAL_TOKENIZER = "spl_tokens"
+# https://huggingface.co/nvidia/canary-1b-v2: its tokenizer names some 180 languages, of which it was taught these
+_V2 = frozenset(
+    {
+        *("bg", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "hr", "hu", "it"),
+        *("lt", "lv", "mt", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "uk"),
+    }
+)
+_LANGUAGE = re.compile(r"<\|([a-z]{2})\|>")
+_log = logging.getLogger("frigo.asr")
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was read in one sound: its words, with times in frames of `frame_seconds`."""
+
+    words: list[Spelled]
+    text: str
+
+
+class Canary:
+    """A restored Canary, with the model that gives its times, if any. `device` is where both are."""
+
+    def __init__(self, model: Any, times: Any | None) -> None:
+        self._model = model
+        self._times = times
+        self._second = model.prompt_format == "canary2"
+        self._writes_times = self._second and times is None and self._has("<|0|>", "<|timestamp|>")
+        self.frame_seconds = float(model.cfg.preprocessor.window_stride) * model.encoder.subsampling_factor
+        languages = _languages(model.tokenizer)
+        others = languages - {_PIVOT} if _PIVOT in languages else frozenset()
+        self.capabilities = Capabilities(
+            languages=languages,
+            translations=frozenset(pair for one in others for pair in ((_PIVOT, one), (one, _PIVOT))),
+            temperature=True,
+            word_times=self._writes_times or times is not None,
+            punctuates=True,
+        )
+
+    def read(self, sounds: list[torch.Tensor], task: Task) -> list[Read]:
+        """What each of `sounds` (float32 at 16 kHz, at least a second) says. Raises ApiError 400."""
+        from nemo.collections.asr.models.aed_multitask_models import MultiTaskTranscriptionConfig
+
+        source, target = self._check(task)
+        self._model.decoding.decoding.greedy_search.temperature = task.temperature or None
+        config = MultiTaskTranscriptionConfig(
+            batch_size=len(sounds),
+            return_hypotheses=True,
+            num_workers=0,
+            verbose=False,
+            prompt={"role": "user", "slots": self._prompt(source, target)},
+            enable_chunking=False,
+        )
+        found = self._model.transcribe(audio=list(sounds), override_config=config)
+        read = [self._spell(hypothesis) for hypothesis in found]
+        return self._align(sounds, read) if self._times is not None and source == target else read
+
+    def _check(self, task: Task) -> tuple[str, str]:
+        languages = self.capabilities.languages
+        if task.language is None:
+            message = _("Ce modèle ne reconnaît pas la langue : dites laquelle (« language »).")
+            raise ApiError(400, "language_required", message, "language")
+        if task.language not in languages:
+            known = ", ".join(sorted(languages))
+            message = _("Ce modèle ne comprend pas « %(language)s » (%(known)s).", language=task.language, known=known)
+            raise ApiError(400, "unsupported_language", message, "language")
+        target = task.target or task.language
+        if target != task.language and (task.language, target) not in self.capabilities.translations:
+            message = _(
+                "Ce modèle ne traduit pas de « %(source)s » vers « %(target)s ».", source=task.language, target=target
+            )
+            raise ApiError(400, "unsupported_translation", message, "language")
+        return task.language, target
+
+    def _prompt(self, source: str, target: str) -> dict[str, str]:
+        """The slots of the prompt. What is not said here is the model's own default, if it has one."""
+        slots = {"source_lang": source, "target_lang": target, "pnc": "yes"}
+        if not self._second:
+            return slots | {"task": "asr" if source == target else "ast"}
+        own = self._model.prompt.get_default_dialog_slots()[0]["slots"]
+        usual = {"decodercontext": "", "emotion": "<|emo:undefined|>", "itn": "no", "diarize": "no"}
+        defaults = {slot: own.get(slot) if own.get(slot) is not None else value for slot, value in usual.items()}
+        return defaults | slots | {"timestamp": "yes" if self._writes_times else "no"}
+
+    def _spell(self, hypothesis: Any) -> Read:
+        tokenizer = self._model.tokenizer
+        numbers = [int(number) for number in hypothesis.y_sequence]
+        pieces = tokenizer.ids_to_tokens(numbers)
+        confidences = _floats(hypothesis.token_confidence, len(numbers))
+        tokens = [Token(*one) for one in zip(numbers, pieces, confidences, strict=True)]
+        words = spell(tokens, tokenizer.ids_to_text)
+        return Read(words, " ".join(word.word for word in words))
+
+    def _align(self, sounds: list[torch.Tensor], read: list[Read]) -> list[Read]:
+        """The words with the times that the second model gives them; without, where it cannot."""
+        from nemo.collections.asr.parts.utils.rnnt_utils import Hypothesis
+        from nemo.collections.asr.parts.utils.timestamp_utils import get_forced_aligned_timestamps_with_external_model
+
+        spoken = [index for index, one in enumerate(read) if one.words]
+        if not spoken:
+            return read
+        aligned = get_forced_aligned_timestamps_with_external_model(
+            audio=[sounds[index] for index in spoken],
+            external_ctc_model=self._times,
+            main_model_predictions=[Hypothesis(0.0, [], text=read[index].text) for index in spoken],
+            batch_size=len(spoken),
+            timestamp_type=["word"],
+            verbose=False,
+        )
+        placed = list(read)
+        for index, hypothesis in zip(spoken, aligned, strict=True):
+            placed[index] = Read(self._placed(read[index].words, hypothesis.timestamp["word"]), read[index].text)
+        return placed
+
+    def _placed(self, words: list[Spelled], times: list[dict[str, Any]]) -> list[Spelled]:
+        if len(times) != len(words):
+            _log.warning("times of another number of words", extra={"words": len(words), "times": len(times)})
+            return words
+        frame = self.frame_seconds
+        return [
+            Spelled(word.word, time["start"] / frame, time["end"] / frame, word.confidence)
+            if time["start"] >= 0 and time["end"] >= 0
+            else word
+            for word, time in zip(words, times, strict=True)
+        ]
+
+    def _has(self, *tokens: str) -> bool:
+        special = getattr(self._model.tokenizer, "special_tokens", None)
+        return special is not None and all(token in special for token in tokens)
+
+
+def _languages(tokenizer: Any) -> frozenset[str]:
+    """Those of the tokenizers, when there is one for each ("en-US" is "en"), else the languages it has tokens for."""
+    named = getattr(tokenizer, "langs", None)
+    if named is not None:
+        return frozenset(name[:2].lower() for name in named if name != _SPECIAL_TOKENIZER)
+    found = frozenset(match[1] for piece in tokenizer.vocab if (match := _LANGUAGE.fullmatch(piece)))
+    return _V2 if found >= _V2 else found
+
+
+def _floats(values: Any, count: int) -> list[float | None]:
+    if values is None or len(values) < count:
+        return [None] * count
+    return [float(value) for value in values[:count]]
