@@ -1,0 +1,228 @@
+"""Tiny RANDOM NeMo models, saved by NeMo itself: the real classes, tokenizers and archives, with nothing learnt.
+
+Run with NeMo's own interpreter: ``python tests/asr/nemo_models.py KIND FILE.nemo``. What they write is noise; what is
+real is the way from an archive to words with times.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = ROOT / ".engines" / "nemo" / "bin" / "python"
+KINDS = ("random-canary-1b", "random-canary-flash", "random-canary-v2", "random-ctc", "random-tdt")
+_TEXTS = {
+    "en": "the cat sat on the mat and the dog looked at the moon while people talked about the weather of the week",
+    "fr": "le chat dort sur le tapis et le chien regarde la lune pendant que les gens parlent du temps de la semaine",
+}
+_SPECIAL = [
+    *("startofcontext", "transcribe", "translate", "emo:undefined", "itn", "noitn", "timestamp", "notimestamp"),
+    *("diarize", "nodiarize", "en", "fr", *(str(frame) for frame in range(200))),
+]
+
+
+def make_random(kind: str, path: Path) -> Path:
+    """A random model of `kind`, made in NeMo's environment (ten seconds)."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([PYTHON, __file__, kind, path], env=env, capture_output=True, text=True, check=False)
+    assert path.is_file(), done.stderr[-3000:]
+    return path
+
+
+def _pieces(folder: Path, texts: list[str], size: int, symbols: list[str]) -> Path:
+    """A SentencePiece model trained on the spot."""
+    import sentencepiece
+
+    folder.mkdir(parents=True)
+    (folder / "text.txt").write_text("\n".join(texts * 5), encoding="utf-8")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "text.txt"),
+        model_prefix=str(folder / "tokenizer"),
+        vocab_size=size,
+        model_type="bpe",
+        user_defined_symbols=symbols,
+        hard_vocab_limit=False,
+        bos_id=-1,
+        eos_id=-1,
+    )
+    lines = (folder / "tokenizer.vocab").read_text(encoding="utf-8").splitlines()
+    (folder / "vocab.txt").write_text("\n".join(line.split("\t")[0] for line in lines), encoding="utf-8")
+    return folder
+
+
+def _tokenizer(folder: Path, *, unified: bool) -> dict[str, Any]:
+    from nemo.collections.common.tokenizers.canary_tokenizer import DEFAULT_TOKENS, CanaryTokenizer
+
+    target = "nemo.collections.common.tokenizers.canary_tokenizer."
+    if unified:
+        symbols = list(dict.fromkeys([*DEFAULT_TOKENS, *(f"<|{name}|>" for name in _SPECIAL)]))
+        where = _pieces(folder / "all", list(_TEXTS.values()), 300, symbols)
+        return {"dir": str(where), "type": "bpe", "custom_tokenizer": {"_target_": target + "CanaryBPETokenizer"}}
+    CanaryTokenizer.build_special_tokenizer(_SPECIAL, folder / "spl_tokens")
+    languages = {"spl_tokens": {"dir": str(folder / "spl_tokens"), "type": "bpe"}}
+    for name, text in _TEXTS.items():
+        languages[name] = {"dir": str(_pieces(folder / name, [text], 60, [])), "type": "bpe"}
+    return {"type": "agg", "dir": None, "langs": languages, "custom_tokenizer": {"_target_": target + "CanaryTokenizer"}}
+
+
+def _ears(hidden: int = 32) -> dict[str, Any]:
+    """What every kind begins with."""
+    return {
+        "sample_rate": 16_000,
+        "preprocessor": {
+            "_target_": "nemo.collections.asr.modules.AudioToMelSpectrogramPreprocessor",
+            **{"sample_rate": 16_000, "normalize": "per_feature", "window_size": 0.025, "window_stride": 0.01},
+            **{"window": "hann", "features": 80, "n_fft": 512, "log": True, "frame_splicing": 1, "dither": 1e-5},
+            **{"pad_to": 0, "pad_value": 0.0},
+        },
+        "spec_augment": {
+            "_target_": "nemo.collections.asr.modules.SpectrogramAugmentation",
+            **{"freq_masks": 1, "time_masks": 1, "freq_width": 5, "time_width": 0.05},
+        },
+        "encoder": {
+            "_target_": "nemo.collections.asr.modules.ConformerEncoder",
+            **{"feat_in": 80, "feat_out": -1, "n_layers": 2, "d_model": hidden, "subsampling": "dw_striding"},
+            **{"subsampling_factor": 8, "subsampling_conv_channels": 16, "ff_expansion_factor": 2, "n_heads": 4},
+            **{"self_attention_model": "rel_pos", "att_context_size": [-1, -1], "conv_kernel_size": 9},
+            **{"xscaling": False, "untie_biases": True, "dropout": 0.1, "dropout_pre_encoder": 0.1},
+            **{"dropout_emb": 0.0, "dropout_att": 0.1, "pos_emb_max_len": 5000, "conv_norm_type": "batch_norm"},
+        },
+        "optim": {"name": "adamw", "lr": 0.001},
+        "train_ds": None,
+        "validation_ds": None,
+        "test_ds": None,
+    }
+
+
+def _canary(prompt: str, tokenizer: dict[str, Any]) -> Any:
+    from nemo.collections.asr.models import EncDecMultiTaskModel
+    from omegaconf import OmegaConf
+
+    slots = {
+        **{"decodercontext": "", "source_lang": "<|en|>", "target_lang": "<|en|>", "emotion": "<|emo:undefined|>"},
+        **{"pnc": "<|pnc|>", "itn": "<|noitn|>", "timestamp": "<|notimestamp|>", "diarize": "<|nodiarize|>"},
+    }
+    tree = _ears() | {
+        "prompt_format": prompt,
+        "prompt_defaults": [{"role": "user", "slots": slots}] if prompt == "canary2" else None,
+        "tokenizer": tokenizer,
+        "model_defaults": {"asr_enc_hidden": 32, "lm_enc_hidden": 32, "lm_dec_hidden": 32},
+        "transf_encoder": {
+            "_target_": "nemo.collections.asr.modules.transformer.transformer_encoders.TransformerEncoder",
+            **{"num_layers": 0, "hidden_size": 32, "inner_size": 64, "num_attention_heads": 4},
+        },
+        "transf_decoder": {
+            "_target_": "nemo.collections.asr.modules.transformer.get_nemo_transformer",
+            **{"model_name": None, "pretrained": False, "encoder": None, "pre_ln_final_layer_norm": True},
+            "config_dict": {
+                **{"max_sequence_length": 512, "num_token_types": 0, "embedding_dropout": 0.1, "hidden_size": 32},
+                **{"learn_positional_encodings": False, "inner_size": 64, "num_layers": 2, "num_attention_heads": 4},
+                **{"ffn_dropout": 0.1, "attn_score_dropout": 0.1, "attn_layer_dropout": 0.1, "hidden_act": "relu"},
+                **{"pre_ln": True, "vocab_size": None},
+            },
+        },
+        "head": {
+            "_target_": "nemo.collections.asr.parts.submodules.token_classifier.TokenClassifier",
+            **{"num_layers": 1, "activation": "relu", "log_softmax": True, "hidden_size": 32, "num_classes": None},
+            **{"dropout": 0.0, "use_transformer_init": True},
+        },
+        "decoding": {
+            "strategy": "beam",
+            "return_best_hypothesis": True,
+            "beam": {"beam_size": 1, "len_pen": 0.0, "max_generation_delta": 20},
+        },
+        "loss": {
+            "_target_": "nemo.collections.common.losses.smoothed_cross_entropy.SmoothedCrossEntropyLoss",
+            **{"label_smoothing": 0.0, "pad_id": None},
+        },
+    }
+    return EncDecMultiTaskModel(cfg=OmegaConf.create(tree))
+
+
+def _ctc(folder: Path) -> Any:
+    from nemo.collections.asr.models import EncDecCTCModelBPE
+    from omegaconf import OmegaConf
+
+    where = folder if folder.is_dir() else _pieces(folder, list(_TEXTS.values()), 100, [])
+    tree = _ears() | {
+        "tokenizer": {"dir": str(where), "type": "bpe"},
+        "decoder": {
+            "_target_": "nemo.collections.asr.modules.ConvASRDecoder",
+            **{"feat_in": None, "num_classes": -1, "vocabulary": []},
+        },
+        "decoding": {"strategy": "greedy"},
+        "interctc": {"loss_weights": [], "apply_at_layers": []},
+    }
+    return EncDecCTCModelBPE(cfg=OmegaConf.create(tree))
+
+
+def _tdt(folder: Path) -> Any:
+    from nemo.collections.asr.models import EncDecRNNTBPEModel
+    from omegaconf import OmegaConf
+
+    durations = [0, 1, 2, 3, 4]
+    tree = _ears() | {
+        "tokenizer": {"dir": str(_pieces(folder, list(_TEXTS.values()), 100, [])), "type": "bpe"},
+        "model_defaults": {"enc_hidden": 32, "pred_hidden": 32, "joint_hidden": 32, "tdt_durations": durations},
+        "decoder": {
+            "_target_": "nemo.collections.asr.modules.RNNTDecoder",
+            **{"normalization_mode": None, "random_state_sampling": False, "blank_as_pad": True},
+            "prednet": {"pred_hidden": 32, "pred_rnn_layers": 1, "t_max": None, "dropout": 0.1},
+        },
+        "joint": {
+            "_target_": "nemo.collections.asr.modules.RNNTJoint",
+            **{"log_softmax": None, "preserve_memory": False, "fuse_loss_wer": False, "num_extra_outputs": 5},
+            "jointnet": {"joint_hidden": 32, "activation": "relu", "dropout": 0.1},
+        },
+        "decoding": {
+            **{"strategy": "greedy_batch", "model_type": "tdt", "durations": durations},
+            "greedy": {"max_symbols": 5},
+        },
+        "loss": {"loss_name": "default"},
+    }
+    return EncDecRNNTBPEModel(cfg=OmegaConf.create(tree))
+
+
+def _join(main: Path, times: Path, path: Path) -> None:
+    """One archive of both, as Canary-1b-v2's is."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for archive in (times, main):
+            with tarfile.open(archive) as tar:
+                tar.extractall(folder, filter="data")
+            if archive == times:
+                for file in ("model_config.yaml", "model_weights.ckpt"):
+                    (folder / file).rename(folder / f"timestamps_asr_{file}")
+        with tarfile.open(path, "w:") as tar:
+            tar.add(folder, arcname=".")
+
+
+def _main(kind: str, path: Path) -> None:
+    import torch
+
+    torch.manual_seed(7)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if kind == "random-ctc":
+            _ctc(folder / "tokenizer").save_to(str(path))
+        elif kind == "random-tdt":
+            _tdt(folder / "tokenizer").save_to(str(path))
+        elif kind == "random-canary-v2":
+            _canary("canary2", _tokenizer(folder, unified=True)).save_to(str(folder / "main.nemo"))
+            _ctc(folder / "all").save_to(str(folder / "times.nemo"))
+            _join(folder / "main.nemo", folder / "times.nemo", folder / "both.nemo")
+            shutil.move(folder / "both.nemo", path)
+        else:
+            prompt = "canary" if kind == "random-canary-1b" else "canary2"
+            _canary(prompt, _tokenizer(folder, unified=False)).save_to(str(path))
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], Path(sys.argv[2]))
