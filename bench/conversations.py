@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 
 from common.speech.join import Turn, Word
 
@@ -24,7 +26,9 @@ _SENTENCES = (
     "Je peux m'en charger avec Sophie.", "Parfait, on note.", "Il reste la question des locaux à trancher.",
     "Le bail se termine en juin et le propriétaire veut augmenter le loyer de dix pour cent.", "C'est beaucoup.",
     "On pourrait visiter autre chose près de la gare.", "J'ai deux adresses à vous montrer.",
-    "Alors on se retrouve jeudi à quatorze heures.", "D'ici là, chacun relit le compte rendu.",
+    "J'ai eu Marc Lefèvre au téléphone, il arrive de Lyon mardi.", "La réunion avec Airbus est confirmée à Toulouse.",
+    "Demandez à Claire si le CSE a donné son avis.", "Alors on se retrouve jeudi à quatorze heures.",
+    "D'ici là, chacun relit le compte rendu.",
 )  # fmt: skip
 _ASIDES = ("Oui.", "D'accord.", "Mm.", "Bien sûr.", "Exactement.", "Ah non.")
 _CHAR_SECONDS = 0.065
@@ -97,12 +101,13 @@ def _speak(rng: random.Random, speaker: str, sentences: Sequence[str], at: float
     return Said(speaker, words)
 
 
-def heard(words: Sequence[Word], jitter: float, rng: random.Random) -> list[Word]:
-    """The words as an ASR gives them: in their order, their times off by Gaussian noise (`jitter`: its deviation)."""
+def heard(words: Sequence[Word], jitter: float, rng: random.Random, *, gaussian: bool = False) -> list[Word]:
+    """The words as an ASR gives them: in their order, each off by up to `jitter` seconds, or by as much on average."""
     ordered = sorted(words, key=lambda word: (word.start, word.end))
     if not jitter:
         return ordered
-    starts = sorted(max(0.0, word.start + rng.gauss(0.0, jitter)) for word in ordered)
+    off = partial(rng.gauss, 0.0, jitter) if gaussian else partial(rng.uniform, -jitter, jitter)
+    starts = sorted(max(0.0, word.start + off()) for word in ordered)
     found = []
     for number, (word, start) in enumerate(zip(ordered, starts, strict=True)):
         end = start + (word.end - word.start)
@@ -126,7 +131,7 @@ def exclusive(turns: Sequence[Turn]) -> list[Turn]:
     """One speaker at a time: where several speak, the one who began last (a cut-in or a « oui » is the news there)."""
     edges = sorted({edge for turn in turns for edge in (turn.start, turn.end)})
     found: list[Turn] = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         here = [turn for turn in turns if turn.start <= start and turn.end >= end]
         if not here:
             continue

@@ -1,7 +1,8 @@
 """What the join of words to speakers costs, with words as a perfect ASR would give them: bench/results/cpwer.json.
 
 On fr-two-speakers (../shared/data): the reference's words, spread over its turns. On made-up conversations with
-interruptions: their own. Word times are off by Gaussian noise; turns are the reference's, the embedded diarizer's, or
+interruptions: their own. Word times are off by up to so many seconds (or, harder, by Gaussian noise of that
+deviation), independently of each other; turns are the reference's, the embedded diarizer's, or
 the reference's with edges that are off. Each is joined by the services' own code (`common.speech.join`), word by word
 without regard to sentences, and sentence by sentence as many tools do.
 """
@@ -95,12 +96,12 @@ def embedded_turns() -> list[Turn]:
     return [Turn(str(turn.speaker), turn.start, turn.end) for turn in found.exclusive]
 
 
-def on_sample(turns: Sequence[Turn], joiner: Joiner, jitter: float) -> CpWer:
+def on_sample(turns: Sequence[Turn], joiner: Joiner, jitter: float, *, gaussian: bool = False) -> CpWer:
     """All seeds together."""
     reference, words, _turns = sample()
     total = CpWer(0, 0, 0, 0)
     for seed in SEEDS:
-        total += score(reference, joiner(heard(words, jitter, random.Random(seed)), turns))
+        total += score(reference, joiner(heard(words, jitter, random.Random(seed), gaussian=gaussian), turns))
     return total
 
 
@@ -129,7 +130,7 @@ def table(measured: Callable[[Joiner, float], CpWer]) -> dict[str, Any]:
 def measure() -> None:
     """Write and print every figure."""
     results: dict[str, Any] = {
-        "about": "cpWER in per cent of words as a perfect ASR gives them; columns: deviation of word times in seconds",
+        "about": "cpWER in per cent, words as a perfect ASR gives them; columns: seconds by which their times are off",
         "seeds": len(SEEDS),
     }
     if DATA.is_dir():
@@ -137,6 +138,9 @@ def measure() -> None:
         found = embedded_turns()
         results["fr-two-speakers, reference turns"] = table(lambda joiner, j: on_sample(reference_turns, joiner, j))
         results["fr-two-speakers, embedded diarizer"] = table(lambda joiner, j: on_sample(found, joiner, j))
+        results["fr-two-speakers, reference turns, Gaussian"] = table(
+            lambda joiner, j: on_sample(reference_turns, joiner, j, gaussian=True)
+        )
     seeds = list(SEEDS)
     cases: dict[str, tuple[float, dict[str, Any]]] = {
         "conversations without overlap, reference turns": (0.0, {"cut_in": 0.0, "aside": 0.0}),

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+
+from common.speech.boundaries import settle
+from common.speech.words import Segment, Spoken, Turn, Word
+
+__all__ = ["Segment", "Spoken", "Turn", "Word", "attribute", "group", "join", "smooth", "speakers_of", "spread"]
 
 ONLY_SPEAKER = "SPEAKER_00"
 PARAGRAPH_PAUSE = 2.0
@@ -18,49 +23,6 @@ LONG_SEGMENT = 30.0
 STRONG = 0.5
 """A speaker who covers this share of a word has a firm claim on it."""
 _CLOSE = 0.5
-
-
-@dataclass(frozen=True)
-class Word:
-    word: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Turn:
-    speaker: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """A word, who said it, and the share of the word that this speaker's turns cover (0..1)."""
-
-    word: Word
-    speaker: str
-    share: float
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Consecutive words of one speaker. Times in seconds."""
-
-    speaker: str
-    words: list[Word] = field(default_factory=list)
-
-    @property
-    def start(self) -> float:
-        return self.words[0].start
-
-    @property
-    def end(self) -> float:
-        return max(word.end for word in self.words)
-
-    @property
-    def text(self) -> str:
-        return " ".join(word.word for word in self.words)
 
 
 class _Turns:
@@ -104,7 +66,7 @@ class _Turns:
 def speakers_of(words: Sequence[Word], turns: Sequence[Turn]) -> list[Spoken]:
     """The words in order, each with who said it. Without turns everything was said by one speaker."""
     ordered = sorted((w for w in words if w.word.strip()), key=lambda w: (w.start, w.end))
-    return smooth(attribute(ordered, turns))
+    return settle(smooth(attribute(ordered, turns)))
 
 
 def join(words: Sequence[Word], turns: Sequence[Turn]) -> list[Segment]:

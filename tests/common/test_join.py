@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from app.meetings.sentences import punctuate
 from app.meetings.transcript import transcript
+from bench.conversations import converse, diarized, exclusive, heard
+from bench.cpwer import CpWer
+from bench.join_quality import by_segment, by_word, on_conversation, score
 from common.speech.join import Turn, Word, group, join, speakers_of, spread
 
 A, B = "SPEAKER_00", "SPEAKER_01"
@@ -138,3 +143,82 @@ def test_an_engine_that_punctuates_is_left_alone() -> None:
 
 def test_no_words_no_sentences() -> None:
     assert punctuate([]) == []
+
+
+def test_the_last_word_of_a_sentence_follows_it_over_the_edge_of_a_turn() -> None:
+    words = said(("On", 0.0, 0.3), ("note.", 0.4, 0.8), ("Très", 1.0, 1.3), ("bien.", 1.4, 1.8), ("Merci.", 1.9, 2.3))
+    assert shape(words, [Turn(A, 0.0, 0.35), Turn(B, 0.35, 3.0)]) == [(A, "On note."), (B, "Très bien. Merci.")]
+
+
+def test_the_first_word_of_a_sentence_follows_it_over_the_edge_of_a_turn() -> None:
+    words = said(("On", 0.0, 0.3), ("note.", 0.4, 0.8), ("Très", 1.0, 1.3), ("bien.", 1.4, 1.8), ("Merci.", 1.9, 2.3))
+    assert shape(words, [Turn(A, 0.0, 1.35), Turn(B, 1.35, 3.0)]) == [(A, "On note."), (B, "Très bien. Merci.")]
+
+
+def test_an_interruption_in_the_middle_of_a_sentence_stays() -> None:
+    words = said(("Je", 0.0, 0.2), ("pense", 0.3, 0.6), ("que", 0.7, 0.9), ("nous", 1.0, 1.3), ("Non,", 1.4, 1.7),
+                 ("attendez", 1.8, 2.2), ("un", 2.3, 2.5), ("peu.", 2.6, 3.0))  # fmt: skip
+    turns = [Turn(A, 0.0, 1.35), Turn(B, 1.35, 3.1)]
+    assert shape(words, turns) == [(A, "Je pense que nous"), (B, "Non, attendez un peu.")]
+
+
+def test_an_answer_in_the_middle_of_a_sentence_stays() -> None:
+    words = said(("Nous", 0.0, 0.3), ("livrons", 0.4, 0.8), ("Oui.", 0.85, 1.15), ("demain", 1.2, 1.6),
+                 ("matin.", 1.7, 2.1))  # fmt: skip
+    turns = [Turn(A, 0.0, 0.84), Turn(B, 0.84, 1.18), Turn(A, 1.18, 2.2)]
+    assert shape(words, turns) == [(A, "Nous livrons"), (B, "Oui."), (A, "demain matin.")]
+
+
+def test_a_sentence_end_too_far_away_moves_nothing() -> None:
+    words = said(("Oui.", 0.0, 0.3), ("Alors", 2.0, 2.3), ("voilà", 2.4, 2.8), ("ce", 2.9, 3.1), ("soir.", 3.2, 3.6))
+    assert shape(words, [Turn(A, 0.0, 2.35), Turn(B, 2.35, 4.0)]) == [(A, "Oui. Alors"), (B, "voilà ce soir.")]
+
+
+def test_a_capital_tells_nothing_where_every_noun_has_one() -> None:
+    german = "Der Kunde sagt dem Fahrer der Firma dass die Ware im Lager der Stadt liegt."
+    words = spread(german, 0.0, 6.0)
+    turns = [Turn(A, 0.0, words[6].start), Turn(B, words[6].start, 6.0)]
+    assert [segment.text.split()[0] for segment in join(words, turns)] == ["Der", words[6].word]
+
+
+def test_words_without_sentences_stay_where_their_times_put_them() -> None:
+    words = said(("on", 0.0, 0.3), ("note", 0.4, 0.8), ("très", 1.4, 1.7), ("bien", 1.8, 2.2))
+    assert shape(words, [Turn(A, 0.0, 0.35), Turn(B, 0.35, 3.0)]) == [(A, "on"), (B, "note très bien")]
+
+
+def test_no_word_is_lost_or_moved_in_time() -> None:
+    talk = converse(3)
+    words = heard([word for turn in talk.said for word in turn.words], 0.3, random.Random(1))
+    segments = join(words, exclusive(diarized(talk.turns(), 0.5, random.Random(2))))
+    assert [word for segment in segments for word in segment.words] == words
+
+
+def conversations(joiner: object, jitter: float, slack: float, **made: float) -> CpWer:
+    total = CpWer(0, 0, 0, 0)
+    for seed in range(4):
+        rng = random.Random(seed)
+        total += on_conversation(converse(seed, **made), joiner, jitter, slack, rng)  # type: ignore[arg-type]
+    return total
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.1, 0.2, 0.3])
+def test_the_join_costs_less_than_a_point_when_one_speaks_at_a_time(jitter: float) -> None:
+    assert conversations(join, jitter, 0.0, cut_in=0.0, aside=0.0).rate <= 0.01
+    assert conversations(join, jitter, 0.4, cut_in=0.0, aside=0.0).rate <= 0.01
+
+
+def test_with_interruptions_sentences_halve_what_word_times_alone_cost() -> None:
+    joined, plain = conversations(join, 0.2, 0.4), conversations(by_word, 0.2, 0.4)
+    assert joined.rate <= 0.06
+    assert joined.rate <= 0.6 * plain.rate
+    assert conversations(by_segment, 0.2, 0.4).rate > 0.4, "a join of whole segments ruins it"
+
+
+def test_the_join_adds_nothing_on_a_real_recording(shared_data: object) -> None:
+    from bench.join_quality import on_sample, sample
+
+    turns = sample()[2]
+    for jitter in (0.0, 0.1, 0.2, 0.3):
+        assert on_sample(turns, join, jitter).rate <= 0.01
+    assert on_sample(turns, by_segment, 0.0).rate > 0.9
+    assert score({"A": ["un"]}, join(said(("Un.", 0, 1)), [Turn(A, 0, 1)])).errors == 0
