@@ -36,11 +36,16 @@ class Ask:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the model is told, the language to show when it hears none, and what the reader must know."""
+    """What the model is told, the language to show when it hears none, and what the reader must know.
+
+    `start` and `vad_threshold`: see `Ask`.
+    """
 
     task: Task
     language: str
     warnings: tuple[Text, ...] = ()
+    start: float = 0.0
+    vad_threshold: float | None = None
 
 
 def plan(ask: Ask, engine: AsrEngine, catalogue: Catalogue, default_language: str | None = None) -> Plan:
@@ -59,7 +64,7 @@ def plan(ask: Ask, engine: AsrEngine, catalogue: Catalogue, default_language: st
     target = _target(ask, engine, language)
     task = Task(language, target, ask.prompt.strip(), ask.temperature)
     shown = language or default_language or _usual(engine)
-    return Plan(task, shown, (*warnings, *_demo(engine, catalogue)))
+    return Plan(task, shown, (*warnings, *_demo(engine, catalogue)), ask.start, ask.vad_threshold)
 
 
 def _check_values(ask: Ask) -> None:

@@ -2,52 +2,186 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
-from asr.engines.base import AsrEngine, Word
+from asr.coverage import Stretch, holes, merged, pieces
+from asr.engines.base import AsrEngine, Chunk, Heard, Word
+from asr.guard import believable
+from asr.segments import segments
 from asr.speech import speech_chunks
+from asr.stitch import CLOSE, CLOSE_SPREAD, joined
 from asr.tasks import Plan
 from asr.transcript import Partial, Progress, Segment, SpeechReport, Transcript
 from common.audio.decode import AudioReader
 from common.audio.level import LevelledAudio
+from common.messages import Text, _
 
 __all__ = ["Partial", "Progress", "Segment", "SpeechReport", "Transcript", "transcribe"]
-SENTENCE_PAUSE = 0.7
+_SHOWN = 5
+_SAME = 0.001
 
 
-def transcribe(engine: AsrEngine, reader: AudioReader, plan: Plan) -> Iterator[Progress | Partial | Transcript]:
-    """Progress as chunks are decoded, then the transcript. Closing the iterator stops the work.
+def transcribe(
+    engine: AsrEngine, reader: AudioReader, plan: Plan, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Progress | Partial | Transcript]:
+    """Progress and words as chunks are decoded, then the transcript. Closing the iterator stops the work.
 
-    Raises ApiError for a recording that can't be read.
+    Raises ApiError for a recording that can't be read, or when the engine fails. Silence is an empty text.
     """
     audio = LevelledAudio(reader)
-    yield Progress(0.0, audio.seconds)
-    words: list[Word] = []
-    chunks = speech_chunks(audio.blocks(), max_seconds=engine.max_chunk_seconds)
-    for heard in engine.transcribe(chunks, plan.task):
-        words.extend(heard.words)
-        yield Partial(heard.words, heard.chunk.end)
-        yield Progress(min(heard.chunk.end, audio.seconds), audio.seconds)
-    yield Transcript(
-        language=plan.language,
-        duration=round(audio.seconds, 3),
-        words=words,
-        segments=list(_segments(words)),
-        warnings=[*plan.warnings, *audio.warnings],
-    )
+    total = audio.seconds
+    yield Progress(min(plan.start, total), total)
+    began = clock()
+    work = _Work(engine, plan)
+    chunks = speech_chunks(audio.blocks(), max_seconds=engine.max_chunk_seconds, threshold=plan.vad_threshold)
+    for heard in engine.transcribe(work.wanted(chunks), plan.task):
+        partial = work.take(heard)
+        if partial is not None:
+            yield partial
+        done = min(heard.chunk.end, total)
+        yield Progress(done, total, round((done - plan.start) / max(clock() - began, 1e-3), 2))
+    yield Partial(work.finish(), math.ceil(total * 1000) / 1000)
+    yield work.transcript(audio)
 
 
-def _segments(words: list[Word]) -> Iterator[Segment]:
-    """Cut where the speaker pauses."""
-    group: list[Word] = []
-    for word in words:
-        if group and word.start - group[-1].end >= SENTENCE_PAUSE:
-            yield _segment(group)
-            group = []
-        group.append(word)
-    if group:
-        yield _segment(group)
+@dataclass
+class _Work:
+    """One recording under way."""
+
+    engine: AsrEngine
+    plan: Plan
+    words: list[Word] = field(default_factory=list)
+    undecoded: list[Stretch] = field(default_factory=list)
+    voiced: float = 0.0
+    covered: float = 0.0
+    heard: Counter[str] = field(default_factory=Counter)
+    _tail: list[Word] = field(default_factory=list)  # words that the next chunk may hear better
+    _next: dict[float, float] = field(default_factory=dict)  # where the chunk after that which begins at a time begins
+    _end: float = 0.0  # of the chunk before
+
+    @property
+    def _timed(self) -> bool:
+        """Whether the times of the words are the model's own; a translation has none."""
+        return self.engine.capabilities.word_times and self.plan.task.target is None
+
+    @property
+    def _close(self) -> float:
+        return CLOSE if self._timed else CLOSE_SPREAD
+
+    def wanted(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """The chunks to decode; each is kept back until one knows whether the next one overlaps it."""
+        before: Chunk | None = None
+        for chunk in chunks:
+            self.covered += chunk.seconds - chunk.overlap
+            self.voiced += sum(end - max(start, chunk.start + chunk.overlap) for start, end in _after(chunk))
+            if before is not None:
+                if chunk.overlap:
+                    self._next[before.start] = chunk.start
+                if before.end > self.plan.start + _SAME:
+                    yield before
+            before = chunk
+        if before is not None and before.end > self.plan.start + _SAME:
+            yield before
+
+    def take(self, heard: Heard) -> Partial | None:
+        """Join a chunk's words to those before; gives those that are final."""
+        chunk = heard.chunk
+        following = self._next.pop(chunk.start, None)
+        words = self._checked(heard, following)
+        if heard.language is not None:
+            self.heard[heard.language] += round(1000 * sum(end - start for start, end in chunk.voiced))
+        if self._tail and chunk.overlap:
+            words = joined(self._tail, words, chunk.start, self._end, close=self._close)
+        else:
+            words = [*self._tail, *words]
+        self._end = chunk.end
+        through = chunk.end if following is None else following - self._close
+        return self._give(words, math.floor(max(through, self.plan.start) * 1000) / 1000)
+
+    def finish(self) -> list[Word]:
+        """What was still kept back."""
+        return self._give(self._tail, math.inf).words
+
+    def _give(self, words: list[Word], through: float) -> Partial:
+        """Words that begin before `through` are final; those from before this work's own start were given already."""
+        final = [word for word in words if self.plan.start <= word.start < through]
+        self._tail = [word for word in words if word.start >= through]
+        self.words.extend(final)
+        return Partial(final, through)
+
+    def _checked(self, heard: Heard, following: float | None) -> list[Word]:
+        """The chunk's words, without what nobody said; speech that gave none is asked again, once, in pieces."""
+        chunk = heard.chunk
+        words = believable(_placed(heard), chunk, timed=self._timed)
+        # What an overlap holds is heard twice: only this chunk's own part must be whole.
+        start = max(chunk.start + chunk.overlap / 2, self.plan.start)
+        end = chunk.end if following is None else (following + chunk.end) / 2
+        missed = holes(words, chunk, start=start, end=end)
+        if not missed:
+            return words
+        again = pieces(chunk, missed)
+        for more in self.engine.transcribe(again, self.plan.task) if again else ():
+            words = merged(words, believable(_placed(more), more.chunk, timed=self._timed))
+        self.undecoded += holes(words, chunk, start=start, end=end)
+        return words
+
+    def transcript(self, audio: LevelledAudio) -> Transcript:
+        """The whole, once every chunk was taken."""
+        capabilities = self.engine.capabilities
+        heard = tuple(language for language, _weight in self.heard.most_common())
+        warnings = [*self.plan.warnings, *audio.warnings, *self._warnings()]
+        return Transcript(
+            language=heard[0] if heard else self.plan.language,
+            duration=round(audio.seconds, 3),
+            words=self.words,
+            segments=segments(self.words, punctuates=capabilities.punctuates),
+            warnings=warnings,
+            speech=SpeechReport(
+                round(self.voiced, 2),
+                round(max(0.0, audio.seconds - self.covered), 2),
+                tuple((round(start, 2), round(end, 2)) for start, end in self.undecoded),
+            ),
+            languages=heard,
+            target=self.plan.task.target,
+            word_times=self._timed,
+        )
+
+    def _warnings(self) -> Iterator[Text]:
+        if self.undecoded:
+            yield _(
+                "%(seconds)s s de son entendu comme de la parole n'ont donné aucun mot, même relu : %(spans)s.",
+                seconds=round(sum(end - start for start, end in self.undecoded)),
+                spans=[
+                    *(f"{_clock(start)}-{_clock(end)}" for start, end in self.undecoded[:_SHOWN]),
+                    *(["…"] if len(self.undecoded) > _SHOWN else []),
+                ],
+            )
+        if self.words and not self._timed:
+            yield _("Ce modèle ne donne pas le moment de chaque mot : les instants sont estimés.")
 
 
-def _segment(words: list[Word]) -> Segment:
-    return Segment(words[0].start, words[-1].end, " ".join(word.word for word in words))
+def _after(chunk: Chunk) -> list[Stretch]:
+    """The voiced spans of what the chunk before does not hold."""
+    return [(start, end) for start, end in chunk.voiced if end > chunk.start + chunk.overlap]
+
+
+def _placed(heard: Heard) -> list[Word]:
+    """Its words in order of time, to the millisecond, inside the chunk whatever the model's precision."""
+    first, last = math.ceil(heard.chunk.start * 1000), math.floor(heard.chunk.end * 1000)
+    words = []
+    for word in heard.words:
+        start = min(max(round(word.start * 1000), first), max(first, last - 1))
+        end = min(max(round(word.end * 1000), start), max(start, last))
+        words.append(replace(word, start=start / 1000, end=end / 1000))
+    return sorted(words, key=lambda word: (word.start, word.end))
+
+
+def _clock(seconds: float) -> str:
+    """``1:02:03`` or ``02:03``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
