@@ -8,6 +8,7 @@ from common.models.backend_registry import Service
 from common.models.hub_registry import HubRegistry
 from diarize.engines.base import DiarizeEngine
 from diarize.engines.embedded.backend import EmbeddedBackend
+from diarize.engines.pyannote.backend import PyannoteBackend
 from diarize.settings import DiarizeSettings
 
 
@@ -16,7 +17,7 @@ def diarization(settings: DiarizeSettings) -> Service[DiarizeEngine]:
     return Service(
         prefix="DIARIZE",
         models=Path(__file__).with_name("models.toml"),
-        backends=lambda hub: (EmbeddedBackend(settings.data_dir),),  # noqa: ARG005
+        backends=lambda hub: (PyannoteBackend(hub), EmbeddedBackend(settings.data_dir)),
         settings=settings,
         model=settings.diarize_model,
         engine=settings.diarize_engine,
