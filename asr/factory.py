@@ -6,6 +6,7 @@ import atexit
 
 from flask_openapi import OpenAPI
 
+from asr.diarized import Diarizer
 from asr.models import build_registry
 from asr.routes.openai import openai_blueprint
 from asr.routes.transcribe import transcribe_blueprint
@@ -14,6 +15,7 @@ from asr.settings import AsrSettings
 from common.models.routes import models_blueprint
 from common.web import logs
 from common.web.auth import service_only
+from common.web.client import Peer
 from common.web.factory import create_service
 from common.web.stopping import before_the_end
 
@@ -29,7 +31,8 @@ def create_app(settings: AsrSettings) -> OpenAPI:
     app = create_service("asr", settings, ready=registry.ready)
     app.before_request(service_only(settings))
     app.register_api(transcribe_blueprint(service))
-    app.register_api(openai_blueprint(service))
+    diarize = Peer("diarize", settings.diarize_api_url, service_token=settings.service_token)
+    app.register_api(openai_blueprint(service, Diarizer(diarize), settings.max_audio_seconds))
     app.register_api(models_blueprint(registry))
     app.extensions["frigo.models"] = registry
     registry.start()

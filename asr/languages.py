@@ -15,7 +15,7 @@ _ISO_639_1 = (
 CODES = frozenset(_ISO_639_1.split())
 
 
-def language_code(value: str | None) -> str | None:
+def language_code(value: str | None, param: str = "language") -> str | None:
     """The two-letter code, or None when nothing (or "auto") was asked. Raises ApiError 400 invalid_language."""
     asked = (value or "").strip()
     if not asked or asked.lower() == "auto":
@@ -25,7 +25,7 @@ def language_code(value: str | None) -> str | None:
         message = _(
             "Langue inconnue : « %(language)s ». Un code ISO 639-1 est attendu, comme fr ou en.", language=asked[:40]
         )
-        raise ApiError(400, "invalid_language", message, "language")
+        raise ApiError(400, "invalid_language", message, param)
     return code
 
 
@@ -43,3 +43,57 @@ _NAMES = {
 def language_name(code: str) -> Text | str:
     """The language's name for a reader, or its code when it is a rare one."""
     return _NAMES.get(code, code)
+
+
+_ENGLISH = {
+    "ar": "arabic",
+    "bg": "bulgarian",
+    "ca": "catalan",
+    "cs": "czech",
+    "da": "danish",
+    "de": "german",
+    "el": "greek",
+    "en": "english",
+    "es": "spanish",
+    "et": "estonian",
+    "eu": "basque",
+    "fa": "persian",
+    "fi": "finnish",
+    "fr": "french",
+    "ga": "irish",
+    "gl": "galician",
+    "he": "hebrew",
+    "hi": "hindi",
+    "hr": "croatian",
+    "hu": "hungarian",
+    "id": "indonesian",
+    "is": "icelandic",
+    "it": "italian",
+    "ja": "japanese",
+    "ko": "korean",
+    "lb": "luxembourgish",
+    "lt": "lithuanian",
+    "lv": "latvian",
+    "mt": "maltese",
+    "nl": "dutch",
+    "no": "norwegian",
+    "oc": "occitan",
+    "pl": "polish",
+    "pt": "portuguese",
+    "ro": "romanian",
+    "ru": "russian",
+    "sk": "slovak",
+    "sl": "slovenian",
+    "sr": "serbian",
+    "sv": "swedish",
+    "th": "thai",
+    "tr": "turkish",
+    "uk": "ukrainian",
+    "vi": "vietnamese",
+    "zh": "chinese",
+}
+
+
+def english_name(code: str) -> str:
+    """The language as OpenAI's verbose answers name it ("french"), or its code when it is a rare one."""
+    return _ENGLISH.get(code, code)

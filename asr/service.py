@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ class AsrService:
 
     def transcribe(
         self, file: FileStorage | None, ask: Ask, model: str | None = None
-    ) -> Iterator[Progress | Partial | Done]:
+    ) -> Generator[Progress | Partial | Done, None, None]:
         """Check the request now (so that its errors have their status), then give the steps of the work.
 
         Raises ApiError: 400 for the file or for what the model can't do, 404 or 503 for the model.
@@ -52,7 +52,7 @@ class AsrService:
             asked = plan(ask, lease.engine, self.registry.catalogue, self._language)
             held = stack.pop_all()
 
-        def steps() -> Iterator[Progress | Partial | Done]:
+        def steps() -> Generator[Progress | Partial | Done, None, None]:
             with held, self._places:
                 for step in transcribe(lease.engine, reader, asked):
                     if isinstance(step, Transcript):

@@ -1,102 +1,187 @@
-"""``POST /v1/audio/transcriptions``, as OpenAI's clients call it."""
+"""``POST /v1/audio/transcriptions`` and ``/v1/audio/translations``, as OpenAI's clients call them."""
 
 from __future__ import annotations
 
-import math
-import zlib
-from typing import Any, Literal
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from typing import Any
 
-from flask import Response, jsonify
-from flask_openapi import APIBlueprint, FileStorage, Tag
-from pydantic import BaseModel, Field
+from flask import Response, jsonify, request
+from flask_openapi import APIBlueprint, Tag
+from pydantic import BaseModel
 
-from asr.engines.base import Word
-from asr.languages import language_code
-from asr.service import Ask, AsrService, Done
+from asr.diarized import Diarization, Diarizer, KnownSpeaker, Said, joined
+from asr.routes import answers
+from asr.routes.docs import errors, shapes
+from asr.routes.forms import FORM_BYTES, TranscriptionForm, TranslationForm
+from asr.routes.steps import Done, Partial, Steps, attended, finished
+from asr.service import AsrService
 from asr.subtitles import srt, vtt
-from asr.transcriber import Segment
-from common.errors import ApiError
-from common.messages import _
+from asr.transcript import Transcript
+from common.audio.upload import opened
 from common.speech.cues import Passage
+from common.web.leaving import client_gone
+from common.web.sse import sse
 
-OPENAI_DEFAULT = "whisper-1"  # what OpenAI's clients send when they do not choose
+TEXT, SRT, VTT = "text/plain", "application/x-subrip", "text/vtt"
+Gone = Callable[[], bool]
+_EVENTS: list[type[BaseModel]] = [answers.TextDelta, answers.DiarizedSegment, answers.TextDone]
+_TRANSCRIPTION = shapes(
+    "La forme que response_format demande ; en flux, des événements puis [DONE]",
+    [answers.JsonAnswer, answers.VerboseAnswer, answers.DiarizedAnswer],
+    events=_EVENTS,
+    text=(TEXT, SRT, VTT),
+)
+_TRANSLATION = shapes(
+    "La forme que response_format demande", [answers.JsonAnswer, answers.VerboseAnswer], text=(TEXT, SRT, VTT)
+)
 
 
-class TranscriptionForm(BaseModel):
-    """OpenAI's fields that have a meaning here."""
-
-    file: FileStorage | None = None
-    model: str | None = Field(None, description="Modèle du catalogue ; vide ou whisper-1 : celui qui est prêt")
-    language: str | None = None
-    response_format: Literal["json", "text", "srt", "vtt", "verbose_json"] = "json"
-    granularities: list[Literal["word", "segment"]] = Field(default=["segment"], alias="timestamp_granularities[]")
-    stream: bool = False
-
-
-def openai_blueprint(service: AsrService) -> APIBlueprint:
+def openai_blueprint(service: AsrService, diarizer: Diarizer, max_seconds: float) -> APIBlueprint:
+    """`max_seconds`: the longest recording taken."""
     bp = APIBlueprint("openai", __name__, url_prefix="/v1/audio", abp_tags=[Tag(name="OpenAI")])
 
-    @bp.post("/transcriptions", summary="Transcrire, au format d'OpenAI")
+    @bp.before_request
+    def _room_for_samples() -> None:
+        request.max_form_memory_size = FORM_BYTES
+
+    @bp.post(
+        "/transcriptions",
+        summary="Transcrire, au format d'OpenAI",
+        responses={200: _TRANSCRIPTION, **errors(400, 404, 413, 503)},
+    )
     def transcriptions(form: TranscriptionForm) -> Response:
-        if form.stream:
-            message = _("La transcription au fil de l'eau n'est pas encore offerte à cette adresse.")
-            raise ApiError(400, "unsupported_parameter", message, "stream")
-        model = None if form.model == OPENAI_DEFAULT else form.model
-        done = service.last(service.transcribe(form.file, Ask(language=language_code(form.language)), model))
-        transcript = done.transcript
-        match form.response_format:
-            case "text":
-                return Response(transcript.text + "\n", content_type="text/plain; charset=utf-8")
-            case "srt":
-                return Response(srt([Passage(transcript.words)]), content_type="application/x-subrip; charset=utf-8")
-            case "vtt":
-                return Response(vtt([Passage(transcript.words)]), content_type="text/vtt; charset=utf-8")
-            case "verbose_json":
-                return jsonify(_verbose(done, form.granularities))
-        return jsonify({"text": transcript.text, "usage": _usage(done)})
+        form.check()
+        ask, known, gone = form.ask(), form.known(), client_gone(request.environ)
+        if not form.diarized:
+            steps = attended(service.transcribe(form.file, ask, form.wanted), gone)
+            return sse(_events(steps, form), done=True) if form.streamed else _answer(finished(steps, gone), form)
+        opened(form.file, max_seconds)  # what is wrong with the file is said whether or not diarize is there
+        assert form.file is not None  # noqa: S101  `opened` refuses it
+        diarization = diarizer.begin(form.file, known)
+        try:
+            steps = attended(service.transcribe(form.file, ask, form.wanted), gone)
+            if form.streamed:
+                return sse(_diarized_events(steps, diarization, known, gone), done=True, on_close=diarization.close)
+            done, said = _diarized(steps, diarization, known, gone)
+        except BaseException:
+            diarization.close()
+            raise
+        return _diarized_answer(done, said, form)
+
+    @bp.post(
+        "/translations",
+        summary="Traduire en anglais, au format d'OpenAI",
+        responses={200: _TRANSLATION, **errors(400, 404, 413, 503)},
+    )
+    def translations(form: TranslationForm) -> Response:
+        steps = service.transcribe(form.file, form.ask(), form.wanted)
+        transcript = finished(steps, client_gone(request.environ)).transcript
+        if form.response_format == "verbose_json":
+            long = answers.verbose(transcript, translated=True, temperature=form.temperature, granularities=["segment"])
+            return jsonify(answers.dumped(long))
+        if form.response_format == "json":
+            return jsonify({"text": transcript.text})
+        return _file(form.response_format, transcript, [Passage(transcript.words)])
 
     return bp
 
 
-def _usage(done: Done) -> dict[str, Any]:
-    return {"type": "duration", "seconds": math.ceil(done.transcript.duration)}
-
-
-def _verbose(done: Done, granularities: list[Literal["word", "segment"]]) -> dict[str, Any]:
+def _answer(done: Done, form: TranscriptionForm) -> Response:
     transcript = done.transcript
-    body: dict[str, Any] = {
-        "task": "transcribe",
-        "language": transcript.language,
-        "duration": transcript.duration,
-        "text": transcript.text,
-        "usage": _usage(done),
-    }
-    if "segment" in granularities:
-        body["segments"] = [
-            _segment(number, segment, transcript.words) for number, segment in enumerate(transcript.segments)
-        ]
-    if "word" in granularities:
-        body["words"] = [{"word": w.word, "start": w.start, "end": w.end} for w in transcript.words]
-    return body
+    match form.response_format:
+        case "json":
+            return jsonify(answers.dumped(_json(transcript, form)))
+        case "verbose_json":
+            granularities = form.timestamp_granularities or ["segment"]
+            long = answers.verbose(
+                transcript, translated=False, temperature=form.temperature, granularities=granularities
+            )
+            return jsonify(answers.dumped(long))
+    return _file(form.response_format, transcript, [Passage(transcript.words)])
 
 
-def _segment(number: int, segment: Segment, words: list[Word]) -> dict[str, Any]:
-    """OpenAI's segment; what only Whisper has (tokens, seek) is empty."""
-    logs = [
-        math.log(max(w.confidence, 1e-3))
-        for w in words
-        if w.confidence is not None and segment.start <= w.start < segment.end
-    ]
-    raw = segment.text.encode()
-    return {
-        "id": number,
-        "seek": 0,
-        "start": segment.start,
-        "end": segment.end,
-        "text": segment.text,
-        "tokens": [],
-        "temperature": 0.0,
-        "avg_logprob": round(sum(logs) / len(logs), 4) if logs else 0.0,
-        "compression_ratio": round(len(raw) / len(zlib.compress(raw)), 4),
-        "no_speech_prob": 0.0,
+def _json(transcript: Transcript, form: TranscriptionForm) -> answers.JsonAnswer:
+    return answers.JsonAnswer(
+        text=transcript.text,
+        languages=answers.languages(transcript) if form.model == "gpt-transcribe" else None,
+        logprobs=answers.logprobs(transcript.words) if form.include else None,
+        usage=answers.usage(transcript),
+    )
+
+
+def _file(kind: str, transcript: Transcript, passages: list[Passage]) -> Response:
+    writers: dict[str, tuple[str, Callable[[], str]]] = {
+        "text": (TEXT, lambda: transcript.text + "\n"),
+        "srt": (SRT, lambda: srt(passages)),
+        "vtt": (VTT, lambda: vtt(passages)),
     }
+    media, write = writers[kind]
+    return Response(write(), content_type=f"{media}; charset=utf-8")
+
+
+def _events(steps: Steps, form: TranscriptionForm) -> Iterator[dict[str, Any]]:
+    """The words as they become final, then the whole."""
+    with closing(_deltas(steps, logprobs=bool(form.include))) as deltas:
+        done = yield from deltas
+    last = _json(done.transcript, form)
+    yield answers.dumped(
+        answers.TextDone(
+            text=last.text,
+            languages=last.languages,
+            logprobs=last.logprobs,
+            usage=answers.usage(done.transcript),
+        )
+    )
+
+
+def _deltas(steps: Steps, *, logprobs: bool = False) -> Generator[dict[str, Any], None, Done]:
+    """A delta for each partial result; returns the end."""
+    first = True
+    with closing(steps):
+        for step in steps:
+            if isinstance(step, Done):
+                return step
+            if isinstance(step, Partial) and step.words:
+                text = " ".join(word.word for word in step.words)
+                delta = answers.TextDelta(
+                    delta=text if first else f" {text}",
+                    logprobs=answers.logprobs(step.words, first=first) if logprobs else None,
+                )
+                first = False
+                yield answers.dumped(delta)
+    raise AssertionError("a transcription ends with its transcript or with an error")
+
+
+def _diarized(steps: Steps, diarization: Diarization, known: list[KnownSpeaker], gone: Gone) -> tuple[Done, list[Said]]:
+    """Both works side by side; the failure of one ends the other."""
+    for step in _while_well(steps, diarization):
+        if isinstance(step, Done):
+            return step, joined(step.transcript.words, diarization.turns(gone), known)
+    raise AssertionError("a transcription ends with its transcript or with an error")
+
+
+def _diarized_events(
+    steps: Steps, diarization: Diarization, known: list[KnownSpeaker], gone: Gone
+) -> Iterator[dict[str, Any]]:
+    """The words as they become final; who said them once the whole recording has been heard; then the whole text."""
+    with closing(_deltas(_while_well(steps, diarization))) as deltas:
+        done = yield from deltas
+    for segment in answers.diarized_segments(joined(done.transcript.words, diarization.turns(gone), known)):
+        yield answers.dumped(segment)
+    yield answers.dumped(answers.TextDone(text=done.transcript.text, usage=answers.usage(done.transcript)))
+
+
+def _while_well(steps: Steps, diarization: Diarization) -> Steps:
+    """The steps of a transcription, until the diarization beside it fails."""
+    with closing(steps):
+        for step in steps:
+            diarization.check()
+            yield step
+
+
+def _diarized_answer(done: Done, said: list[Said], form: TranscriptionForm) -> Response:
+    if form.response_format == "diarized_json":
+        return jsonify(answers.dumped(answers.diarized(done.transcript, said)))
+    passages = [Passage(part.words, part.speaker) for part in said]
+    return _file(form.response_format, done.transcript, passages)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from flask import Response, jsonify, request
 from flask_openapi import APIBlueprint, FileStorage, Tag
 from pydantic import BaseModel, Field
 
 from asr.languages import language_code
-from asr.service import Ask, AsrService, Done
-from asr.transcriber import Progress
+from asr.routes.docs import errors, shapes
+from asr.routes.steps import Ask, Done, Partial, Progress, attended, finished
+from asr.service import AsrService
+from asr.tasks import THRESHOLDS
+from asr.transcript import SpeechReport
+from common.errors import ApiError
+from common.messages import _
 from common.web import context
+from common.web.leaving import client_gone
 from common.web.sse import sse
 
 
@@ -20,14 +26,106 @@ class TranscribeForm(BaseModel):
     """A recording and what is known about it."""
 
     file: FileStorage | None = Field(None, description="WAV, MP3, OGG/Opus, FLAC, M4A, WebM, ou vidéo avec du son")
-    language: str | None = Field(None, description="Code ISO 639-1 ; vide : celui du modèle")
-    model: str | None = Field(None, description="Modèle du catalogue ; vide : celui qui est prêt")
+    language: str = Field(
+        "",
+        description="Langue parlée, code ISO 639-1 (fr, fr-CA…) ; vide ou auto : reconnue si le modèle le peut, sinon "
+        "ASR_LANGUAGE, sinon le français, et la réponse le dit",
+        examples=["fr"],
+    )
+    model: str = Field("", description="Clé ou alias du catalogue ; vide ou default : celui qui est prêt")
+    prompt: str = Field("", description="Noms propres et sigles, pour l'orthographe, si le modèle prend une amorce")
+    temperature: float = Field(
+        0.0, ge=0, le=1, allow_inf_nan=False, description="0 : toujours la même réponse ; au-delà, si le modèle le peut"
+    )
+    task: Literal["transcribe", "translate"] = Field("transcribe", description="Écrire ce qui est dit, ou le traduire")
+    target: str = Field("", description="Langue de la traduction ; vide : en", examples=["en"])
+    vad_threshold: float | None = Field(
+        None,
+        ge=THRESHOLDS[0],
+        le=THRESHOLDS[1],
+        description="Sûreté à partir de laquelle un son est de la parole ; plus bas : plus de voix faibles et de bruit",
+    )
+    start: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="Seconde où commencer : le `through` d'un événement partial"
+    )
+
+    def ask(self) -> Ask:
+        """What the service is asked. Raises ApiError 400."""
+        if self.target and self.task != "translate":
+            message = _("« target » n'a de sens qu'avec task=translate.")
+            raise ApiError(400, "invalid_value", message, "target")
+        return Ask(
+            language=language_code(self.language),
+            translate=self.task == "translate",
+            target=language_code(self.target, "target"),
+            prompt=self.prompt,
+            temperature=self.temperature,
+            vad_threshold=self.vad_threshold,
+            start=self.start,
+        )
 
 
 class StreamQuery(BaseModel):
     """How to answer."""
 
-    stream: bool = Field(False, description="Événements SSE : progress, puis result ou error")
+    stream: bool = Field(
+        False,
+        description="Événements SSE (aussi par « Accept: text/event-stream ») : progress, partial, result ou error",
+    )
+
+
+class Span(BaseModel):
+    """Seconds from the recording's beginning."""
+
+    start: float
+    end: float
+
+
+class SegmentShape(Span):
+    text: str
+
+
+class WordShape(Span):
+    word: str
+    confidence: float | None = Field(description="De 0 à 1 ; null quand le modèle n'en donne pas")
+
+
+class SpeechShape(BaseModel):
+    voiced_seconds: float = Field(description="Secondes entendues comme de la parole")
+    dropped_seconds: float = Field(description="Secondes sans parole, qu'aucun modèle n'a lues")
+    undecoded: list[Span] = Field(description="Parole dans laquelle le modèle n'a trouvé aucun mot")
+
+
+class TranscriptShape(BaseModel):
+    """The answer, and the data of the `result` event."""
+
+    text: str
+    language: str = Field(description="La langue la plus parlée", examples=["fr"])
+    languages: list[str] = Field(description="Les langues entendues, la plus parlée d'abord")
+    target: str | None = Field(description="La langue de la traduction ; null sans traduction")
+    duration: float
+    segments: list[SegmentShape]
+    words: list[WordShape]
+    speech: SpeechShape
+    engine: str
+    model: str
+    warnings: list[str]
+
+
+class ProgressShape(BaseModel):
+    """Data of a `progress` event."""
+
+    progress: float = Field(description="De 0 à 1")
+    seconds_done: float
+    seconds_total: float
+    rate: float | None = Field(None, description="Secondes de son par seconde de travail ; absent tant qu'inconnu")
+
+
+class PartialShape(BaseModel):
+    """Data of a `partial` event: words that will not change any more."""
+
+    words: list[WordShape]
+    through: float = Field(description="Tout ce qui commence avant est connu : à redonner comme start pour reprendre")
 
 
 def wants_events(stream: bool) -> bool:
@@ -41,43 +139,78 @@ def body(done: Done, language: str) -> dict[str, Any]:
     return {
         "text": transcript.text,
         "language": transcript.language,
+        "languages": list(transcript.languages or (transcript.language,)),
+        "target": transcript.target,
         "duration": transcript.duration,
         "segments": [{"start": s.start, "end": s.end, "text": s.text} for s in transcript.segments],
-        "words": [
-            {"word": w.word, "start": w.start, "end": w.end, "confidence": w.confidence} for w in transcript.words
-        ],
+        "words": [_word(word) for word in transcript.words],
+        "speech": _speech(transcript.speech),
         "engine": done.engine,
         "model": done.model,
         "warnings": [warning.render(language) for warning in transcript.warnings],
     }
 
 
+def _word(word: Any) -> dict[str, Any]:
+    return {"word": word.word, "start": word.start, "end": word.end, "confidence": word.confidence}
+
+
+def _speech(report: SpeechReport) -> dict[str, Any]:
+    return {
+        "voiced_seconds": round(report.voiced_seconds, 3),
+        "dropped_seconds": round(report.dropped_seconds, 3),
+        "undecoded": [{"start": round(start, 3), "end": round(end, 3)} for start, end in report.undecoded],
+    }
+
+
 def progress_event(progress: Progress) -> tuple[str, dict[str, Any]]:
     """How far we are, as an SSE event."""
     share = progress.done / progress.total if progress.total else 1.0
-    return "progress", {
+    shown = {
         "progress": round(min(1.0, share), 4),
         "seconds_done": round(progress.done, 2),
         "seconds_total": round(progress.total, 2),
     }
+    if progress.rate:
+        shown["rate"] = round(progress.rate, 2)
+    return "progress", shown
+
+
+def partial_event(partial: Partial) -> tuple[str, dict[str, Any]]:
+    """Words that are final, as an SSE event."""
+    return "partial", {"words": [_word(word) for word in partial.words], "through": round(partial.through, 3)}
 
 
 def transcribe_blueprint(service: AsrService) -> APIBlueprint:
     bp = APIBlueprint("transcribe", __name__, url_prefix="/api/audio", abp_tags=[Tag(name="Transcription")])
 
-    @bp.post("/transcribe", summary="Transcrire un enregistrement")
+    @bp.post(
+        "/transcribe",
+        summary="Transcrire un enregistrement, ou le traduire",
+        responses={
+            200: shapes(
+                "La transcription ; en flux, des événements progress, partial, puis result ou error",
+                [TranscriptShape],
+                events=[ProgressShape, PartialShape, TranscriptShape],
+            ),
+            **errors(400, 404, 413, 503),
+        },
+    )
     def transcribe(form: TranscribeForm, query: StreamQuery) -> Response:
-        language = context.language.get()
-        steps = service.transcribe(form.file, Ask(language=language_code(form.language)), form.model)
+        language, gone = context.language.get(), client_gone(request.environ)
+        steps = service.transcribe(form.file, form.ask(), form.model or None)
         if not wants_events(query.stream):
-            return jsonify(body(service.last(steps), language))
+            return jsonify(body(finished(steps, gone), language))
 
         def events() -> Iterator[tuple[str, dict[str, Any]]]:
-            for step in steps:
-                if isinstance(step, Progress):
-                    yield progress_event(step)
-                elif isinstance(step, Done):
-                    yield "result", body(step, language)
+            for step in attended(steps, gone):
+                match step:
+                    case Progress():
+                        yield progress_event(step)
+                    case Partial():
+                        yield partial_event(step)
+                    case Done():
+                        yield "result", body(step, language)
 
         return sse(events())
 
