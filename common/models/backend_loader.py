@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Generic
 
 from common.errors import ApiError
@@ -224,7 +225,18 @@ class BackendLoader(Generic[E]):
     ) -> None:
         """See `Loader`. Raises also 507 `model_does_not_fit`, before the first byte of what can never fit here."""
         self._check_size(entry)
+        self.bring(entry, progress, cancelled)
+
+    def bring(
+        self, entry: ModelEntry, progress: Callable[[int, int], None], cancelled: Callable[[], bool] = never
+    ) -> None:
+        """Fetch, whether it fits in this machine's memory or not: another may serve it. Raises `ApiError`."""
         self._ready_backend(entry).fetch(entry, progress, cancelled)
+
+    def path(self, entry: ModelEntry) -> Path | None:
+        """Where the files of a model that comes from a hub, or a folder, are; None when they are not all here."""
+        backend = self.backend(entry)
+        return backend.path(entry) if isinstance(backend, HubBackend) else None
 
     def _check_size(self, entry: ModelEntry) -> None:
         """Ask the hub for the model's real size; one that is slow to tell may still give the files."""
@@ -291,6 +303,13 @@ class BackendLoader(Generic[E]):
             if self._seen is None or now - self._seen[0] > _SAME_MOMENT_S:
                 self._seen = (now, self._resources(tuple(self._placement.gpu_device_ids)))
             return self._seen[1]
+
+
+class BlindLoader(BackendLoader[E]):
+    """One that does not ask the hub, and decides as if it had answered what the catalogue says."""
+
+    def learn(self, entry: ModelEntry, patience: Patience | None = HASTY) -> None:
+        """Nothing is asked."""
 
 
 def _places(backend: Backend[E], entry: ModelEntry, resources: Resources, freed: int) -> list[Place]:

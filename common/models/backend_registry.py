@@ -11,12 +11,13 @@ from common.hub.hub import Hub
 from common.hub.settings import HubSettings, create_hub
 from common.machine.resources import Resources
 from common.models.asked_gpus import refuse_absent_gpus
-from common.models.backend_loader import BackendLoader
+from common.models.backend_loader import BackendLoader, BlindLoader
 from common.models.backends import Backend, Placement
 from common.models.catalogue import Catalogue, ModelEntry, load_catalogue
 from common.models.contract import E, Selection
+from common.models.decision import Decision
 from common.models.hub_registry import HubRegistry, outsider
-from common.models.selector import Selector
+from common.models.selector import AUTO, Selector
 from common.settings import SettingsError
 
 OPTIONS = frozenset({"gpu_device_ids"})
@@ -46,11 +47,16 @@ class Service(Generic[E]):
         """The models that the service knows."""
         return load_catalogue(self.models)
 
-    def loader(self, resources: Callable[[tuple[int, ...]], Resources] | None = None) -> BackendLoader[E]:
-        """What judges, fetches and opens them; `resources` replaces what this machine has."""
+    def loader(
+        self, resources: Callable[[tuple[int, ...]], Resources] | None = None, *, ask_hub: bool = True
+    ) -> BackendLoader[E]:
+        """What judges, fetches and opens them; `resources` replaces what this machine has.
+
+        Without `ask_hub`, it decides as if the hub had answered what the catalogue says.
+        """
         settings = self.settings
         hub = create_hub(settings)
-        return BackendLoader(
+        return (BackendLoader if ask_hub else BlindLoader)(
             self.backends(hub),
             hub,
             variable=f"{self.prefix}_ENGINE",
@@ -74,6 +80,12 @@ class Service(Generic[E]):
             has_token=loader.hub.current_token() is not None,
         )
         return selector.select(self.model, lambda name: self._outside(name, catalogue, loader))
+
+    def decide(self, resources: Resources, *, ask_hub: bool) -> Decision:
+        """The choice on a machine with these `resources`. Raises `SettingsError` as `choose`."""
+        catalogue, loader = self.catalogue(), self.loader(lambda _ids: resources, ask_hub=ask_hub)
+        named = self.model.strip().lower() not in AUTO
+        return Decision(self.choose(catalogue, loader), catalogue, loader, resources, named=named)
 
     def registry(self) -> HubRegistry[E]:
         """The models, nothing loaded yet. Raises `SettingsError` as `choose`, or for a GPU that is not here."""

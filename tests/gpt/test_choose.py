@@ -13,11 +13,12 @@ import pytest
 
 from common.machine.gpus import Gpu
 from common.machine.resources import Resources
+from common.models.choose_command import size
 from common.models.registry import Registry
 from common.settings import SettingsError, load
 from gpt import choose_table
 from gpt.choose import choose, create_machine, load_models, refuse_absent_gpus
-from gpt.choose_table import Blindfolded, size
+from gpt.choose_table import Blindfolded
 from gpt.factory import create_app, create_loader
 from gpt.settings import GptSettings
 from tests.gpt.conftest import settings_for
@@ -270,7 +271,7 @@ def test_a_refused_choice_says_so(arguments: list[str], words: str, capsys: pyte
 def test_the_published_table_needs_no_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert choose_table.main(["--table"]) == 0
     rows = capsys.readouterr().out.splitlines()
-    assert len(rows) == 2 + len(choose_table.MACHINES)
+    assert len(rows) == 2 + len(choose_table.GptChoose.machines)
     assert all(row.count("|") == 7 for row in rows)
     chosen = [row.split("**")[1] for row in rows[2:]]
     assert chosen[-1] == "qwen3-vl-30b"
