@@ -29,7 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 
 from bench.peers import CACHE
@@ -92,7 +92,7 @@ def post(server: Server, path: str, sound: Path) -> dict[str, Any]:
     with sound.open("rb") as file:
         sent = {"file": (sound.name, file, "audio/ogg")}
         fields = {"language": "en"} if path.endswith("transcribe") else {}
-        answer = httpx.post(server.url + path, files=sent, data=fields, timeout=ANSWER_SECONDS)
+        answer = httpx2.post(server.url + path, files=sent, data=fields, timeout=ANSWER_SECONDS)
     if answer.status_code != 200:
         raise SystemExit(f"{path}: {answer.status_code} {answer.text[:500]}")
     body: dict[str, Any] = answer.json()
@@ -145,7 +145,7 @@ def overhead(folder: Path) -> dict[str, Any]:
             decode(sound)  # warm, both
             post(server, "/api/audio/transcribe", sound)
             pairs = [
-                (decode(sound), seconds_of(lambda: post(server, "/api/audio/transcribe", sound)))
+                (decode(sound), seconds_of(partial(post, server, "/api/audio/transcribe", sound)))
                 for _round in range(ROUNDS)
             ]
         engine, whole = (statistics.median(column) for column in zip(*pairs, strict=True))
@@ -202,7 +202,7 @@ def long(folder: Path) -> dict[str, Any]:
             for seconds in (SHORT_SECONDS, LONG_SECONDS):
                 sound = recording(folder, seconds)
                 with Peak(server) as peak:
-                    took = seconds_of(lambda: post(server, path, sound))
+                    took = seconds_of(partial(post, server, path, sound))
                 peaks.append(peak.mb)
                 entry[f"{seconds:.0f}_s"] = {
                     "seconds": round(took, 1),

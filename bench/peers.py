@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.serving.server import Server
 from scripts.environment import PYTHON, VENV
 from scripts.lock import index_flags
-from scripts.setup import TORCH_INDEX_URL, answers
+from scripts.pip import TORCH_INDEX_URL, answers
 
 CACHE = Path(os.environ.get("FRIGO_BENCH_CACHE") or Path.home() / ".cache" / "frigo-bench")
 TORCH = "torch==2.13.0+cpu"

@@ -78,10 +78,9 @@ def parakeet_110m(folder: Path) -> Path:
     letters = string.ascii_lowercase
     pieces = ["<unk>", "<pad>", "\u2581", *letters, *("".join(pair) for pair in itertools.product(letters, repeat=2))]
     merges = [(pair[0], pair[1]) for pair in itertools.product(letters, repeat=2)]
+    ranks = {piece: at for at, piece in enumerate(pieces)}
     tokenizer = ParakeetTokenizer(
-        tokenizer_object=Tokenizer(
-            models.BPE({piece: at for at, piece in enumerate(pieces)}, merges, unk_token="<unk>")
-        ),  # noqa: S106
+        tokenizer_object=Tokenizer(models.BPE(ranks, merges, unk_token=pieces[0])),
         unk_token="<unk>",  # noqa: S106
         pad_token="<pad>",  # noqa: S106
         clean_up_tokenization_spaces=False,
