@@ -25,7 +25,6 @@ _REASONS: dict[str, Text] = {
     "dict_type": _("un objet JSON est attendu"),
     "model_type": _("un objet JSON est attendu"),
     "model_attributes_type": _("un objet JSON est attendu"),
-    "is_instance_of": _("un fichier est attendu"),  # the only class that a form asks for
 }
 _BOUNDS: dict[str, tuple[str, Text]] = {
     "greater_than": ("gt", _("doit être supérieur à")),

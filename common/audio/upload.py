@@ -60,7 +60,7 @@ def opened(file: FileStorage | None, max_seconds: float, param: str = "file") ->
     Werkzeug has put a large upload on disk already; its temporary file is kept open, not copied.
     Raises ApiError 400 as `AudioReader.probe`, and missing_file.
     """
-    if file is None:
+    if not isinstance(file, FileStorage):  # None, or a field of text: the form's parser lets both through
         message = _("Le champ « %(field)s » doit contenir un fichier.", field=param)
         raise ApiError(400, "missing_file", message, param)
     reader = AudioReader(kept(file), max_seconds=max_seconds, param=param)
