@@ -201,7 +201,7 @@ class BackendLoader(Generic[E]):
                 need=gigabytes(beside),
                 available=gigabytes(resources.memory_available + freed),
             )
-        stored = backend.stored_bytes(entry) if isinstance(backend, HubBackend) else None
+        stored = backend.disk_bytes(entry) if isinstance(backend, HubBackend) else None
         if stored is None or backend.here(entry):
             return None
         free = disk.free_bytes(self._hub.cache_dir)
@@ -237,6 +237,11 @@ class BackendLoader(Generic[E]):
         """Where the files of a model that comes from a hub, or a folder, are; None when they are not all here."""
         backend = self.backend(entry)
         return backend.path(entry) if isinstance(backend, HubBackend) else None
+
+    def stored_bytes(self, entry: ModelEntry) -> int | None:
+        """What the files of such a model weigh; None when nobody has said."""
+        backend = self.backend(entry)
+        return backend.stored_bytes(entry) if isinstance(backend, HubBackend) else None
 
     def _check_size(self, entry: ModelEntry) -> None:
         """Ask the hub for the model's real size; one that is slow to tell may still give the files."""

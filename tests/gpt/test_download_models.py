@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from common.models.download_command import entry_of
 from gpt import download_models
 from gpt.choose import load_models
 from gpt.factory import create_loader
@@ -37,7 +38,7 @@ def hub(tiny_gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 def here(tmp_path: Path, name: str = GPT2) -> Path | None:
     settings = GptSettings(model_cache_dir=tmp_path / "cache")
-    entry = download_models._entry(name, load_models(), None)
+    entry = entry_of(name, load_models(), None)
     return create_loader(settings).folder(entry)
 
 
