@@ -120,3 +120,7 @@ class HubBackend(Backend[E]):
             return self._sizes.get(entry.key)
         files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
         return sum(file.stat().st_size for file in files)
+
+    def disk_bytes(self, entry: ModelEntry) -> int | None:
+        """What the entry takes on the disk, with what opening it writes beside; None when nobody has said."""
+        return self.stored_bytes(entry)

@@ -10,7 +10,7 @@ from asr.engines.nemo.archive import find_archive, is_unpacked
 from common.errors import ApiError
 from common.hub.listing import Listing, RemoteFile
 from common.messages import Text, _
-from common.models.backends import HubBackend, Placement
+from common.models.backends import HubBackend, Placement, not_installed
 from common.models.catalogue import ModelEntry
 from common.process.environments import python_with
 
@@ -33,9 +33,7 @@ class NemoBackend(HubBackend[AsrEngine]):
 
     def missing(self) -> Text | None:
         """See `Backend`."""
-        if _python() is not None:
-            return None
-        return _("Le moteur NeMo n'est pas installé ici : « make run MOTEURS=nemo » l'installe (2,5 Go).")
+        return None if _python() is not None else not_installed(self.name)
 
     def recognises(self, listing: Listing) -> bool:
         """See `Backend`."""
@@ -56,6 +54,11 @@ class NemoBackend(HubBackend[AsrEngine]):
     def whole(self, path: Path) -> bool:
         """See `HubBackend`: a `.nemo` file, a folder with one, or one unpacked."""
         return find_archive(path) is not None or (path.is_dir() and is_unpacked(path))
+
+    def disk_bytes(self, entry: ModelEntry) -> int | None:
+        """See `HubBackend`: the archive is unpacked beside itself, and hardly compressed."""
+        stored = self._archive_bytes(entry)
+        return None if stored is None else 2 * stored
 
     def need_bytes(self, entry: ModelEntry, *, cuda: bool) -> int | None:
         """See `Backend`. An archive weighs what its weights weigh in float32, those of a second model included."""
@@ -78,7 +81,7 @@ class NemoBackend(HubBackend[AsrEngine]):
 
         path, python = self.path(entry), _python()
         if python is None:
-            raise ApiError(501, "engine_not_installed", self.missing() or entry.key, "model")
+            raise ApiError(501, "engine_not_installed", not_installed(self.name), "model")
         if path is None:
             raise ApiError(422, "model_unusable", _("Les fichiers de %(model)s ne sont pas ici.", model=entry.key))
         engine = ProcessEngine(
@@ -89,8 +92,12 @@ class NemoBackend(HubBackend[AsrEngine]):
             log_level=placement.log_level,
             log_dir=placement.log_dir,
         )
-        if not engine.capabilities.languages:  # the archive does not say: the catalogue may
-            engine.capabilities = replace(engine.capabilities, languages=frozenset(entry.languages))
+        languages = engine.capabilities.languages or frozenset(entry.languages)
+        if not languages:
+            engine.close()
+            message = _("%(model)s ne dit pas quelles langues il connaît, et le catalogue non plus.", model=entry.key)
+            raise ApiError(422, "model_unusable", message, "model")
+        engine.capabilities = replace(engine.capabilities, languages=languages)
         return engine
 
     def _archive_bytes(self, entry: ModelEntry) -> int | None:
