@@ -125,9 +125,9 @@ def _target(ask: Ask, engine: AsrEngine, language: str | None) -> str | None:
     if not ask.translate:
         return None
     target = ask.target or "en"
-    if target == language:
-        return None  # said in that language already
     pairs = engine.capabilities.translations
+    if target == language and (pairs or ask.language == language):
+        return None  # said in that language already; a model that only assumes so, and can't translate, says it can't
     possible = {written for spoken, written in pairs if language in (None, spoken)}
     if target in possible:
         return target
