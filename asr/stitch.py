@@ -8,7 +8,6 @@ say where to go from one to the other; when none does, the time alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from asr.engines.base import Word
 
@@ -41,7 +40,7 @@ def cut(
     pairs = _pairs(left[first:], right[:last], close)
     if not pairs:
         return _cut_by_time(left, right, start, end)
-    i, j = min(_longest_run(pairs), key=lambda pair: abs(_middle(left[first + pair[0]]) - middle))
+    i, j = min(pairs, key=lambda pair: abs(_middle(left[first + pair[0]]) - middle))
     i += first
     # The last word before a cut is often given a full stop, and the first after it a capital.
     if i == len(left) - 1 and j > 0:
@@ -78,17 +77,6 @@ def _agreement(left: Word, right: Word, ours: str, theirs: str, close: float) ->
     """From 0.5 to 1 when they may be the same word, else 0."""
     apart = abs(_middle(left) - _middle(right))
     return 1.0 - 0.5 * apart / close if ours and ours == theirs and apart <= close else 0.0
-
-
-def _longest_run(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The longest of the stretches in which words agree one after the other."""
-    runs = [[pairs[0]]]
-    for before, here in pairwise(pairs):
-        if here == (before[0] + 1, before[1] + 1):
-            runs[-1].append(here)
-        else:
-            runs.append([here])
-    return max(runs, key=len)
 
 
 def _cut_by_time(left: Sequence[Word], right: Sequence[Word], start: float, end: float) -> tuple[int, int]:

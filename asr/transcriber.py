@@ -20,41 +20,97 @@ from common.audio.decode import AudioReader
 from common.audio.level import LevelledAudio
 from common.messages import Text, _
 
-__all__ = ["Partial", "Progress", "Segment", "SpeechReport", "Transcript", "transcribe"]
+__all__ = ["Partial", "Progress", "Segment", "SpeechReport", "Transcript", "Transcription", "transcribe"]
 _SHOWN = 5
 _SAME = 0.001
 
 
-def transcribe(
-    engine: AsrEngine, reader: AudioReader, plan: Plan, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Progress | Partial | Transcript]:
-    """Progress and words as chunks are decoded, then the transcript. Closing the iterator stops the work.
+class Transcription:
+    """One recording on its way to a transcript; another engine can go on where one ended (`steps`, again).
 
-    Raises ApiError for a recording that can't be read, or when the engine fails. Silence is an empty text.
+    Raises ApiError for a recording that can't be read.
     """
-    audio = LevelledAudio(reader)
-    total = audio.seconds
-    yield Progress(min(plan.start, total), total)
-    began = clock()
-    work = _Work(engine, plan)
-    chunks = speech_chunks(audio.blocks(), max_seconds=engine.max_chunk_seconds, threshold=plan.vad_threshold)
-    for heard in engine.transcribe(work.wanted(chunks), plan.task):
-        partial = work.take(heard)
-        if partial is not None:
-            yield partial
-        done = min(heard.chunk.end, total)
-        yield Progress(done, total, round((done - plan.start) / max(clock() - began, 1e-3), 2))
-    yield Partial(work.finish(), math.ceil(total * 1000) / 1000)
-    yield work.transcript(audio)
+
+    def __init__(self, reader: AudioReader, plan: Plan, clock: Callable[[], float] = time.monotonic) -> None:
+        self._reader = reader
+        self._plan = plan
+        self._clock = clock
+        self._start = plan.start  # what begins before is done
+        self._audio: LevelledAudio | None = None
+        self._words: list[Word] = []
+        self._undecoded: list[Stretch] = []
+        self._heard: Counter[str] = Counter()
+
+    def steps(self, engine: AsrEngine) -> Iterator[Progress | Partial | Transcript]:
+        """Progress and words as chunks are decoded, then the transcript. Closing the iterator stops the work.
+
+        Raises ApiError for a recording that can't be read, or when the engine fails. Silence is an empty text.
+        """
+        if self._audio is None:
+            self._audio = LevelledAudio(self._reader)
+        audio, total = self._audio, self._audio.seconds
+        yield Progress(min(self._start, total), total)
+        began, first = self._clock(), self._start
+        work = _Work(engine, replace(self._plan, start=first))
+        chunks = speech_chunks(audio.blocks(), max_seconds=engine.max_chunk_seconds, threshold=self._plan.vad_threshold)
+        for heard in engine.transcribe(work.wanted(chunks), self._plan.task):
+            yield self._keep(work.take(heard), work)
+            done = min(heard.chunk.end, total)
+            yield Progress(done, total, round((done - first) / max(self._clock() - began, 1e-3), 2))
+        yield self._keep(Partial(work.finish(), math.ceil(total * 1000) / 1000), work)
+        yield self._transcript(audio, work, engine)
+
+    def _keep(self, partial: Partial, work: _Work) -> Partial:
+        self._start = partial.through
+        self._words += partial.words
+        self._undecoded += work.undecoded
+        self._heard += work.heard
+        work.undecoded, work.heard = [], Counter()
+        return partial
+
+    def _transcript(self, audio: LevelledAudio, work: _Work, engine: AsrEngine) -> Transcript:
+        heard = tuple(language for language, _weight in self._heard.most_common())
+        return Transcript(
+            language=heard[0] if heard else self._plan.language,
+            duration=round(audio.seconds, 3),
+            words=self._words,
+            segments=segments(self._words, punctuates=engine.capabilities.punctuates),
+            warnings=[*self._plan.warnings, *audio.warnings, *self._warnings(timed=work.timed)],
+            speech=SpeechReport(
+                round(work.voiced, 2),
+                round(max(0.0, audio.seconds - work.covered), 2),
+                tuple((round(start, 2), round(end, 2)) for start, end in self._undecoded),
+            ),
+            languages=heard,
+            target=self._plan.task.target,
+            word_times=work.timed,
+        )
+
+    def _warnings(self, *, timed: bool) -> Iterator[Text]:
+        if self._undecoded:
+            yield _(
+                "%(seconds)s s de son entendu comme de la parole n'ont donné aucun mot, même relu : %(spans)s.",
+                seconds=round(sum(end - start for start, end in self._undecoded)),
+                spans=[
+                    *(f"{_clock(start)}-{_clock(end)}" for start, end in self._undecoded[:_SHOWN]),
+                    *(["…"] if len(self._undecoded) > _SHOWN else []),
+                ],
+            )
+        if self._words and not timed:
+            yield _("Ce modèle ne donne pas le moment de chaque mot : les instants sont estimés.")
+
+
+def transcribe(engine: AsrEngine, reader: AudioReader, plan: Plan) -> Iterator[Progress | Partial | Transcript]:
+    """The steps of a transcription by one engine. See `Transcription.steps`."""
+    return Transcription(reader, plan).steps(engine)
 
 
 @dataclass
 class _Work:
-    """One recording under way."""
+    """The chunks of a recording and what one engine makes of them, from `plan.start` on."""
 
     engine: AsrEngine
     plan: Plan
-    words: list[Word] = field(default_factory=list)
     undecoded: list[Stretch] = field(default_factory=list)
     voiced: float = 0.0
     covered: float = 0.0
@@ -64,13 +120,13 @@ class _Work:
     _end: float = 0.0  # of the chunk before
 
     @property
-    def _timed(self) -> bool:
+    def timed(self) -> bool:
         """Whether the times of the words are the model's own; a translation has none."""
         return self.engine.capabilities.word_times and self.plan.task.target is None
 
     @property
     def _close(self) -> float:
-        return CLOSE if self._timed else CLOSE_SPREAD
+        return CLOSE if self.timed else CLOSE_SPREAD
 
     def wanted(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """The chunks to decode; each is kept back until one knows whether the next one overlaps it."""
@@ -87,7 +143,7 @@ class _Work:
         if before is not None and before.end > self.plan.start + _SAME:
             yield before
 
-    def take(self, heard: Heard) -> Partial | None:
+    def take(self, heard: Heard) -> Partial:
         """Join a chunk's words to those before; gives those that are final."""
         chunk = heard.chunk
         following = self._next.pop(chunk.start, None)
@@ -110,13 +166,12 @@ class _Work:
         """Words that begin before `through` are final; those from before this work's own start were given already."""
         final = [word for word in words if self.plan.start <= word.start < through]
         self._tail = [word for word in words if word.start >= through]
-        self.words.extend(final)
         return Partial(final, through)
 
     def _checked(self, heard: Heard, following: float | None) -> list[Word]:
         """The chunk's words, without what nobody said; speech that gave none is asked again, once, in pieces."""
         chunk = heard.chunk
-        words = believable(_placed(heard), chunk, timed=self._timed)
+        words = believable(_placed(heard), chunk, timed=self.timed)
         # What an overlap holds is heard twice: only this chunk's own part must be whole.
         start = max(chunk.start + chunk.overlap / 2, self.plan.start)
         end = chunk.end if following is None else (following + chunk.end) / 2
@@ -125,43 +180,9 @@ class _Work:
             return words
         again = pieces(chunk, missed)
         for more in self.engine.transcribe(again, self.plan.task) if again else ():
-            words = merged(words, believable(_placed(more), more.chunk, timed=self._timed))
+            words = merged(words, believable(_placed(more), more.chunk, timed=self.timed))
         self.undecoded += holes(words, chunk, start=start, end=end)
         return words
-
-    def transcript(self, audio: LevelledAudio) -> Transcript:
-        """The whole, once every chunk was taken."""
-        capabilities = self.engine.capabilities
-        heard = tuple(language for language, _weight in self.heard.most_common())
-        warnings = [*self.plan.warnings, *audio.warnings, *self._warnings()]
-        return Transcript(
-            language=heard[0] if heard else self.plan.language,
-            duration=round(audio.seconds, 3),
-            words=self.words,
-            segments=segments(self.words, punctuates=capabilities.punctuates),
-            warnings=warnings,
-            speech=SpeechReport(
-                round(self.voiced, 2),
-                round(max(0.0, audio.seconds - self.covered), 2),
-                tuple((round(start, 2), round(end, 2)) for start, end in self.undecoded),
-            ),
-            languages=heard,
-            target=self.plan.task.target,
-            word_times=self._timed,
-        )
-
-    def _warnings(self) -> Iterator[Text]:
-        if self.undecoded:
-            yield _(
-                "%(seconds)s s de son entendu comme de la parole n'ont donné aucun mot, même relu : %(spans)s.",
-                seconds=round(sum(end - start for start, end in self.undecoded)),
-                spans=[
-                    *(f"{_clock(start)}-{_clock(end)}" for start, end in self.undecoded[:_SHOWN]),
-                    *(["…"] if len(self.undecoded) > _SHOWN else []),
-                ],
-            )
-        if self.words and not self._timed:
-            yield _("Ce modèle ne donne pas le moment de chaque mot : les instants sont estimés.")
 
 
 def _after(chunk: Chunk) -> list[Stretch]:

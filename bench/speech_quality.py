@@ -22,6 +22,7 @@ import jiwer
 from asr.engines.embedded.engine import EmbeddedEngine as Asr
 from asr.models import build_registry as asr_registry
 from asr.settings import AsrSettings
+from asr.tasks import Ask, plan
 from asr.transcriber import Transcript, transcribe
 from bench.der import Score, Turn, der, read_rttm
 from common.audio.decode import AudioReader
@@ -50,7 +51,7 @@ def word_errors(engine: Asr, path: Path, reference: str) -> dict[str, Any]:
     """Errors and speed on one file."""
     catalogue = asr_registry(AsrSettings()).catalogue
     started = time.perf_counter()
-    steps = transcribe(engine, AudioReader(path), "en", catalogue)
+    steps = transcribe(engine, AudioReader(path), plan(Ask("en"), engine, catalogue))
     transcript = next(step for step in steps if isinstance(step, Transcript))
     seconds = time.perf_counter() - started
     output = jiwer.process_words(normalised(reference), normalised(transcript.text))

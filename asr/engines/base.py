@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from common.audio.decode import SPEECH_RATE, FloatArray
+from common.errors import ApiError
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,10 @@ class Capabilities:
     temperature: bool = False
     word_times: bool = True
     punctuates: bool = False
+
+
+class EngineGoneError(ApiError):
+    """The engine ended while a recording merely waited its turn: it may go on where it was with another."""
 
 
 class AsrEngine(Protocol):

@@ -147,6 +147,20 @@ def test_times_that_were_spread_over_the_speech_are_enough(seed: int) -> None:
     assert texts(joined(left, right, START, END, close=CLOSE_SPREAD)) == texts(heard(words, 0.0, 22.0))
 
 
+def test_words_heard_wrong_and_words_often_said_hardly_ever_cost_a_word() -> None:
+    wrong = 0
+    for seed in range(400):
+        chance = random.Random(seed)
+        words = speech(chance, WORDS[:10])
+
+        def misheard(part: list[Word], chance: random.Random = chance) -> list[Word]:
+            return [Word(f"x{chance.random()}" if chance.random() < 0.2 else w.word, w.start, w.end) for w in part]
+
+        found = joined(misheard(heard(words, 0.0, END)), misheard(heard(words, START, 22.0)), START, END)
+        wrong += len(found) != len(heard(words, 0.0, 22.0))
+    assert wrong <= 8  # of 400 joins
+
+
 @pytest.mark.parametrize("seed", range(100))
 def test_whatever_is_heard_the_words_away_from_the_overlap_stay_and_time_goes_forward(seed: int) -> None:
     chance = random.Random(seed)

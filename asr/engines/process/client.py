@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr.engines.base import Capabilities, Chunk, Heard, Task, Word
+from asr.engines.base import Capabilities, Chunk, EngineGoneError, Heard, Task, Word
 from asr.engines.batcher import Batcher
 from asr.engines.process.spec import Facts, Opening, Said, Spec
 from common.errors import ApiError
@@ -51,6 +51,7 @@ class ProcessEngine:
         self.name = facts.name
         self.capabilities: Capabilities = facts.capabilities
         self.max_chunk_seconds = facts.max_chunk_seconds
+        self._end: Text | str | None = None  # why the process ended, if it did
         self._batcher = Batcher(self._decode, batch_seconds=facts.batch_seconds, ahead=True)
 
     @property
@@ -58,7 +59,10 @@ class ProcessEngine:
         return self._child.pid
 
     def transcribe(self, chunks: Iterable[Chunk], task: Task) -> Iterator[Heard]:
-        """See `AsrEngine`. Raises 503 `engine_died` when the process ends meanwhile, `engine_stuck` when it hangs."""
+        """See `AsrEngine`. Raises 503 `engine_died` when the process ends meanwhile, `engine_stuck` when it hangs.
+
+        What was being decoded then is lost to its recordings; those that waited get an `EngineGoneError`.
+        """
         return self._batcher.transcribe(chunks, task)
 
     def watch(self, died: Callable[[Text], None]) -> None:
@@ -76,11 +80,15 @@ class ProcessEngine:
         self._batcher.close()
 
     def _decode(self, chunks: Sequence[Chunk], task: Task) -> list[Heard]:
+        if self._end is not None:
+            raise EngineGoneError(503, "engine_died", self._end, headers={"Retry-After": "3"})
         sound = sum(chunk.seconds for chunk in chunks)
         pcm = [np.ascontiguousarray(chunk.samples, np.float32).tobytes() for chunk in chunks]
         try:
             said: list[Said] = self._child.call("transcribe", pcm, task, seconds=CALL_SECONDS + SLOWEST * sound)
         except ApiError as error:
+            if error.code in {"engine_died", "engine_stuck"}:
+                self._end = error.message
             if error.code == "engine_stuck":  # it will not come back: let it die, to be loaded afresh
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._child.pid, signal.SIGKILL)
