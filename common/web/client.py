@@ -84,16 +84,21 @@ class PeerStream:
     def __init__(self, service: str, response: urllib3.BaseHTTPResponse) -> None:
         self.service = service
         self._response = response
+        self._closed = False
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
     def __iter__(self) -> Iterator[bytes]:
-        """Chunks as they arrive. A connection that breaks raises `ApiError` 502."""
+        """Chunks as they arrive. A connection that breaks, or is closed meanwhile, raises `ApiError` 502."""
         try:
             while chunk := self._response.read1():
                 yield chunk
         except HTTPError as error:
             raise _broken(self.service) from error
+        except (AttributeError, OSError, ValueError) as error:
+            if not self._closed:
+                raise
+            raise _broken(self.service) from error  # http.client lost its file under a thread that was reading
 
     def read(self) -> PeerResponse:
         """Read what is left, as a `PeerResponse`."""
@@ -117,6 +122,7 @@ class PeerStream:
 
     def close(self) -> None:
         """Drop the connection, from any thread; the peer sees its reader leave."""
+        self._closed = True
         with contextlib.suppress(ValueError, RuntimeError, OSError):
             self._response.shutdown()  # wakes a thread that is reading, which `close` would wait for
         self._response.close()

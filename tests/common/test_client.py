@@ -77,6 +77,13 @@ def test_files_are_streamed_as_multipart(serve: Serve, peer_app: Flask) -> None:
     }
 
 
+def test_a_field_of_several_values_is_sent_as_often(serve: Serve) -> None:
+    app = Flask(__name__)
+    app.add_url_rule("/list", view_func=lambda: request.form.getlist("names[]"), methods=["POST"])
+    fields = {"names[]": ["Anne", "Élie\r\n"], "file": ("a", io.BytesIO(b"x"), "audio/wav")}
+    assert Peer("diarize", serve(app)).request("POST", "/list", fields=fields).json() == ["Anne", "Élie\r\n"]
+
+
 def test_the_peers_error_is_passed_on(serve: Serve, peer_app: Flask) -> None:
     with pytest.raises(ApiError) as caught:
         Peer("gpt", serve(peer_app)).request("GET", "/refuse").raise_for_status()
