@@ -15,6 +15,7 @@ from app.meetings.routes.collection import collection
 from app.meetings.routes.common import Desk
 from app.meetings.routes.item import item
 from app.meetings.routes.media import media
+from app.meetings.routes.voices import voices
 from app.meetings.store import MeetingStore
 from app.pages import pages
 from app.peers import connect
@@ -39,11 +40,12 @@ def create_app(settings: AppSettings) -> OpenAPI:
     app = create_service("app", settings, ready=ready)
     app.before_request(lambda: security.guard(settings))
     app.after_request(security.add_headers)
-    desk = Desk(settings, MeetingStore(database, settings.uploads_dir), MeetingQueue(make_huey(settings)))
+    desk = Desk(settings, MeetingStore(database, settings.uploads_dir), MeetingQueue(make_huey(settings)), peers)
     for blueprint in (
         collection(desk),
         item(desk),
         media(desk),
+        voices(desk),
         public_status(probes),
         admin(app, settings, peers, probes),
     ):

@@ -59,6 +59,17 @@ def install(app: Flask, peers: Peers) -> None:
         "/api/diagrams/validate": peers.chat,
         "/api/minutes": peers.chat,
     }
+
+    @app.route("/api/diarization/voices", methods=["GET", "POST"], endpoint="gateway_voices")
+    def voices() -> Response:
+        return forward(peers.diarize, "/api/diarization/voices")
+
+    @app.route("/api/diarization/voices/<voice_id>", methods=["DELETE"], endpoint="gateway_voice")
+    def voice(voice_id: str) -> Response:
+        if not voice_id.isalnum() or not voice_id.isascii():
+            raise ApiError(404, "not_found", _("Cette adresse n'existe pas."))
+        return forward(peers.diarize, f"/api/diarization/voices/{voice_id}")
+
     for rule, peer in to.items():
 
         def relay(rule: str = rule, peer: Peer = peer) -> Response:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,15 +16,25 @@ from pydantic import BaseModel, Field, ValidationError
 from common.errors import ApiError
 from common.messages import _
 from common.web.client import Cancellation, Peer, PeerStream
-from common.web.multipart import Part
+from common.web.multipart import Part as FormPart
 
 _TEMPORARY_CODES = {"peer_unavailable", "peer_broken", "peer_error", "model_not_ready", "overloaded"}
 _CHAT_LANGUAGES = {"fr", "en"}
+_SEEN_SECONDS = 1.0
 CHAT_SECONDS = 1800.0
 """How long minutes or a diagram may take: a large model on a small machine is slow."""
 
-Progress = Callable[[float], None]
 A = TypeVar("A", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Advance:
+    """How far a service is: a share (0..1) and, when it says so, seconds of sound, of how many, how many a second."""
+
+    share: float
+    done: float | None = None
+    total: float | None = None
+    rate: float | None = None
 
 
 class HeardWord(BaseModel):
@@ -49,19 +61,45 @@ class Transcription(BaseModel):
     warnings: list[str] = Field(default_factory=list)
 
 
+class Part(BaseModel):
+    """Words of asr that will not change any more: with earlier parts, all that begins before the second `through`."""
+
+    words: list[HeardWord]
+    through: float
+
+
+Progress = Callable[[Advance], None]
+Parts = Callable[[Part], None]
+
+
 class SpokenTurn(BaseModel):
     speaker: str
     start: float
     end: float
 
 
+class KnownSpeaker(BaseModel):
+    """A person, and whose voice it is when diarize knows it."""
+
+    id: str
+    name: str | None = None
+    similarity: float | None = None
+
+
 class Diarization(BaseModel):
-    """diarize's answer (DESIGN §2)."""
+    """diarize's answer (DESIGN §2). `exclusive` are the turns with one speaker at a time: what words are joined to."""
 
     segments: list[SpokenTurn]
+    exclusive: list[SpokenTurn] = Field(default_factory=list)
+    speakers: list[KnownSpeaker] = Field(default_factory=list)
     duration: float
     model: str | None = None
     warnings: list[str] = Field(default_factory=list)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The names of the speakers whose voice is known."""
+        return {speaker.id: speaker.name for speaker in self.speakers if speaker.name}
 
 
 class CancelledError(Exception):
@@ -102,16 +140,21 @@ def is_temporary(error: ApiError) -> bool:
     return error.code in _TEMPORARY_CODES or error.status in {429, 502, 503, 504}
 
 
-def transcribe(peer: Peer, call: Call, recording: Path, language: str | None, progress: Progress) -> Transcription:
-    """The words of the recording and their times."""
-    fields = {"language": language} if language else {}
-    return _checked(peer, Transcription, _upload(peer, call, "/api/audio/transcribe", recording, fields, progress))
+def transcribe(
+    peer: Peer, call: Call, recording: Path, fields: Mapping[str, object], progress: Progress, parts: Parts
+) -> Transcription:
+    """The words of the recording and their times, from the second ``fields["start"]`` on.
+
+    `parts` is given the words as they are found; together they are the answer's.
+    """
+    answer = _upload(peer, call, "/api/audio/transcribe", recording, fields, progress, parts)
+    return _checked(peer, Transcription, answer)
 
 
-def diarize(peer: Peer, call: Call, recording: Path, speakers: int | None, progress: Progress) -> Diarization:
+def diarize(peer: Peer, call: Call, recording: Path, fields: Mapping[str, object], progress: Progress) -> Diarization:
     """Who speaks when."""
-    fields = {"num_speakers": str(speakers)} if speakers else {}
-    return _checked(peer, Diarization, _upload(peer, call, "/api/diarization/process", recording, fields, progress))
+    answer = _upload(peer, call, "/api/diarization/process", recording, fields, progress, lambda _part: None)
+    return _checked(peer, Diarization, answer)
 
 
 def minutes(peer: Peer, call: Call, transcript: str, language: str | None) -> dict[str, Any]:
@@ -149,24 +192,34 @@ def _ask(peer: Peer, call: Call, path: str, body: dict[str, Any]) -> dict[str, A
 
 
 def _upload(
-    peer: Peer, call: Call, path: str, recording: Path, fields: dict[str, str], progress: Progress
+    peer: Peer,
+    call: Call,
+    path: str,
+    recording: Path,
+    fields: Mapping[str, object],
+    progress: Progress,
+    found: Parts,
 ) -> dict[str, Any]:
     """Send the recording; follow the progress events when the service gives them, else wait for its JSON."""
     with recording.open("rb") as file:
-        parts: dict[str, Part] = {**fields, "file": (recording.name, file, "application/octet-stream")}
+        given = {name: str(value) for name, value in fields.items() if value is not None}
+        parts: dict[str, FormPart] = {**given, "file": (recording.name, file, "application/octet-stream")}
         headers = {"Accept": "text/event-stream, application/json"}
         with call.to(peer, path, fields=parts, query={"stream": "true"}, headers=headers) as stream:
             if stream.status >= 400 or "text/event-stream" not in stream.headers.get("Content-Type", ""):
                 return dict(stream.read().raise_for_status().json())
-            return _followed(peer, stream, progress)
+            return _followed(peer, stream, progress, found)
 
 
-def _followed(peer: Peer, stream: PeerStream, progress: Progress) -> dict[str, Any]:
+def _followed(peer: Peer, stream: PeerStream, progress: Progress, found: Parts) -> dict[str, Any]:
+    pace = _Pace()
     for name, data in stream.events():
         try:
             payload = json.loads(data)
             if name == "progress":
-                progress(float(payload["progress"]))
+                progress(pace.advance(payload))
+            elif name == "partial":
+                found(Part.model_validate(payload))
             elif name == "result":
                 return dict(payload)
             elif name == "error":
@@ -175,6 +228,27 @@ def _followed(peer: Peer, stream: PeerStream, progress: Progress) -> dict[str, A
             raise _bad_answer(peer) from error
     message = _("Le service %(service)s a coupé sa réponse.", service=peer.name)
     raise ApiError(502, "peer_broken", message, extra={"service": peer.name})
+
+
+class _Pace:
+    """Reads progress events; the rate is the service's own, else what we see of it."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
+
+    def advance(self, payload: Mapping[str, Any]) -> Advance:
+        share = float(payload["progress"])
+        if payload.get("seconds_done") is None or payload.get("seconds_total") is None:
+            return Advance(share)
+        done, total = float(payload["seconds_done"]), float(payload["seconds_total"])
+        return Advance(share, done, total, float(payload.get("rate") or 0.0) or self._seen(done))
+
+    def _seen(self, done: float) -> float | None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, done)
+        since, was = self._first
+        return (done - was) / (now - since) if done > was and now - since >= _SEEN_SECONDS else None
 
 
 def _failure(peer: Peer, error: dict[str, Any]) -> ApiError:

@@ -87,12 +87,14 @@ def _vtt(said: str) -> str:
     return " ".join(said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
 
 
-def rttm(meeting: Meeting, turns: list[dict[str, Any]]) -> str:
-    """NIST RTTM of the diarization's turns."""
+def rttm(meeting: Meeting, turns: list[dict[str, Any]], names: Mapping[str, str]) -> str:
+    """NIST RTTM of the diarization's turns; people who have a name are written by it, in one field."""
+    called = {speaker: re.sub(r"[^\w.-]+", "_", name).strip("_") for speaker, name in names.items()}
     lines = []
     for turn in turns:
         times = f"{turn['start']:.3f} {turn['end'] - turn['start']:.3f}"
-        lines.append(f"SPEAKER {meeting['id']} 1 {times} <NA> <NA> {turn['speaker']} <NA> <NA>\n")
+        who = called.get(turn["speaker"]) or turn["speaker"]
+        lines.append(f"SPEAKER {meeting['id']} 1 {times} <NA> <NA> {who} <NA> <NA>\n")
     return "".join(lines)
 
 

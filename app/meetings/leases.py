@@ -63,8 +63,9 @@ class Job:
     file_name: str
     language_asked: str | None
     num_speakers: int | None
+    min_speakers: int | None
+    max_speakers: int | None
     messages_language: str
-    speakers: dict[str, str]
     done: dict[str, Any]
     """Results of the steps that are already done."""
 
@@ -111,8 +112,9 @@ class Leases:
                 file_name=meeting.file_name,
                 language_asked=meeting.language_asked,
                 num_speakers=meeting.num_speakers,
+                min_speakers=meeting.min_speakers,
+                max_speakers=meeting.max_speakers,
                 messages_language=meeting.messages_language,
-                speakers=dict(meeting.speakers),
                 done={step.name: json.loads(step.result or "null") for step in session.scalars(done)},
             )
 

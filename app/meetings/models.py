@@ -39,13 +39,15 @@ class Meeting(Base):
     synthetic: Mapped[bool] = mapped_column(default=False)
     language_asked: Mapped[str | None] = mapped_column(String(16))
     num_speakers: Mapped[int | None]
+    min_speakers: Mapped[int | None]
+    max_speakers: Mapped[int | None]
     messages_language: Mapped[str] = mapped_column(String(2), default="fr")
     """The language in which other services are asked to write their messages."""
 
     duration: Mapped[float | None]
     language: Mapped[str | None] = mapped_column(String(16))
     speakers: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
-    """Names given by the person, by speaker id."""
+    """Names given by the person, or by a known voice, by speaker id."""
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
 
     owner: Mapped[str | None] = mapped_column(String(128))
@@ -71,6 +73,11 @@ class Step(Base):
     state: Mapped[str] = mapped_column(String(16), default=PENDING)
     progress: Mapped[float] = mapped_column(default=0.0)
     seconds: Mapped[float | None]
+    """How long it took, once it is over."""
+    seconds_done: Mapped[float | None]
+    """Seconds of the recording that are done, of `seconds_total`, and how many are done in a second (`rate`)."""
+    seconds_total: Mapped[float | None]
+    rate: Mapped[float | None]
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     model: Mapped[str | None] = mapped_column(String(200))
     result: Mapped[str | None] = mapped_column(Text, deferred=True)
@@ -78,3 +85,19 @@ class Step(Base):
     warnings: Mapped[list[Any]] = mapped_column(JSON, default=list)
 
     meeting: Mapped[Meeting] = relationship(back_populates="steps")
+
+
+class Part(Base):
+    """Words that asr has found so far, a few seconds' worth a row: an interrupted transcription goes on after them.
+
+    They are here while the step is under way only; its result holds all of them.
+    """
+
+    __tablename__ = "meeting_parts"
+
+    meeting_id: Mapped[str] = mapped_column(ForeignKey("meetings.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    through: Mapped[float]
+    """Everything said before this second of the recording is in this part or in those before."""
+    words: Mapped[str] = mapped_column(Text)
+    """[[word, start, end], …] as JSON."""

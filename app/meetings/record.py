@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
 
 from app.database import Database
-from app.meetings.models import DONE, FAILED, QUEUED, RUNNING, WAITING, Meeting, Step
+from app.meetings.calls import Advance, HeardWord
+from app.meetings.models import DONE, FAILED, QUEUED, RUNNING, WAITING, Meeting, Part, Step
 from app.meetings.notes import pack, pack_error
 from app.meetings.store import changed, reset_unfinished
 from common.errors import ApiError
@@ -62,32 +64,67 @@ class Record:
         with self._database.read() as session:
             return session.scalar(select(Meeting.language).where(Meeting.id == self.meeting_id))
 
+    def speakers(self) -> dict[str, str]:
+        """The names that speakers have now."""
+        with self._database.read() as session:
+            return dict(session.scalar(select(Meeting.speakers).where(Meeting.id == self.meeting_id)) or {})
+
+    def recognised(self, names: Mapping[str, str]) -> None:
+        """Name speakers whose voice is known; a name that the person gave stays."""
+        with self._mine() as meeting:
+            meeting.speakers = dict(names) | meeting.speakers
+
+    def part(self, words: Sequence[HeardWord], through: float) -> None:
+        """Keep words that asr has found, so that nobody has to find them again."""
+        encoded = json.dumps([[w.word, w.start, w.end] for w in words], ensure_ascii=False, separators=(",", ":"))
+        with self._session() as (session, _meeting):
+            last = session.scalar(select(func.max(Part.position)).where(Part.meeting_id == self.meeting_id))
+            position = 0 if last is None else last + 1
+            session.add(Part(meeting_id=self.meeting_id, position=position, through=through, words=encoded))
+
+    def parts(self) -> tuple[list[HeardWord], float]:
+        """The words kept so far, and the second of the recording from which to go on."""
+        query = select(Part).where(Part.meeting_id == self.meeting_id).order_by(Part.position)
+        words: list[HeardWord] = []
+        through = 0.0
+        with self._database.read() as session:
+            for part in session.scalars(query):
+                words += [HeardWord(word=word, start=start, end=end) for word, start, end in json.loads(part.words)]
+                through = part.through
+        return words, through
+
     def running(self, name: str) -> None:
         with self._step(name) as step:
             step.state, step.error = RUNNING, None
 
-    def progress(self, name: str, progress: float) -> None:
-        """Record progress (0..1), at most twice a second."""
+    def progress(self, name: str, advance: Advance) -> None:
+        """Record how far the step is, at most twice a second."""
         now = time.monotonic()
         if now - self._last_progress.get(name, 0.0) < _PROGRESS_EVERY:
             return
         self._last_progress[name] = now
         with self._step(name) as step:
-            step.progress = max(0.0, min(1.0, progress))
+            step.progress = max(0.0, min(1.0, advance.share))
+            step.seconds_done, step.seconds_total, step.rate = advance.done, advance.total, advance.rate
 
     def waiting(self, name: str, reason: ApiError) -> None:
         with self._step(name) as step:
-            step.state, step.progress, step.error = WAITING, 0.0, pack_error(reason)
+            step.state, step.rate, step.error = WAITING, None, pack_error(reason)
 
     def done(
         self, name: str, result: Any, *, seconds: float, model: str | None = None, warnings: Iterable[Text | str] = ()
     ) -> None:
         """Record what the step found: a restart will not do it again."""
         encoded = json.dumps(result, ensure_ascii=False, separators=(",", ":"))
-        with self._step(name) as step:
+        with self._session() as (session, meeting):
+            step = meeting.step(name)
             step.state, step.progress, step.error = DONE, 1.0, None
+            step.seconds_done = step.seconds_total
             step.seconds, step.model, step.result = round(seconds, 3), model, encoded
             step.warnings = [pack(warning) for warning in warnings]
+            if name == "asr":
+                session.execute(delete(Part).where(Part.meeting_id == self.meeting_id))
+            changed(meeting)
 
     def failed(self, name: str, error: ApiError, *, seconds: float, warning: Text | None = None) -> None:
         with self._step(name) as step:
@@ -101,11 +138,18 @@ class Record:
             meeting.owner = meeting.lease_until = None
 
     @contextmanager
-    def _mine(self) -> Iterator[Meeting]:
+    def _session(self) -> Iterator[tuple[Session, Meeting]]:
+        """A transaction on the meeting, as long as it is this worker's."""
         with self._database.write() as session:
             meeting = session.get(Meeting, self.meeting_id, with_for_update=True)
             if meeting is None or meeting.state != RUNNING or meeting.owner != self._owner:
                 raise LostError(self.meeting_id)
+            yield session, meeting
+
+    @contextmanager
+    def _mine(self) -> Iterator[Meeting]:
+        """The same, for a change that readers can see."""
+        with self._session() as (_session, meeting):
             yield meeting
             changed(meeting)
 

@@ -17,6 +17,7 @@ from typing import Any
 from app.meetings import calls, view
 from app.meetings.calls import Call
 from app.meetings.leases import Job
+from app.meetings.parts import Keeper, continued
 from app.meetings.record import LostError, Record
 from app.meetings.sentences import punctuate
 from app.meetings.transcript import Transcript, transcript
@@ -28,6 +29,8 @@ from common.web import context
 
 _log = logging.getLogger("frigo.meetings")
 _WATCH_SECONDS = 0.5
+_LAST_WORDS_SECONDS = 2.0
+"""How long a step that is cut off may take to keep what it has found."""
 _FIRST_DELAY, _MAX_DELAY = 1.0, 10.0
 _SETTLED_SECONDS = 1.5
 """An attempt that has lasted this long has found its service: the step no longer waits."""
@@ -91,29 +94,39 @@ class Work:
     # -- the steps
 
     def _transcribe(self, call: Call) -> Outcome:
-        found = calls.transcribe(
-            self._peers.asr,
-            call,
-            self._job.recording,
-            self._job.language_asked,
-            lambda progress: self._record.progress("asr", progress),
-        )
-        self._record.facts(duration=found.duration, language=found.language or self._job.language_asked)
-        return Outcome(found.model_dump(), found.model, list(found.warnings))
+        """Goes on from the words that an attempt before this one found."""
+        known, start = self._record.parts()
+        fields = {"language": self._job.language_asked, "start": start or None}
+        with Keeper(self._record) as keeper:
+            found = calls.transcribe(
+                self._peers.asr,
+                call,
+                self._job.recording,
+                fields,
+                lambda advance: self._record.progress("asr", advance),
+                keeper.keep,
+            )
+        whole = continued(known, start, found)
+        self._record.facts(duration=whole.duration, language=whole.language or self._job.language_asked)
+        return Outcome(whole.model_dump(), whole.model, list(whole.warnings))
 
     def _diarize(self, call: Call) -> Outcome:
+        job = self._job
         found = calls.diarize(
             self._peers.diarize,
             call,
-            self._job.recording,
-            self._job.num_speakers,
-            lambda progress: self._record.progress("diarize", progress),
+            job.recording,
+            {"num_speakers": job.num_speakers, "min_speakers": job.min_speakers, "max_speakers": job.max_speakers},
+            lambda advance: self._record.progress("diarize", advance),
         )
+        if found.names:
+            self._record.recognised(found.names)
         return Outcome(found.model_dump(), found.model, list(found.warnings))
 
     def _join(self, _call: Call) -> Outcome:
         heard = calls.Transcription.model_validate(self._results["asr"])
-        turns = calls.Diarization.model_validate(self._results["diarize"]).segments
+        found = calls.Diarization.model_validate(self._results["diarize"])
+        turns = found.exclusive or found.segments
         said = speakers_of(_words(heard), [Turn(turn.speaker, turn.start, turn.end) for turn in turns])
         segments = group(punctuate(said, heard.language))
         warnings: list[Text | str] = []
@@ -124,7 +137,7 @@ class Work:
     def _minutes(self, call: Call, segments: list[Segment], language: str | None) -> Outcome:
         speakers = list(dict.fromkeys(segment.speaker for segment in segments))
         defaults = view.default_names(speakers, self._job.messages_language)
-        names = {key: self._job.speakers.get(key, name) for key, name in defaults.items()}
+        names = defaults | {key: name for key, name in self._record.speakers().items() if key in defaults}
         found = calls.minutes(self._peers.chat, call, transcript(segments, names).text, language)
         return Outcome(found | {"names": names}, found.get("model"), list(found.get("warnings") or []))
 
@@ -147,6 +160,8 @@ class Work:
         finally:
             for attempts in running:
                 attempts.call.cancel()
+            for attempts in running:
+                attempts.thread.join(_LAST_WORDS_SECONDS)
         self._results |= {attempts.name: attempts.result for attempts in running}
 
     def _watch(self, running: list[_Attempts]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, selectinload, undefer
 
 from app.database import Database, utc_now
@@ -24,6 +24,7 @@ from app.meetings.models import (
     STEPS,
     WAITING,
     Meeting,
+    Part,
     Step,
 )
 from common.errors import ApiError
@@ -42,8 +43,19 @@ class NewMeeting:
     title: str | None = None
     language: str | None = None
     num_speakers: int | None = None
+    min_speakers: int | None = None
+    max_speakers: int | None = None
     synthetic: bool = False
     messages_language: str = "fr"
+
+
+@dataclass(frozen=True)
+class Turns:
+    """``{speaker, start, end}`` of each turn: all, and with one speaker at a time; `names` are those people chose."""
+
+    all: list[dict[str, Any]]
+    exclusive: list[dict[str, Any]]
+    names: dict[str, str]
 
 
 def not_found(meeting_id: str) -> ApiError:
@@ -77,6 +89,8 @@ class MeetingStore:
             synthetic=new.synthetic,
             language_asked=new.language,
             num_speakers=new.num_speakers,
+            min_speakers=new.min_speakers,
+            max_speakers=new.max_speakers,
             messages_language=new.messages_language,
             created_at=now,
             updated_at=now,
@@ -98,11 +112,14 @@ class MeetingStore:
         with self.database.read() as session:
             return view.full(_whole(session, meeting_id), language)
 
-    def turns(self, meeting_id: str) -> list[dict[str, Any]]:
-        """The diarization's own segments (who spoke when), which are finer than the transcript's."""
+    def turns(self, meeting_id: str) -> Turns:
+        """The diarization's own turns (who spoke when), which are finer than the transcript's segments."""
         with self.database.read() as session:
-            result = _whole(session, meeting_id).step("diarize").result
-        return list(json.loads(result)["segments"]) if result else []
+            meeting = _whole(session, meeting_id)
+            result = meeting.step("diarize").result
+        found = json.loads(result) if result else {}
+        turns = list(found.get("segments", []))
+        return Turns(turns, list(found.get("exclusive") or turns), dict(meeting.speakers))
 
     def version(self, meeting_id: str) -> tuple[int, str] | None:
         """(version, state), or None when there is no such meeting: cheap enough to be asked often."""
@@ -137,6 +154,8 @@ class MeetingStore:
             if meeting.state in FINAL:
                 return
             meeting.state = CANCELLED
+            # Whoever cancels and tries again most often changed the model: its words and another's do not mix.
+            session.execute(delete(Part).where(Part.meeting_id == meeting_id))
             meeting.owner = meeting.lease_until = None
             reset_unfinished(meeting)
             changed(meeting)
@@ -182,3 +201,4 @@ def reset_unfinished(meeting: Meeting, *, also: tuple[str, ...] = ()) -> None:
     for step in meeting.steps:
         if step.state in (RUNNING, WAITING, *also):
             step.state, step.progress, step.seconds, step.error, step.warnings = PENDING, 0.0, None, None, []
+            step.seconds_done = step.seconds_total = step.rate = None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from app.meetings.models import Meeting, Step
+from app.meetings.models import RUNNING, Meeting, Step
 from app.meetings.notes import unpack, unpack_error
 from common.messages import _
 
@@ -60,6 +60,7 @@ def full(meeting: Meeting, language: str) -> dict[str, Any]:
         "segments": segments,
         "minutes": _minutes(results["minutes"], called),
         "diagram": results["diagram"],
+        "recognised": _recognised(results["diarize"]),
         "models": models,
         "warnings": warnings(meeting, language),
     }
@@ -78,9 +79,21 @@ def _step(step: Step, language: str) -> dict[str, Any]:
         "progress": round(step.progress, 4),
         "seconds": step.seconds,
     }
+    if step.seconds_done is not None and step.seconds_total is not None:
+        shown |= {"seconds_done": round(step.seconds_done, 2), "seconds_total": round(step.seconds_total, 2)}
+        if step.rate:
+            shown["rate"] = round(step.rate, 2)
+            if step.state == RUNNING:
+                shown["eta_seconds"] = round(max(0.0, step.seconds_total - step.seconds_done) / step.rate, 1)
     if step.error is not None:
         shown["error"] = unpack_error(step.error, language)
     return shown
+
+
+def _recognised(result: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """The speakers whose voice was known: under which name, and how alike the voices are (cosine)."""
+    speakers = (result or {}).get("speakers", [])
+    return {s["id"]: {"name": s["name"], "similarity": s.get("similarity")} for s in speakers if s.get("name")}
 
 
 def _minutes(result: dict[str, Any] | None, called: Mapping[str, str]) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import queue
 import threading
 import time
@@ -18,6 +19,11 @@ ADMIN = "admin-token-of-the-tests"
 SERVICE = "service-token-of-the-tests"
 
 
+def event(name: str, data: dict[str, Any]) -> bytes:
+    """One server-sent event."""
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+
+
 @dataclass
 class FakeServices:
     """asr, diarize and chat in one server: what they answer, and what they were asked."""
@@ -28,13 +34,29 @@ class FakeServices:
     turns: list[tuple[str, float, float]] = field(
         default_factory=lambda: [("SPEAKER_00", 0.0, 1.0), ("SPEAKER_01", 1.1, 2.1)]
     )
+    exclusive: list[tuple[str, float, float]] | None = None
+    """Turns with one speaker at a time; None: the same."""
+    known: dict[str, str] = field(default_factory=dict)
+    """speaker → the name that its voice gives it."""
     asr_warnings: list[str] = field(default_factory=list)
+    chunk_seconds: float = 1.0
+    """asr decodes stretches of this length, and tells the words of each as soon as it has them."""
+    decoded: list[float] = field(default_factory=list)
+    """Where each stretch that asr has begun to decode begins."""
+    cut_at: list[float] = field(default_factory=list)
+    """asr's connection breaks, once, when it begins to decode the stretch that begins there."""
+    slow: dict[int, threading.Event] = field(default_factory=dict)
+    """size of a recording → an event that asr waits for before it answers for it."""
+    closed: list[str] = field(default_factory=list)
+    """Services whose answer was no longer wanted."""
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
     """name → (status, code): what that service answers instead of working."""
     gates: dict[str, threading.Event] = field(default_factory=dict)
     """name → an event that its answer waits for."""
     calls: list[str] = field(default_factory=list)
     bodies: dict[str, Any] = field(default_factory=dict)
+    forms: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    """The fields sent along with the recording, call by call."""
     tokens: set[str | None] = field(default_factory=set)
 
     def enter(self, name: str) -> Response | None:
@@ -50,42 +72,93 @@ class FakeServices:
         if gate := self.gates.get(name):
             gate.wait(30)
 
-    def transcription(self) -> dict[str, Any]:
-        words = [{"word": w, "start": s, "end": e, "confidence": 0.9} for w, s, e in self.words]
-        text = " ".join(w for w, _s, _e in self.words)
+    def heard(self, start: float, end: float = math.inf) -> list[dict[str, Any]]:
+        """The words that begin in [start, end)."""
+        return [{"word": w, "start": s, "end": e, "confidence": 0.9} for w, s, e in self.words if start <= s < end]
+
+    def transcribed(self) -> Iterator[bytes]:
+        """asr's events: words as they are found, from the second that was asked."""
+        start, gate = float(request.form.get("start", 0)), self.slow.get(len(self.bodies["asr"]))
+
+        def events() -> Iterator[bytes]:
+            yield event("progress", {"progress": 0.5, "seconds_done": 1.05, "seconds_total": 2.1, "rate": 4})
+            at = start // self.chunk_seconds * self.chunk_seconds  # the stretch in which `start` lies
+            while at < 2.1:
+                self.decoded.append(at)
+                yield from self.waiting(f"asr at {at:g}")
+                if at in self.cut_at:
+                    self.cut_at.remove(at)
+                    raise ConnectionResetError("cut by the test")
+                until = min(at + self.chunk_seconds, 2.1)
+                yield event("partial", {"words": self.heard(max(at, start), until), "through": until})
+                at += self.chunk_seconds
+            if gate is not None:
+                gate.wait(30)
+            yield from self.waiting("asr")
+            yield event("result", self.transcription(start))
+
+        return events()
+
+    def waiting(self, name: str) -> Iterator[bytes]:
+        """Pings while the gate of that name is shut, so that a caller who leaves is noticed."""
+        gate = self.gates.get(name)
+        try:
+            while gate is not None and not gate.wait(0.05):
+                yield b": ping\n\n"
+        except GeneratorExit:
+            self.closed.append(name)
+            raise
+
+    def transcription(self, start: float = 0.0) -> dict[str, Any]:
+        words = self.heard(start)
+        text = " ".join(word["word"] for word in words)
         segments = [{"start": 0.0, "end": 2.1, "text": text}] if words else []
         head = {"text": text, "language": "en", "duration": 2.1, "segments": segments, "words": words}
         return head | {"engine": "fake", "model": "fake-asr", "warnings": self.asr_warnings}
 
     def diarization(self) -> dict[str, Any]:
-        segments = [{"speaker": who, "start": s, "end": e} for who, s, e in self.turns]
-        return {"segments": segments, "speakers": [], "duration": 2.1, "engine": "fake", "model": "fake-diarize"}
+        def turns(given: list[tuple[str, float, float]]) -> list[dict[str, Any]]:
+            return [{"speaker": who, "start": s, "end": e} for who, s, e in given]
+
+        speakers = [
+            {"id": who, "seconds": 1.0, "share": 0.5, "turns": 1}
+            | ({"name": self.known[who], "similarity": 0.93} if who in self.known else {})
+            for who in dict.fromkeys(who for who, _s, _e in self.turns)
+        ]
+        return {
+            "segments": turns(self.turns), "exclusive": turns(self.exclusive or self.turns), "speakers": speakers,
+            "duration": 2.1, "engine": "fake", "model": "fake-diarize", "warnings": [],
+        }  # fmt: skip
 
     def app(self) -> Flask:
         app = Flask("fake")
 
-        def progressive(name: str, answer: Callable[[], dict[str, Any]]) -> Response:
+        def progressive(name: str, events: Callable[[], Iterator[bytes]]) -> Response:
             self.bodies[name] = request.files["file"].read()
-            if refused := self.enter(name):
-                return refused
-            if request.args.get("stream") != "true":
-                self.wait(name)
-                return jsonify(answer())
-
-            def events() -> Iterator[bytes]:
-                yield b'event: progress\ndata: {"progress": 0.5}\n\n'
-                self.wait(name)
-                yield f"event: result\ndata: {json.dumps(answer())}\n\n".encode()
-
-            return Response(events(), content_type="text/event-stream")
+            self.forms.setdefault(name, []).append(request.form.to_dict())
+            return self.enter(name) or Response(events(), content_type="text/event-stream")
 
         @app.post("/api/audio/transcribe")
         def asr() -> Response:
-            return progressive("asr", self.transcription)
+            return progressive("asr", self.transcribed)
 
         @app.post("/api/diarization/process")
         def diarize() -> Response:
-            return progressive("diarize", self.diarization)
+            def events() -> Iterator[bytes]:
+                yield event("progress", {"progress": 0.5, "seconds_done": 1.05, "seconds_total": 2.1})
+                yield from self.waiting("diarize")
+                yield event("result", self.diarization())
+
+            return progressive("diarize", events)
+
+        @app.post("/api/diarization/voices")
+        def voices() -> Any:
+            self.bodies["voices"] = request.files["file"].read()
+            self.forms.setdefault("voices", []).append(request.form.to_dict())
+            if refused := self.enter("voices"):
+                return refused
+            voice = {"id": "v1", "name": request.form["name"], "seconds": 4.0, "model": "fake-diarize"}
+            return voice | {"created": "2026-01-01T00:00:00+00:00"}, 201
 
         @app.post("/api/minutes")
         def minutes() -> Response:

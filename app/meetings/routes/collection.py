@@ -33,6 +33,8 @@ class MeetingForm(BaseModel):
         description="Langue parlée (fr, en…) ; sinon détectée",
     )
     num_speakers: int | None = Field(default=None, ge=1, le=50, description="Nombre de personnes ; sinon trouvé")
+    min_speakers: int | None = Field(default=None, ge=1, le=50, description="Nombre minimal de personnes")
+    max_speakers: int | None = Field(default=None, ge=1, le=50, description="Nombre maximal de personnes")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -42,9 +44,14 @@ class MeetingForm(BaseModel):
 
 def _form(fields: dict[str, str]) -> MeetingForm:
     try:
-        return MeetingForm.model_validate(fields)
+        form = MeetingForm.model_validate(fields)
     except ValidationError as error:
         raise to_api_error(error) from error
+    number, least, most = form.num_speakers, form.min_speakers, form.max_speakers
+    if not (least or 1) <= (number or least or 1) <= (most or 50):
+        message = _("num_speakers, min_speakers et max_speakers se contredisent.")
+        raise ApiError(400, "invalid_value", message, "num_speakers" if number else "min_speakers")
+    return form
 
 
 class ListQuery(BaseModel):
@@ -91,6 +98,8 @@ def collection(desk: Desk) -> APIBlueprint:
                     title=form.title,
                     language=form.language,
                     num_speakers=form.num_speakers,
+                    min_speakers=form.min_speakers,
+                    max_speakers=form.max_speakers,
                     messages_language=context.language.get(),
                 )
             )

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from app.meetings.jobs import MeetingQueue
 from app.meetings.store import MeetingStore
+from app.peers import Peers
 from app.settings import AppSettings
 
 TAG = Tag(name="meetings", description="Réunions : enregistrement, transcription, compte rendu, diagramme")
@@ -25,3 +26,4 @@ class Desk:
     settings: AppSettings
     store: MeetingStore
     queue: MeetingQueue
+    peers: Peers
