@@ -3,7 +3,8 @@
 Each recording puts a few chunks ahead; whenever the model is free, the recording that has waited longest gives its
 earliest one, and the batch is filled with chunks of every other recording of the same task, in turn, similar lengths
 first (a batch costs its longest chunk times its count). So no recording waits for another to end, and one alone fills
-the batches by itself.
+the batches by itself. A newcomer passes before the others, every other batch at most: a dictation is soon heard, and
+a stream of dictations does not stop a meeting.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class _Request:
 
     task: Task
     waiting: list[_Work] = field(default_factory=list)
+    served: bool = False
 
 
 _Batch = list[_Work]
@@ -70,6 +72,7 @@ class Batcher:
         self._lock = threading.Lock()
         self._turns: list[_Request] = []
         self._running = 0
+        self._passed = False  # a newcomer had the last batch before its turn
         self._closed = False
         self._threads = ThreadPoolExecutor(lanes + ahead, thread_name_prefix="speech-batch")
 
@@ -142,14 +145,17 @@ class Batcher:
 
     def _take(self) -> tuple[_Batch, Task] | None:
         """The next batch; who gave to it goes behind those who did not. The lock is held."""
-        first = next((request for request in self._turns if request.waiting), None)
-        if first is None:
+        ready = [request for request in self._turns if request.waiting]
+        if not ready:
             return None
-        sharing = [request for request in self._turns if request.waiting and request.task == first.task]
+        new = None if self._passed else next((request for request in ready if not request.served), None)
+        first = new or ready[0]
+        self._passed = first is not ready[0]
+        sharing = [request for request in ready if request.task == first.task and request is not first]
         anchor = first.waiting.pop(0)
         batch, longest = [anchor], anchor.chunk.seconds
         given = [first]
-        turn = sharing[1:] + sharing[:1]
+        turn = [*sharing, first]
         while turn and len(batch) < self._count:
             request = turn.pop(0)
             fits = [
@@ -164,6 +170,8 @@ class Batcher:
             if request not in given:
                 given.append(request)
             turn.append(request)
+        for request in given:
+            request.served = True
         self._turns = [request for request in self._turns if request not in given] + given
         return batch, first.task
 

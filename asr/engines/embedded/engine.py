@@ -10,14 +10,13 @@ import struct
 import subprocess
 import sys
 import threading
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from asr.engines.base import Capabilities, Chunk, Heard, Task, Word
+from asr.engines.batcher import Batcher
 from common.audio.decode import FloatArray
 from common.audio.wav import pcm16
 from common.errors import ApiError
@@ -89,21 +88,15 @@ class EmbeddedEngine:
         for _place in range(self.workers - 1):
             self._free.put(None)  # started on first need
         self._free.put(_Worker())
-        self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="pocketsphinx")
+        self._batcher = Batcher(self._hear, batch_count=1, lanes=self.workers)
         self._closed = threading.Event()
 
-    def transcribe(self, chunks: Iterable[Chunk], task: Task) -> Iterator[Heard]:  # noqa: ARG002
-        waiting: deque[tuple[Chunk, Future[_Found]]] = deque()
-        try:
-            for chunk in chunks:
-                waiting.append((chunk, self._threads.submit(self._decode, pcm16(_levelled(chunk.samples)))))
-                if len(waiting) > self.workers:
-                    yield _heard(*waiting.popleft())
-            while waiting:
-                yield _heard(*waiting.popleft())
-        finally:
-            for _chunk, future in waiting:
-                future.cancel()
+    def transcribe(self, chunks: Iterable[Chunk], task: Task) -> Iterator[Heard]:
+        """See `AsrEngine`."""
+        return self._batcher.transcribe(chunks, task)
+
+    def _hear(self, chunks: Sequence[Chunk], task: Task) -> list[Heard]:  # noqa: ARG002
+        return [_heard(chunk, self._decode(pcm16(_levelled(chunk.samples)))) for chunk in chunks]
 
     def _decode(self, pcm: bytes) -> _Found:
         worker = self._free.get()
@@ -124,17 +117,17 @@ class EmbeddedEngine:
 
     def close(self) -> None:
         self._closed.set()
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._batcher.close()
         while not self._free.empty():
             worker = self._free.get_nowait()
             if worker is not None:
                 worker.stop()
 
 
-def _heard(chunk: Chunk, future: Future[_Found]) -> Heard:
+def _heard(chunk: Chunk, found: _Found) -> Heard:
     words = [
         Word(_written(word), round(chunk.start + a, 2), round(min(chunk.start + b, chunk.end), 2), confidence)
-        for word, a, b, confidence in future.result()
+        for word, a, b, confidence in found
     ]
     return Heard(chunk, words)
 
