@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,31 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("../shared/data is not here: real inputs with reference answers are kept beside the project")
     return SHARED_DATA
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Make the machine one with these engines' environments only, whatever this one has; none until it is called.
+
+    Nothing can be opened with them: they are only found. No hub answers, and no variable chooses a model.
+    """
+    folder = tmp_path / "engines"
+    monkeypatch.setenv("ENGINES_DIR", str(folder))
+    monkeypatch.setattr("common.process.environments._has", lambda _module: False)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("MODEL_CACHE_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    for name in ("ASR_MODEL", "ASR_ENGINE", "DIARIZE_MODEL", "DIARIZE_ENGINE", "HF_HUB_OFFLINE", "HUGGINGFACE_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+    def install(*names: str) -> None:
+        for name in names:
+            python = folder / name / "bin" / "python"
+            python.parent.mkdir(parents=True)
+            python.symlink_to(sys.executable)
+            (folder / name / "lib" / "python3.11" / "site-packages" / name).mkdir(parents=True)
+
+    return install
 
 
 @pytest.fixture

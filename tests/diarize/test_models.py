@@ -13,29 +13,23 @@ from diarize.factory import create_app
 from diarize.settings import DiarizeSettings
 
 
-@pytest.fixture
-def no_pyannote(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without pyannote's environment, whatever this one has."""
-    monkeypatch.setattr("diarize.engines.pyannote.backend.python_with", lambda _engine, _module: None)
-
-
-@pytest.mark.usefixtures("no_pyannote")
+@pytest.mark.usefixtures("engines")
 def test_the_catalogue_is_honest_about_what_can_run(client: FlaskClient) -> None:
     models = {model["key"]: model for model in client.get("/api/models").json["models"]}
     assert (models["resemblyzer"]["state"], models["resemblyzer"]["fits"]) == ("ready", True)
     for key in ("pyannote-community-1", "pyannote-3.1"):
         assert models[key]["gated"] is True
         assert models[key]["fits"] is False
-        assert "n'est pas installé" in models[key]["reason"]
+        assert "MOTEURS=pyannote" in models[key]["reason"]
 
 
-@pytest.mark.usefixtures("no_pyannote")
+@pytest.mark.usefixtures("engines")
 def test_a_model_without_its_engine_is_refused_at_once(client: FlaskClient) -> None:
     answer = client.post("/api/models/pyannote-3.1/load")
     assert (answer.status_code, answer.json["error"]["code"]) == (501, "engine_not_installed")
 
 
-@pytest.mark.usefixtures("no_pyannote")
+@pytest.mark.usefixtures("engines")
 @pytest.mark.parametrize("name", ["pyannote-3.1", "kaldi"])
 def test_a_chosen_model_that_cannot_run_is_refused_at_start_by_its_variable(name: str) -> None:
     with pytest.raises(SettingsError, match="DIARIZE_MODEL"):
