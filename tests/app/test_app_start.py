@@ -10,7 +10,8 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from app.database import Base, Database
+from app.database import Base, Database, migrate
+from app.meetings.models import Meeting
 from app.settings import AppSettings
 from common.settings import SettingsError, load
 from tests.app.processes import ROOT, environment
@@ -31,6 +32,42 @@ def test_the_tables_are_those_of_the_models(database: Database) -> None:
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    url = f"sqlite:///{tmp_path / 'frigo.db'}"
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "app" / "migrations"))
+    old = Database(url)
+    with old.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO meetings (id, title, state, created_at, updated_at, version, file_name, stored_name, size,"
+            " synthetic, messages_language, speakers, num_speakers) VALUES ('m', 'Comité', 'failed',"
+            " '2026-01-01 00:00:00', '2026-01-01 00:00:00', 1, 'a.wav', 'b.wav', 1, 0, 'fr', '{}', 2)"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO meeting_steps (meeting_id, name, position, state, progress, warnings)"
+            " VALUES ('m', 'asr', 0, 'failed', 0.5, '[]')"
+        )
+        connection.commit()
+    old.close()
+    migrate(url, tmp_path)
+    database = Database(url)
+    with database.read() as session:
+        meeting = session.get(Meeting, "m")
+        assert meeting is not None
+        assert (meeting.title, meeting.num_speakers, meeting.min_speakers) == ("Comité", 2, None)
+        assert (meeting.step("asr").progress, meeting.step("asr").seconds_done) == (0.5, None)
+    with database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        assert connection.exec_driver_sql("SELECT title FROM meetings").scalar() == "Comité"
+    database.close()
 
 
 def test_several_processes_migrate_at_once(tmp_path: Path) -> None:

@@ -65,6 +65,30 @@ def test_calls_between_services_carry_the_service_token_and_not_the_caller_s(
     assert "authorization" not in got["headers"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/diarization/voices"),
+        ("POST", "/api/diarization/voices"),
+        ("DELETE", "/api/diarization/voices/0a1b2c"),
+    ],
+)
+def test_known_voices_are_diarize_s(method: str, path: str, call: Callable[..., Any], seen: Upstream) -> None:
+    headers = {"Authorization": "Bearer sk-caller"}
+    answer = call(method, path, headers=headers, **({"body": b"x" * 9} if method == "POST" else {}))
+    assert answer.status == 200
+    (got,) = seen.seen
+    assert ("/" + got["path"], got["method"]) == (path, method)
+    assert got["headers"]["x-service-token"] == SERVICE
+    assert "authorization" not in got["headers"]
+
+
+@pytest.mark.parametrize("voice", ["..", "%2e%2e", "a%2Fb", "a%5Cb", "a%3Fb", "é", "a.b"])
+def test_no_voice_leads_elsewhere(voice: str, call: Callable[..., Any], seen: Upstream) -> None:
+    assert call("DELETE", f"/api/diarization/voices/{voice}").status in (404, 405, 308)
+    assert not seen.seen
+
+
 def test_status_and_headers_come_back_without_those_of_the_hop(call: Callable[..., Any], seen: Upstream) -> None:
     answer = call("GET", "/v1/teapot")
     assert (answer.status, answer.headers["X-Upstream"]) == (418, "yes")
