@@ -1,0 +1,103 @@
+"""When each token was said, from where the decoder looked while it wrote it.
+
+As in OpenAI's Whisper (whisper/timing.py): dynamic time warping finds the monotonic path through the attention of the
+heads that follow the sound, which a checkpoint names. A token's span is then narrowed to where the attention really
+is, so that a pause belongs to no word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from asr.engines.transformers.decode import Encoded
+
+_MEDIAN = 7  # frames
+_FADED = 0.15  # of a token's highest attention in its span: beyond, it is not being said
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Span = tuple[float, float]
+
+
+def attention(decoder: Any, ids: torch.Tensor, encoded: Encoded, wanted: Sequence[tuple[int, int]]) -> torch.Tensor:
+    """The cross-attention of the `wanted` (layer, head), while `ids` (rows, tokens) are read again.
+
+    (rows, heads, tokens, frames); the heads that are not wanted are not kept: a large model's would fill the memory.
+    """
+    found: dict[tuple[int, int], torch.Tensor] = {}
+
+    def keeper(layer: int) -> Any:
+        def keep(_module: Any, _given: Any, given_back: tuple[torch.Tensor, torch.Tensor]) -> None:
+            for head in (head for at, head in wanted if at == layer):
+                found[layer, head] = given_back[1][:, head].float()
+
+        return keep
+
+    hooks = [
+        decoder.layers[layer].encoder_attn.register_forward_hook(keeper(layer))
+        for layer in {at for at, _head in wanted}
+    ]
+    try:
+        with _eager(decoder):
+            decoder(input_ids=ids, use_cache=False, **encoded.arguments())
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.stack([found[one] for one in wanted], dim=1)
+
+
+@contextmanager
+def _eager(decoder: Any) -> Iterator[None]:
+    """The fused attention keeps no weights: compute them plainly for a moment."""
+    config, usual = decoder.config, decoder.config._attn_implementation
+    config._attn_implementation = "eager"
+    try:
+        yield
+    finally:
+        config._attn_implementation = usual
+
+
+def spans(heads: Array) -> list[Span]:
+    """Where each token is, in frames (start, end), from `heads` (heads, tokens, frames); the last one is the end's."""
+    _count, tokens, frames = heads.shape
+    if tokens < 2 or not frames:
+        return [(0.0, float(frames))] * max(0, tokens - 1)
+    plain = heads.mean(axis=0)
+    deviation = heads.std(axis=1, keepdims=True)
+    relative = (heads - heads.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-9)
+    around = np.pad(relative, ((0, 0), (0, 0), (_MEDIAN // 2, _MEDIAN // 2)), mode="edge")
+    smooth = np.median(np.lib.stride_tricks.sliding_window_view(around, _MEDIAN, axis=-1), axis=-1).mean(axis=0)
+    starts = _path(-smooth)
+    found: list[Span] = []
+    for token in range(tokens - 1):
+        begin, end = starts[token], max(starts[token] + 1, starts[token + 1])
+        here = plain[token, begin:end]
+        loud = np.flatnonzero(here >= _FADED * here.max())
+        found.append((float(begin + loud[0]), float(begin + loud[-1] + 1)))
+    return found
+
+
+def _path(cost: Array) -> list[int]:
+    """Dynamic time warping: the frame at which the cheapest path through `cost` (tokens, frames) enters each token."""
+    tokens, frames = cost.shape
+    total = np.full((tokens + 1, frames + 1), np.inf)
+    total[0, 0] = 0.0
+    came = np.zeros((tokens + 1, frames + 1), dtype=np.int8)
+    for diagonal in range(2, tokens + frames + 1):  # a diagonal needs only the two before it
+        row = np.arange(max(1, diagonal - frames), min(tokens, diagonal - 1) + 1)
+        column = diagonal - row
+        ways = np.stack((total[row - 1, column - 1], total[row - 1, column], total[row, column - 1]))
+        best = ways.argmin(axis=0)
+        came[row, column] = best
+        total[row, column] = cost[row - 1, column - 1] + ways[best, np.arange(row.size)]
+    starts = [0] * tokens
+    row_at, column_at = tokens, frames
+    while row_at > 0 and column_at > 0:
+        starts[row_at - 1] = column_at - 1
+        step = came[row_at, column_at]
+        row_at -= step != 2
+        column_at -= step != 1
+    return starts

@@ -1,0 +1,105 @@
+"""Canary: a FastConformer encoder and a Transformer decoder that is told what to write by its first tokens.
+
+The prompt is Canary 2's, as transformers' own processor writes it (tests compare them), built from tokens instead of
+the folder's template, which is code. It gives a text without times: NVIDIA aligns it with another model, which the
+converted checkpoints do not carry, and where the decoder looks is not where the word is said (a small Canary trained
+on tones wrote them without a fault, looking at the pauses between them).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import CanaryForConditionalGeneration
+
+from asr.engines.base import Capabilities, Task
+from asr.engines.process.spec import Facts, Opening, Said, Utterance
+from asr.engines.transformers.decode import Encoded, Rules, write
+from asr.engines.transformers.languages import EUROPEAN, spelled
+from asr.engines.transformers.opening import RATE, Loaded, load, padded, unusable
+from common.errors import ApiError
+from common.messages import _
+
+_LEAST_SECONDS = 1.0  # NeMo pads shorter sound for Canary: it reads a lone syllable badly
+_MAX_CHUNK_SECONDS = 40.0  # it was trained on up to 40 s
+_TOKENS_PER_SECOND = 12.5  # one per frame of the encoder: nobody speaks as fast
+_SPARE_TOKENS = 30
+_BEFORE = ("<|startofcontext|>", "<|startoftranscript|>", "<|emo:undefined|>")
+_AFTER = ("<|pnc|>", "<|noitn|>", "<|notimestamp|>", "<|nodiarize|>")
+
+
+class Canary:
+    """`SpeechModel` of one Canary folder."""
+
+    def __init__(self, folder: Path, opening: Opening) -> None:
+        self._loaded: Loaded = load(folder, opening, CanaryForConditionalGeneration)
+        vocabulary = self._loaded.tokenizer.get_vocab()
+        self._end = self._loaded.token("<|endoftext|>")
+        special = {index for token, index in vocabulary.items() if token.startswith("<|") and token.endswith("|>")}
+        special |= {index for token in ("<pad>", "<unk>") if (index := vocabulary.get(token)) is not None}
+        self._never = sorted(special - {self._end})
+        self._before = [self._loaded.token(token) for token in _BEFORE]
+        self._after = [self._loaded.token(token) for token in _AFTER]
+        words = [token for token, index in vocabulary.items() if index not in special]
+        self._codes = frozenset(code for code in EUROPEAN if f"<|{code}|>" in vocabulary)
+        languages = spelled(words) & self._codes
+        if not languages:
+            raise unusable(_("son vocabulaire n'écrit aucune langue connue"))
+        others = languages - {"en"} if "en" in languages else frozenset()
+        self.facts = Facts(
+            name="transformers",
+            capabilities=Capabilities(
+                languages=languages,
+                translations=frozenset(("en", one) for one in others) | frozenset((one, "en") for one in others),
+                temperature=True,
+                word_times=False,
+                punctuates=True,
+            ),
+            max_chunk_seconds=_MAX_CHUNK_SECONDS,
+            batch_seconds=self._loaded.batch_seconds,
+        )
+
+    @torch.inference_mode()
+    def transcribe(self, batch: list[Utterance], task: Task) -> list[Said]:
+        """See `SpeechModel`. Raises what `prompt` raises."""
+        prompt = self.prompt(task)
+        inputs = self._loaded.features(
+            [padded(utterance, _LEAST_SECONDS) for utterance in batch], sampling_rate=RATE, return_tensors="pt"
+        )
+        model = self._loaded.model
+        encoder: Any = model.model.encoder(
+            inputs["input_features"].to(self._loaded.device, self._loaded.dtype),
+            attention_mask=inputs["attention_mask"].to(self._loaded.device),
+        )
+        encoded = Encoded(encoder.last_hidden_state, encoder.attention_mask)
+        room = model.config.decoder_config.max_position_embeddings - len(prompt) - 1
+        limits = [min(room, int(one.seconds * _TOKENS_PER_SECOND) + _SPARE_TOKENS) for one in batch]
+        ids = torch.tensor([prompt] * len(batch), device=self._loaded.device)
+        rules = Rules(self._end, limits, task.temperature, self._never)
+        written = write(model.model.decoder, model.proj_out, ids, encoded, rules)
+        return [Said(text=self._loaded.text(one.ids).strip()) for one in written]
+
+    def close(self) -> None:
+        """See `SpeechModel`."""
+
+    def prompt(self, task: Task) -> list[int]:
+        """The decoder's first tokens for `task`: languages, with punctuation, without times nor speakers.
+
+        Raises `ApiError` 400 `language_required`, `unsupported_language`, `unsupported_translation`.
+        """
+        spoken = task.language
+        if spoken is None:
+            message = _("Ce modèle ne reconnaît pas la langue : dites laquelle (« language »).")
+            raise ApiError(400, "language_required", message, "language")
+        if spoken not in self._codes:
+            known = ", ".join(sorted(self.facts.capabilities.languages))
+            message = _("Ce modèle ne comprend pas « %(language)s » (%(known)s).", language=spoken, known=known)
+            raise ApiError(400, "unsupported_language", message, "language")
+        target = task.target or spoken
+        if target != spoken and (target not in self._codes or "en" not in (spoken, target)):
+            message = _("Ce modèle ne traduit pas de « %(source)s » vers « %(target)s ».", source=spoken, target=target)
+            raise ApiError(400, "unsupported_translation", message, "language")
+        pair = [self._loaded.token(f"<|{code}|>") for code in (spoken, target)]
+        return [*self._before, *pair, *self._after]
