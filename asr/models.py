@@ -7,6 +7,7 @@ from pathlib import Path
 from asr.engines.base import AsrEngine
 from asr.engines.embedded.backend import EmbeddedBackend
 from asr.engines.nemo.backend import NemoBackend
+from asr.engines.transformers.backend import TransformersBackend
 from asr.settings import AsrSettings
 from common.models.backend_registry import Service
 from common.models.hub_registry import HubRegistry
@@ -17,7 +18,7 @@ def speech(settings: AsrSettings) -> Service[AsrEngine]:
     return Service(
         prefix="ASR",
         models=Path(__file__).with_name("models.toml"),
-        backends=lambda hub: (NemoBackend(hub), EmbeddedBackend()),
+        backends=lambda hub: (NemoBackend(hub), TransformersBackend(hub), EmbeddedBackend()),
         settings=settings,
         model=settings.asr_model,
         engine=settings.asr_engine,
