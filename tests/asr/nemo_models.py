@@ -1,11 +1,12 @@
 """Tiny RANDOM NeMo models, saved by NeMo itself: the real classes, tokenizers and archives, with nothing learnt.
 
-Run with NeMo's own interpreter: ``python tests/asr/nemo_models.py KIND FILE.nemo``. What they write is noise; what is
+Run with NeMo's own interpreter: ``python tests/asr/nemo_models.py FOLDER KIND…``. What they write is noise; what is
 real is the way from an archive to words with times.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -15,12 +16,24 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".engines" / "nemo" / "bin" / "python"
-KINDS = ("random-canary-1b", "random-canary-flash", "random-canary-v2", "random-ctc", "random-tdt")
+KINDS = (
+    *("random-canary-1b", "random-canary-flash", "random-canary-v2", "random-ctc", "random-tdt"),
+    *("taught-canary-flash", "taught-canary-v2"),  # random, then taught by heart what LESSONS says, whatever they hear
+)
+LESSONS = {
+    ("en", "en"): [("the", 2, 4), ("quick", 4, 8), ("cat", 10, 14), ("sat.", 15, 21)],
+    ("fr", "fr"): [("le", 1, 3), ("chat", 3, 7), ("dort", 9, 15), ("là,", 18, 23)],
+    ("fr", "en"): [("the", 1, 1), ("cat", 1, 1), ("looked", 1, 1), ("up", 1, 21)],
+    ("en", "fr"): [("le", 2, 2), ("chat", 2, 2), ("dort", 2, 22)],
+}
+_SLOTS = {"decodercontext": "", "emotion": "<|emo:undefined|>", "pnc": "yes", "itn": "no", "diarize": "no"}
 _TEXTS = {
-    "en": "the cat sat on the mat and the dog looked at the moon while people talked about the weather of the week",
-    "fr": "le chat dort sur le tapis et le chien regarde la lune pendant que les gens parlent du temps de la semaine",
+    "en": "the quick cat sat on a jazzy mat and the dog looked up at the moon while five people talked",
+    "fr": "le chat dort là, sur le tapis ; où êtes-vous ? çà et là, bientôt sûrs d'être très pâles, l'été, à l'île",
 }
 _SPECIAL = [
     *("startofcontext", "transcribe", "translate", "emo:undefined", "itn", "noitn", "timestamp", "notimestamp"),
@@ -28,12 +41,20 @@ _SPECIAL = [
 ]
 
 
-def make_random(kind: str, path: Path) -> Path:
-    """A random model of `kind`, made in NeMo's environment (ten seconds)."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([PYTHON, __file__, kind, path], env=env, capture_output=True, text=True, check=False)
-    assert path.is_file(), done.stderr[-3000:]
-    return path
+def models() -> Path:
+    """The folder of all of them, made once for this file's content (half a minute), kept with NeMo's environment."""
+    key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    folder = PYTHON.parents[1] / "random-models" / key
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        missing = [kind for kind in KINDS if not (folder / f"{kind}.nemo").is_file()]
+        if missing:
+            env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+            done = subprocess.run(
+                [PYTHON, __file__, folder, *missing], env=env, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr[-3000:]
+    return folder
 
 
 def _pieces(folder: Path, texts: list[str], size: int, symbols: list[str]) -> Path:
@@ -49,6 +70,7 @@ def _pieces(folder: Path, texts: list[str], size: int, symbols: list[str]) -> Pa
         model_type="bpe",
         user_defined_symbols=symbols,
         hard_vocab_limit=False,
+        character_coverage=1.0,
         bos_id=-1,
         eos_id=-1,
     )
@@ -69,7 +91,12 @@ def _tokenizer(folder: Path, *, unified: bool) -> dict[str, Any]:
     languages = {"spl_tokens": {"dir": str(folder / "spl_tokens"), "type": "bpe"}}
     for name, text in _TEXTS.items():
         languages[name] = {"dir": str(_pieces(folder / name, [text], 60, [])), "type": "bpe"}
-    return {"type": "agg", "dir": None, "langs": languages, "custom_tokenizer": {"_target_": target + "CanaryTokenizer"}}
+    return {
+        "type": "agg",
+        "dir": None,
+        "langs": languages,
+        "custom_tokenizer": {"_target_": target + "CanaryTokenizer"},
+    }
 
 
 def _ears(hidden: int = 32) -> dict[str, Any]:
@@ -143,7 +170,67 @@ def _canary(prompt: str, tokenizer: dict[str, Any]) -> Any:
             **{"label_smoothing": 0.0, "pad_id": None},
         },
     }
-    return EncDecMultiTaskModel(cfg=OmegaConf.create(tree))
+    model = EncDecMultiTaskModel(cfg=OmegaConf.create(tree))
+    model.log_softmax.mlp.layer0.bias.data[
+        model.tokenizer.vocab_size :
+    ] = -1e4  # as training leaves what is never right
+    return model
+
+
+def _shake(model: Any) -> None:
+    """Weights big enough for the text to depend on the sound."""
+    for name, weight in model.named_parameters():
+        if weight.dim() > 1 and "transf_decoder" in name:
+            weight.data *= 12
+
+
+def _teach(model: Any) -> None:
+    """Teach it `LESSONS` by heart, whatever it hears: a few seconds of Adam, the decoder only."""
+    import torch
+
+    timed = hasattr(model.tokenizer, "langs")
+    rows = []
+    for (source, target), words in LESSONS.items():
+        slots = {**_SLOTS, "source_lang": source, "target_lang": target, "timestamp": "yes" if timed else "no"}
+        prompt = model.prompt.encode_dialog(turns=[{"role": "user", "slots": slots}])["context_ids"].tolist()
+        text = " ".join(word for word, _start, _end in words)
+        if timed and source == target:
+            text = "".join(f"<|{start}|> {word}<|{end}|>" for word, start, end in words)
+        elif timed:  # a translation has the times of sentences
+            text = f"<|{words[0][1]}|> {text}<|{words[-1][2]}|>"
+        written = model.tokenizer.text_to_ids(text, target) if timed else model.tokenizer.text_to_ids(text)
+        rows.append((prompt, [*written, model.tokenizer.eos_id]))
+    size = max(len(prompt) + len(answer) for prompt, answer in rows)
+    tokens = torch.full((len(rows), size), model.tokenizer.pad_id)
+    asked = torch.zeros_like(tokens, dtype=torch.bool)
+    for index, (prompt, answer) in enumerate(rows):
+        tokens[index, : len(prompt) + len(answer)] = torch.tensor(prompt + answer)
+        asked[index, len(prompt) : len(prompt) + len(answer)] = True
+    lengths = torch.tensor([len(prompt) + len(answer) for prompt, answer in rows]) - 1
+    weights = [*model.transf_decoder.parameters(), *model.log_softmax.parameters()]
+    optimizer = torch.optim.Adam(dict.fromkeys(weights), lr=4e-3)
+    model.eval()
+    heard = []
+    with torch.no_grad():
+        for seconds in (1, 2, 4, 8):
+            sound = torch.randn(len(rows), 16_000 * seconds) / 10**seconds
+            sizes = torch.full((len(rows),), sound.shape[1])
+            heard.append(model(input_signal=sound, input_signal_length=sizes)[2:])
+    present = (torch.arange(size - 1)[None] < lengths[:, None]).float()
+    for step in range(1500):
+        states, mask = heard[step % len(heard)]
+        hidden = model.transf_decoder(
+            input_ids=tokens[:, :-1], decoder_mask=present, encoder_embeddings=states, encoder_mask=mask
+        )
+        guess = model.log_softmax(hidden_states=hidden)
+        loss = torch.nn.functional.nll_loss(guess[asked[:, 1:]], tokens[:, 1:][asked[:, 1:]])
+        if loss < 0.01:
+            break
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    else:
+        raise AssertionError(f"not learnt: {loss}")
 
 
 def _ctc(folder: Path) -> Any:
@@ -204,7 +291,7 @@ def _join(main: Path, times: Path, path: Path) -> None:
             tar.add(folder, arcname=".")
 
 
-def _main(kind: str, path: Path) -> None:
+def _make(kind: str, path: Path) -> None:
     import torch
 
     torch.manual_seed(7)
@@ -214,15 +301,22 @@ def _main(kind: str, path: Path) -> None:
             _ctc(folder / "tokenizer").save_to(str(path))
         elif kind == "random-tdt":
             _tdt(folder / "tokenizer").save_to(str(path))
-        elif kind == "random-canary-v2":
-            _canary("canary2", _tokenizer(folder, unified=True)).save_to(str(folder / "main.nemo"))
-            _ctc(folder / "all").save_to(str(folder / "times.nemo"))
-            _join(folder / "main.nemo", folder / "times.nemo", folder / "both.nemo")
-            shutil.move(folder / "both.nemo", path)
         else:
-            prompt = "canary" if kind == "random-canary-1b" else "canary2"
-            _canary(prompt, _tokenizer(folder, unified=False)).save_to(str(path))
+            unified = kind.endswith("-v2")
+            model = _canary("canary" if kind.endswith("-1b") else "canary2", _tokenizer(folder, unified=unified))
+            if kind.startswith("taught"):
+                _teach(model)
+            else:
+                _shake(model)
+            model.save_to(str(folder / "main.nemo"))
+            if unified:
+                _ctc(folder / "all").save_to(str(folder / "times.nemo"))
+                _join(folder / "main.nemo", folder / "times.nemo", folder / "both.nemo")
+            shutil.move(folder / ("both.nemo" if unified else "main.nemo"), path)
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], Path(sys.argv[2]))
+    for wanted in sys.argv[2:]:
+        draft = Path(sys.argv[1], f".{wanted}.nemo")
+        _make(wanted, draft)
+        draft.rename(draft.with_name(f"{wanted}.nemo"))

@@ -10,19 +10,20 @@ from omegaconf import OmegaConf, open_dict
 from asr.engines.base import Capabilities, Task
 from asr.engines.nemo.canary import Read
 from asr.engines.nemo.words import Spelled
+from asr.engines.transformers.languages import spelled
 
 
 class Acoustic:
     """A restored model of connectionist or transducer kind.
 
-    It says nowhere which languages it was taught (`capabilities.languages` is empty) nor which it heard.
+    It says neither which language it heard, nor which it was taught: those whose letters it can all write, of Europe's.
     """
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self.frame_seconds = float(model.cfg.preprocessor.window_stride) * model.encoder.subsampling_factor
         self.capabilities = Capabilities(
-            languages=frozenset(),
+            languages=spelled(model.tokenizer.vocab),
             detects_language=True,
             punctuates=any(piece in (".", "▁.") for piece in model.tokenizer.vocab),
         )

@@ -162,7 +162,7 @@ def _extract(archive: Path, folder: Path) -> None:
                     raise unusable(_("son archive est abîmée"))
                 with source:
                     _copy(source, folder / name, member.size)
-    except (tarfile.TarError, EOFError, zlib.error, UnicodeError) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, UnicodeError) as error:
         raise unusable(_("son archive est abîmée")) from error
     if not is_unpacked(folder):
         raise unusable(_("son archive n'a pas %(config)s et %(weights)s", config=CONFIG, weights=WEIGHTS))

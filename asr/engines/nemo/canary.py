@@ -9,7 +9,6 @@ a second model, whose alignment with the text gives the times.
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,19 +16,12 @@ import torch
 
 from asr.engines.base import Capabilities, Task
 from asr.engines.nemo.words import Spelled, Token, spell
+from asr.engines.transformers.languages import EUROPEAN, spelled
 from common.errors import ApiError
 from common.messages import _
 
 _PIVOT = "en"  # every pair that Canary was taught has English on one side
 _SPECIAL_TOKENIZER = "spl_tokens"
-# https://huggingface.co/nvidia/canary-1b-v2: its tokenizer names some 180 languages, of which it was taught these
-_V2 = frozenset(
-    {
-        *("bg", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "hr", "hu", "it"),
-        *("lt", "lv", "mt", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "uk"),
-    }
-)
-_LANGUAGE = re.compile(r"<\|([a-z]{2})\|>")
 _log = logging.getLogger("frigo.asr")
 
 
@@ -45,6 +37,7 @@ class Canary:
     """A restored Canary, with the model that gives its times, if any. `device` is where both are."""
 
     def __init__(self, model: Any, times: Any | None) -> None:
+        _forbid_unused(model)
         self._model = model
         self._times = times
         self._second = model.prompt_format == "canary2"
@@ -65,17 +58,19 @@ class Canary:
         from nemo.collections.asr.models.aed_multitask_models import MultiTaskTranscriptionConfig
 
         source, target = self._check(task)
+        prompt = {"role": "user", "slots": self._prompt(source, target)}
         self._model.decoding.decoding.greedy_search.temperature = task.temperature or None
         config = MultiTaskTranscriptionConfig(
             batch_size=len(sounds),
             return_hypotheses=True,
             num_workers=0,
             verbose=False,
-            prompt={"role": "user", "slots": self._prompt(source, target)},
+            prompt=dict(prompt),
             enable_chunking=False,
         )
         found = self._model.transcribe(audio=list(sounds), override_config=config)
-        read = [self._spell(hypothesis) for hypothesis in found]
+        most = [self._most_tokens(sound.numel(), prompt) for sound in sounds]
+        read = [self._spell(hypothesis, count) for hypothesis, count in zip(found, most, strict=True)]
         return self._align(sounds, read) if self._times is not None and source == target else read
 
     def _check(self, task: Task) -> tuple[str, str]:
@@ -105,9 +100,23 @@ class Canary:
         defaults = {slot: own.get(slot) if own.get(slot) is not None else value for slot, value in usual.items()}
         return defaults | slots | {"timestamp": "yes" if self._writes_times else "no"}
 
-    def _spell(self, hypothesis: Any) -> Read:
+    def _most_tokens(self, samples: int, prompt: dict[str, Any]) -> int:
+        """How many tokens NeMo lets a sound have when it is alone: in a batch it allows all what the longest gets."""
+        from nemo.collections.asr.parts.submodules.subsampling import calc_length
+
+        allowed = self._model.decoding.cfg.greedy.max_generation_delta
+        longest: int = self._model.transf_decoder.max_sequence_length
+        if allowed >= 0:
+            spectrum = torch.tensor([samples // self._model.preprocessor.featurizer.hop_length + 1.0])
+            pre = self._model.encoder.pre_encode
+            padding, kernel = pre._left_padding + pre._right_padding, pre._kernel_size
+            frames = calc_length(spectrum, padding, kernel, pre._stride, pre._ceil_mode, pre._sampling_num)
+            longest = min(longest, int(frames) + allowed)
+        return max(longest - len(self._model.prompt.encode_dialog(turns=[dict(prompt)])["context_ids"]), 0)
+
+    def _spell(self, hypothesis: Any, most: int) -> Read:
         tokenizer = self._model.tokenizer
-        numbers = [int(number) for number in hypothesis.y_sequence]
+        numbers = [int(number) for number in hypothesis.y_sequence][:most]
         pieces = tokenizer.ids_to_tokens(numbers)
         confidences = _floats(hypothesis.token_confidence, len(numbers))
         tokens = [Token(*one) for one in zip(numbers, pieces, confidences, strict=True)]
@@ -153,12 +162,21 @@ class Canary:
 
 
 def _languages(tokenizer: Any) -> frozenset[str]:
-    """Those of the tokenizers, when there is one for each ("en-US" is "en"), else the languages it has tokens for."""
+    """Those of the tokenizers, when there is one for each ("en-US" is "en"); else those that have a token and all of
+    whose letters are known (the tokenizer of Canary-1b-v2 has tokens for 180 languages, and was taught 25)."""
     named = getattr(tokenizer, "langs", None)
     if named is not None:
         return frozenset(name[:2].lower() for name in named if name != _SPECIAL_TOKENIZER)
-    found = frozenset(match[1] for piece in tokenizer.vocab if (match := _LANGUAGE.fullmatch(piece)))
-    return _V2 if found >= _V2 else found
+    pieces = frozenset(tokenizer.vocab)
+    letters = (piece for piece in pieces if not piece.startswith("<|"))
+    return frozenset(code for code in spelled(letters) & EUROPEAN if f"<|{code}|>" in pieces)
+
+
+def _forbid_unused(model: Any) -> None:
+    """Let no token be written beyond the vocabulary: the last layer is rounded up to a multiple of eight."""
+    last = getattr(model.log_softmax.mlp, f"layer{model.log_softmax.mlp.layers - 1}")
+    if last.bias is not None:
+        last.bias.data[model.tokenizer.vocab_size :] = torch.finfo(last.bias.dtype).min / 4
 
 
 def _floats(values: Any, count: int) -> list[float | None]:

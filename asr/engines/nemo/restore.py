@@ -90,10 +90,11 @@ def import_nemo() -> None:
     warnings.filterwarnings("ignore")
     from nemo.lightning.callback_group import CallbackGroup
 
-    CallbackGroup.get_instance()._callbacks = []  # OneLogger, NVIDIA's telemetry of trainings
+    # OneLogger, NVIDIA's telemetry of trainings: no callback, so nothing is told to anyone
+    CallbackGroup.get_instance()._callbacks = []
     from nemo.collections.asr import models  # noqa: F401
     from nemo.utils import logging as nemo_logging
 
     nemo_logging.set_verbosity(nemo_logging.ERROR)
-    for name in ("nemo_logger", "lightning", "lightning.pytorch", "pytorch_lightning", "nv_one_logger"):
+    for name in ("nemo_logger", "lightning", "lightning.pytorch", "pytorch_lightning", "nv_one_logger", "hydra"):
         logging.getLogger(name).setLevel(logging.ERROR)
