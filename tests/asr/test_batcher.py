@@ -75,11 +75,11 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def waiting(batcher: Batcher, requests: int) -> None:
-    """Wait until so many recordings have chunks waiting."""
+def waiting(batcher: Batcher, requests: int, each: int = 1) -> None:
+    """Wait until so many recordings have `each` chunks waiting."""
     done = threading.Event()
-    for _attempt in range(2000):
-        if sum(bool(request.waiting) for request in batcher._turns) >= requests:
+    for _attempt in range(4000):
+        if sum(len(request.waiting) >= each for request in batcher._turns) >= requests:
             return
         done.wait(0.005)
     raise AssertionError("no such requests")
@@ -140,12 +140,13 @@ def test_two_meetings_share_every_batch(model: Model, pool: ThreadPoolExecutor) 
     first = pool.submit(run, batcher, chunks(1, [10.0] * 24))
     model.started(1)
     second = pool.submit(run, batcher, chunks(2, [10.0] * 24))
-    waiting(batcher, 2)
+    for number in range(2, 8):
+        waiting(batcher, 2, each=4)
+        model.go(1)
+        model.started(number)
+    assert all(owners.count(1) == owners.count(2) == 2 for owners in model.owners()[1:])
     model.go()
     assert len(first.result(20)) == len(second.result(20)) == 24
-    shared = [owners for owners in model.owners()[1:] if set(owners) == {1, 2}]
-    assert len(shared) >= 8
-    assert all(abs(owners.count(1) - owners.count(2)) <= 1 for owners in shared)
     batcher.close()
 
 
@@ -201,13 +202,15 @@ def test_different_tasks_never_share_a_batch_and_take_turns(model: Model, pool: 
     first = pool.submit(run, batcher, chunks(1, [10.0] * 24), FRENCH)
     model.started(1)
     second = pool.submit(run, batcher, chunks(2, [10.0] * 24), ENGLISH)
-    waiting(batcher, 2)
+    for number in range(2, 8):
+        waiting(batcher, 2, each=4)
+        model.go(1)
+        model.started(number)
+    assert model.owners()[1:] == [[2] * 4, [1] * 4] * 3
     model.go()
     first.result(20)
     second.result(20)
     assert all(len(set(owners)) == 1 for owners in model.owners())
-    turns = [owners[0] for owners in model.owners()[1:9]]
-    assert turns.count(1) == turns.count(2) == 4
     batcher.close()
 
 
