@@ -25,6 +25,7 @@ from common.models.contract import E
 from common.models.selector import Verdict, too_big
 
 _PASSING = frozenset({"hub_unreachable", "hub_error", "hub_rate_limited"})  # a download has more patience
+_NO_FILES = frozenset({"model_unusable", "no_safetensors"})  # what a repository without an engine's files is told
 _SAME_MOMENT_S = 0.05
 
 
@@ -66,6 +67,7 @@ class BackendLoader(Generic[E]):
         self._placement = placement or Placement()
         self._resources = resources or self._read
         self._recognised: dict[str, tuple[str, ...]] = {}  # the engines that open what no catalogue lists
+        self._without_files: set[tuple[str, str]] = set()  # models and engines for which the hub has no files
         self._lock = threading.Lock()
         self._seen: tuple[float, Resources] | None = None
 
@@ -83,7 +85,7 @@ class BackendLoader(Generic[E]):
             if self._silent(entry) and entry.hub_id is not None:
                 return None
             return self._none_opens(entry)
-        installed = [backend for backend in able if backend.missing() is None]
+        installed = self._installed(entry)
         if not installed:
             return able[0].missing()
         return next((backend for backend in installed if backend.here(entry)), installed[0])
@@ -99,6 +101,11 @@ class BackendLoader(Generic[E]):
         if names:
             return [backend for name in names for backend in self._allowed() if backend.name == name]
         return [backend for backend in self._allowed() if backend.opens(entry) or backend.here(entry)]
+
+    def _installed(self, entry: ModelEntry) -> list[Backend[E]]:
+        """Those of `_able` that are installed, first those for which the hub has not been found to lack the files."""
+        installed = [backend for backend in self._able(entry) if backend.missing() is None]
+        return sorted(installed, key=lambda backend: (entry.key, backend.name) in self._without_files)
 
     def _allowed(self) -> list[Backend[E]]:
         return [backend for backend in self._backends if self._asked in ("auto", backend.name)]
@@ -155,15 +162,25 @@ class BackendLoader(Generic[E]):
         return any(backend.here(entry) for backend in self._able(entry))
 
     def learn(self, entry: ModelEntry, patience: Patience | None = HASTY) -> None:
-        """Ask the hub for the entry's real size, unless its files are here. Raises `ApiError`."""
+        """Ask the hub for the entry's real size, unless its files are here. Raises `ApiError`.
+
+        A repository that lacks the files of the preferred engine may have those of another.
+        """
         if entry.hub_id is None or self.here(entry):
             return
-        backend = self.backend(entry)
-        if backend is None:
+        if self.backend(entry) is None:
             self.recognise(entry, patience)
-            backend = self.backend(entry)
-        if isinstance(backend, Backend):
-            backend.learn(entry, patience)
+        refusal: ApiError | None = None
+        for backend in self._installed(entry):
+            try:
+                return backend.learn(entry, patience)
+            except ApiError as error:
+                if error.code not in _NO_FILES:
+                    raise
+                self._without_files.add((entry.key, backend.name))
+                refusal = refusal or error
+        if refusal is not None:
+            raise refusal
 
     def judge(self, entry: ModelEntry, freed: int = 0) -> Verdict:
         """Whether the entry can run now, or once `freed` bytes more are free.

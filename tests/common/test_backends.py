@@ -121,6 +121,22 @@ def test_files_that_are_here_are_opened_by_the_engine_they_are_for(hub: HubServe
     assert later.load(big, {}).path.is_dir()
 
 
+def test_a_repository_without_the_preferred_engines_files_is_opened_by_the_other(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    (hub.repos["toys/big"] / "m.tar").unlink()
+    opens, big = loader(hub, tmp_path), entry(tmp_path, "big")
+    opens.download(big, nothing)
+    assert named(opens.backend(big)) == "box"
+    assert opens.load(big, {}).name == "box"
+    (hub.repos["toys/small"] / "m.tar").unlink()
+    (hub.repos["toys/small"] / "m.box").unlink()
+    with pytest.raises(ApiError) as refused:
+        opens.download(entry(tmp_path, "small"), nothing)
+    assert (refused.value.status, refused.value.code) == (422, "model_unusable")
+    assert "no .box file" in str(refused.value.message)
+
+
 def test_without_any_engine_the_first_says_how_to_install_it(hub: HubServer, tmp_path: Path) -> None:
     none = loader(hub, tmp_path, tar=False, box=False)
     verdict = none.judge(entry(tmp_path, "big"))
