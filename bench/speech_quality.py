@@ -20,7 +20,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import jiwer
 
 from asr.engines.embedded.engine import EmbeddedEngine as Asr
-from asr.models import build_registry as asr_registry
+from asr.models import speech
 from asr.settings import AsrSettings
 from asr.tasks import Ask, plan
 from asr.transcriber import Transcript, transcribe
@@ -49,7 +49,7 @@ def normalised(text: str) -> str:
 
 def word_errors(engine: Asr, path: Path, reference: str) -> dict[str, Any]:
     """Errors and speed on one file."""
-    catalogue = asr_registry(AsrSettings()).catalogue
+    catalogue = speech(AsrSettings()).catalogue()
     started = time.perf_counter()
     steps = transcribe(engine, AudioReader(path), plan(Ask("en"), engine, catalogue))
     transcript = next(step for step in steps if isinstance(step, Transcript))

@@ -31,7 +31,7 @@ class Process:
 
 def shared_variables(env: Mapping[str, str]) -> dict[str, str]:
     """The variables that every process gets: `env`, the embedded models unless it says otherwise, the addresses."""
-    shared = {**EMBEDDED, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1", **env}
+    shared = {**_embedded(env), "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1", **env}
     shared["DATA_DIR"] = str(data_dir(env))
     shared["PATH"] = (
         f"{VENV / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}" if not shutil.which("node") else env["PATH"]
@@ -45,6 +45,16 @@ def shared_variables(env: Mapping[str, str]) -> dict[str, str]:
     for name in ("LOG_DIR", "PORT", "HOST_BIND_ADDRESS", "PROMETHEUS_MULTIPROC_DIR"):
         shared.pop(name, None)
     return shared
+
+
+def _embedded(env: Mapping[str, str]) -> dict[str, str]:
+    """The embedded models, but where another engine is asked for, which does not open them: `auto` chooses of its."""
+    own = {"ASR_MODEL": "ASR_ENGINE", "DIARIZE_MODEL": "DIARIZE_ENGINE"}
+    return {
+        variable: key
+        for variable, key in EMBEDDED.items()
+        if variable not in own or env.get(own[variable], "auto").lower() in {"auto", "embedded"}
+    }
 
 
 def processes(env: Mapping[str, str]) -> list[Process]:

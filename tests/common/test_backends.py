@@ -290,6 +290,7 @@ def states(registry: HubRegistry[Any]) -> dict[str, str]:
 
 def test_the_chosen_model_is_fetched_and_opened(start: Callable[..., HubRegistry[Any]]) -> None:
     registry = start()
+    assert registry.status("big")["engine"] == "tar"
     wait_for(lambda: states(registry)["small"] == "ready")
     with registry.use() as lease:
         assert (lease.entry.key, lease.engine.name) == ("small", "box")

@@ -1,5 +1,6 @@
 """`make run MOTEURS=…`: environments of the engines that cannot share one, made once and never by surprise."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from scripts import setup as installer
 from scripts.commands import Log
 from scripts.environment import ROOT, SetupError
 from scripts.pip import Pip
+from scripts.stack import shared_variables
 
 
 class Commands(Log):
@@ -160,6 +162,15 @@ def test_the_services_find_what_was_made(log: Commands, tmp_path: Path, monkeypa
     (tmp_path / "envs" / "nemo" / "lib" / "python3.11" / "site-packages" / "nemo").mkdir(parents=True)
     assert python_with("nemo", "nemo") == str(tmp_path / "envs" / "nemo" / "bin" / "python")
     assert python_with("pytest", "pytest") == sys.executable
+
+
+def test_an_engine_that_is_asked_for_does_not_start_on_the_embedded_model(tmp_path: Path) -> None:
+    env = {"DATA_DIR": str(tmp_path), "PATH": os.defpath}
+    first = shared_variables(env)
+    assert (first["ASR_MODEL"], first["DIARIZE_MODEL"]) == ("pocketsphinx", "resemblyzer")
+    asked = shared_variables(env | {"ASR_ENGINE": "nemo", "DIARIZE_ENGINE": "auto", "IA_ENGINE": "transformers"})
+    assert "ASR_MODEL" not in asked
+    assert (asked["IA_MODEL"], asked["DIARIZE_MODEL"]) == ("frigo-mini", "resemblyzer")
 
 
 def test_each_engine_is_locked_alone_with_its_service() -> None:

@@ -31,12 +31,13 @@ class Views(Generic[E]):
 
     def _status(self, slot: Slot[E], language: str, freeable: int | None) -> dict[str, Any]:
         entry = slot.entry
+        engine = next(iter(entry.openers), None)  # the preferred one, until another has opened it
         with self._ledger.changed:
             resident = slot.resident
             error = _said(slot.error, language)
             shown = {
                 **entry.model_dump(mode="json", exclude={"path", "revision", "parent", "engine"}),
-                "engine": getattr(resident.engine, "name", entry.engine) if resident is not None else entry.engine,
+                "engine": engine if resident is None else getattr(resident.engine, "name", engine),
                 "quantization": getattr(resident.engine, "quantization", None) if resident is not None else None,
                 "rank": entry.rank,
                 "parent": entry.parent,
