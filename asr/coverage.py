@@ -14,6 +14,7 @@ MISSED = 1.0
 _NEAR = 0.5  # words are placed with that precision
 _TOGETHER = 0.3
 _PAD = 0.25
+_SHARED = 1.0
 
 
 def holes(
@@ -56,25 +57,29 @@ def _together(spans: Iterable[Stretch]) -> list[Stretch]:
 
 
 def pieces(chunk: Chunk, missed: Sequence[Stretch]) -> list[Chunk]:
-    """`missed` cut out of `chunk`, in pieces of half its length at most; not what would be the same sound again."""
+    """`missed` cut out of `chunk`, in pieces of half its length at most; not what would be the same sound again.
+
+    The pieces of one stretch overlap by a second.
+    """
     longest = chunk.seconds / 2
     found = []
     for start, end in missed:
-        count = max(1, math.ceil((end - start) / longest))
-        step = (end - start) / count
+        first, last = max(chunk.start, start - _NEAR - _PAD), min(chunk.end, end + _NEAR + _PAD)
+        count = max(1, math.ceil((last - first - _SHARED) / max(longest - _SHARED, _SHARED)))
+        step = (last - first - _SHARED) / count
         for number in range(count):
-            found.append(_piece(chunk, start + number * step, start + (number + 1) * step))
+            begin = first + number * step
+            found.append(_piece(chunk, begin, begin + step + _SHARED, _SHARED if number else 0.0))
     return [piece for piece in found if piece.seconds < 0.9 * chunk.seconds]
 
 
-def _piece(chunk: Chunk, start: float, end: float) -> Chunk:
-    first = max(0, round((start - _PAD - chunk.start) * SPEECH_RATE))
-    last = round((end + _PAD - chunk.start) * SPEECH_RATE)
-    samples = chunk.samples[first:last]
+def _piece(chunk: Chunk, start: float, end: float, overlap: float) -> Chunk:
+    first = round((start - chunk.start) * SPEECH_RATE)
+    samples = chunk.samples[first : round((end - chunk.start) * SPEECH_RATE)]
     begin = chunk.start + first / SPEECH_RATE
     finish = begin + samples.size / SPEECH_RATE
     voiced = tuple((max(a, begin), min(b, finish)) for a, b in chunk.voiced if a < finish and b > begin)
-    return Chunk(begin, samples, voiced)
+    return Chunk(begin, samples, voiced, overlap)
 
 
 def merged(words: Sequence[Word], more: Sequence[Word]) -> list[Word]:

@@ -77,6 +77,9 @@ def _without_credits(words: list[Word], chunk: Chunk) -> list[Word]:
         start, end = line[0].start - 0.25, line[-1].end + 0.25
         if _voice(chunk, start, end) < _characters(line) / FASTEST:
             dropped.update(indices)
+    for index, word in enumerate(words):
+        if index - 1 in dropped and not _plain(word.word):  # the line's own punctuation
+            dropped.add(index)
     return [word for index, word in enumerate(words) if index not in dropped]
 
 

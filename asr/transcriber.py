@@ -178,11 +178,24 @@ class _Work:
         missed = holes(words, chunk, start=start, end=end)
         if not missed:
             return words
-        again = pieces(chunk, missed)
-        for more in self.engine.transcribe(again, self.plan.task) if again else ():
-            words = merged(words, believable(_placed(more), more.chunk, timed=self.timed))
+        words = merged(words, self._again(pieces(chunk, missed)))
         self.undecoded += holes(words, chunk, start=start, end=end)
         return words
+
+    def _again(self, asked: list[Chunk]) -> list[Word]:
+        """The words of pieces of a chunk."""
+        found: list[Word] = []
+        if not asked:
+            return found
+        end = 0.0
+        for heard in self.engine.transcribe(asked, self.plan.task):
+            words = believable(_placed(heard), heard.chunk, timed=self.timed)
+            if heard.chunk.overlap:
+                found = joined(found, words, heard.chunk.start, end, close=self._close)
+            else:
+                found += words
+            end = heard.chunk.end
+        return found
 
 
 def _after(chunk: Chunk) -> list[Stretch]:
