@@ -71,7 +71,7 @@ class PyannoteBackend(HubBackend[DiarizeEngine]):
         """See `Backend`."""
         if self._interpreter() is not None:
             return None
-        return _("pyannote n'est pas installé ici : « make run MOTEURS=pyannote » lui fait son environnement.")
+        return _("Le moteur pyannote n'est pas installé ici : « make run MOTEURS=pyannote » l'installe (1,7 Go).")
 
     def recognises(self, listing: Listing) -> bool:
         """See `Backend`."""

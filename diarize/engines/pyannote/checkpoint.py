@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import inspect
 import pickle
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -29,7 +31,7 @@ from pyannote.audio.models.segmentation import PyanNet
 from torch.torch_version import TorchVersion
 
 from common.errors import ApiError
-from common.messages import _
+from common.messages import Text, _
 from diarize.engines.pyannote.recipe import PLDA_FILES, WEIGHTS, unusable
 
 SEGMENTATIONS = {PyanNet}
@@ -68,15 +70,12 @@ def open_plda(folder: Path) -> PLDA:
             if file.stat().st_size > _MAX_NPZ_BYTES:
                 raise ValueError(file.name)
             with np.load(file, allow_pickle=False) as arrays:
-                if any(arrays[name].dtype.kind != "f" for name in names):
-                    raise ValueError(file.name)
+                found = [arrays[name] for name in names]
+            if not all(isinstance(array, np.ndarray) and array.dtype.kind == "f" for array in found):
+                raise ValueError(file.name)
         return PLDA(*files)  # reads them with numpy's default: no pickle
-    except (OSError, ValueError, KeyError, EOFError, pickle.UnpicklingError, np.linalg.LinAlgError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, np.linalg.LinAlgError) as error:
         raise unusable(_("le PLDA ne se lit pas comme des nombres")) from error
-    except Exception as error:  # zipfile's own, which numpy lets through
-        if type(error).__module__ in ("zipfile", "zlib"):
-            raise unusable(_("le PLDA ne se lit pas comme des nombres")) from error
-        raise
 
 
 class NoPlda(PLDA):  # type: ignore[misc]  # pyannote has no types
@@ -99,11 +98,11 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals(_SAFE):
             said = torch.load(path, map_location="cpu", weights_only=True, mmap=False)
-    except OSError as error:
+    except FileNotFoundError as error:
         raise _refused(path.parent, _("il manque")) from error
     except pickle.UnpicklingError as error:
         raise _refused(path.parent, _("il contient autre chose que des poids, et n'est pas ouvert")) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise _refused(path.parent, _("il ne se lit pas")) from error
     if not isinstance(said, dict) or not isinstance(said.get("pyannote.audio"), dict):
         raise _refused(path.parent, _("il n'a pas la forme d'un modèle pyannote"))
@@ -126,5 +125,5 @@ def _architecture(said: Mapping[str, Any], kinds: Mapping[str, type[Model]]) -> 
     return kinds[name]
 
 
-def _refused(folder: Path, reason: Any) -> ApiError:
+def _refused(folder: Path, reason: Text) -> ApiError:
     return unusable(_("%(file)s : %(reason)s", file=f"{folder.name}/{WEIGHTS}", reason=reason))

@@ -64,9 +64,9 @@ class PyannoteModel:
 
     def diarize(self, job: Job, tell: Tell) -> Said:
         """Who speaks when. `tell` is called after each batch, and stops the work by raising."""
-        file = {"waveform": _mapped(job.recording), "sample_rate": SPEECH_RATE, "uri": "recording"}
         if job.recording.samples == 0:
             return Said((), ())
+        file = {"waveform": _mapped(job.recording), "sample_rate": SPEECH_RATE, "uri": "recording"}
         exact = job.most is not None and job.least == job.most
         found = self._pipeline(
             file,
