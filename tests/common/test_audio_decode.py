@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
+import subprocess
+import sys
+from fractions import Fraction
 from pathlib import Path
+from typing import Any, ClassVar
 
+import av
 import numpy as np
 import pytest
 
@@ -14,6 +20,7 @@ from common.audio.wav import write_wav
 from common.errors import ApiError
 from tests.common.audio_files import encoded, silent_film, tone, wav_bytes
 
+ROOT = Path(__file__).resolve().parents[2]
 FORMATS = [
     ("wav", "pcm_s16le", 16_000, "mono"),
     ("wav", "pcm_f32le", 96_000, "stereo"),
@@ -26,6 +33,64 @@ FORMATS = [
     ("webm", "libopus", 48_000, "mono"),
     ("adts", "aac", 22_050, "mono"),
 ]
+
+
+class CountingFile(io.BytesIO):
+    """Counts the bytes that are read."""
+
+    bytes_read = 0
+
+    def read(self, size: int | None = -1) -> bytes:  # type: ignore[override]  # io's own parameter is positional
+        data = super().read(size)
+        self.bytes_read += len(data)
+        return data
+
+
+class LongSilence:
+    """Ten hours of silence in any container, made once: encoded a little, then repeated packet by packet."""
+
+    _made: ClassVar[dict[str, bytes]] = {}
+
+    @classmethod
+    def of(cls, container: str, codec: str) -> bytes:
+        if container not in cls._made:
+            cls._made[container] = cls._repeated(container, codec)
+        return cls._made[container]
+
+    @staticmethod
+    def _repeated(container: str, codec: str, seconds: int = 36_000, rate: int = 8_000) -> bytes:
+        buffer = io.BytesIO()
+        with av.open(buffer, "w", format=container) as out:
+            stream: Any = out.add_stream(codec, rate=rate, layout="mono")
+            if codec == "libopus":
+                stream.options = {"frame_duration": "60"}
+            stream.codec_context.open()
+            samples = stream.codec_context.frame_size or 65_000
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, samples), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+            packets = [*stream.encode(frame), *stream.encode(None)]
+            packet = packets[0]
+            data, length = bytes(packet), samples
+            for number in range(seconds * rate // length):
+                again = av.Packet(data)
+                again.stream, again.time_base = stream, Fraction(1, rate)
+                again.pts = again.dts = number * length
+                again.duration = length
+                out.mux(again)
+        return buffer.getvalue()
+
+
+def survives(data: bytes) -> None:
+    """Read it, or refuse it by name: nothing else."""
+    source = reader(data, max_seconds=600.0)
+    try:
+        source.probe()
+        total = sum(block.size for block in source.blocks())
+    except ApiError as error:
+        if error.code not in {"invalid_audio", "empty_file", "empty_audio", "no_audio_track", "audio_too_long"}:
+            raise
+    else:
+        assert total / 16_000 < 60
 
 
 def reader(data: bytes, **options: float) -> AudioReader:
@@ -146,13 +211,98 @@ def test_noise_in_the_middle_of_an_mp3_is_survived() -> None:
 
 
 def test_the_length_bound_stops_the_decoding_whatever_the_header_says() -> None:
-    ten_hours = encoded(np.zeros(36_000 * 100, np.float32), "flac", "flac", rate=8_000)
+    ten_hours = LongSilence.of("flac", "flac")
     lying = bytearray(wav_bytes(tone(3.0)))
     lying[40:44] = struct.pack("<I", 1000)  # announces 31 ms
-    assert len(ten_hours) < 1_000_000
-    error = refusal(ten_hours, max_seconds=60.0)
+    assert len(ten_hours) < 6_000_000
+    announced = reader(ten_hours).probe().seconds
+    assert announced is not None
+    assert announced < 1.0
+    error = refusal(ten_hours, max_seconds=1200.0)
     assert (error.status, error.code) == (413, "audio_too_long")
     assert reader(bytes(lying), max_seconds=60.0).read().size < 48_001
+
+
+@pytest.mark.parametrize(("container", "codec"), [("ogg", "libopus"), ("wav", "pcm_mulaw")])
+def test_ten_hours_that_are_really_there_are_refused_at_once(container: str, codec: str) -> None:
+    data = LongSilence.of(container, codec)
+    long = CountingFile(data)
+    with pytest.raises(ApiError) as caught:
+        AudioReader(long, max_seconds=3600.0).probe()
+    assert (caught.value.status, caught.value.code) == (413, "audio_too_long")
+    assert long.bytes_read < max(500_000, len(data) // 4), "the file was read to its end to know its length"
+
+
+def test_ten_hours_announced_by_a_header_that_lies_are_decoded_as_they_are() -> None:
+    lying = bytearray(wav_bytes(tone(30.0)))
+    lying[40:44] = struct.pack("<I", 36_000 * 32_000)
+    lying[4:8] = struct.pack("<I", 36_000 * 32_000 + 36)
+    assert len(lying) < 1_000_000
+    source = reader(bytes(lying), max_seconds=3600.0)
+    source.probe()
+    assert source.read().size / 16_000 == pytest.approx(30.0)
+
+
+def test_the_memory_of_a_long_recording_is_that_of_a_short_one() -> None:
+    long, short = LongSilence.of("flac", "flac"), encoded(np.zeros(8_000 * 20, np.float32), "flac", "flac", rate=8_000)
+    code = (
+        "import io, resource, sys\n"
+        "from common.audio.decode import AudioReader\n"
+        "data = sys.stdin.buffer.read()\n"
+        "blocks = AudioReader(io.BytesIO(data)).blocks()\n"
+        "count = sum(block.size for block, _number in zip(blocks, range(1800)))\n"
+        "print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+
+    def measure(data: bytes) -> tuple[int, int]:
+        done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True, cwd=ROOT)
+        samples, kilobytes = done.stdout.split()
+        return int(samples), int(kilobytes) - len(data) // 1024
+
+    (many, peak), (few, least) = measure(long), measure(short)
+    assert many > 50 * few
+    assert peak < least + 20_000
+
+
+@pytest.mark.parametrize(("container", "codec", "rate", "layout"), FORMATS)
+def test_a_file_cut_anywhere_is_read_as_far_as_it_goes_or_refused(
+    container: str, codec: str, rate: int, layout: str
+) -> None:
+    whole = encoded(tone(2.0, rate=rate), container, codec, rate=rate, layout=layout)
+    for share in (0.001, 0.02, 0.3, 0.6, 0.9, 0.99):
+        survives(whole[: round(len(whole) * share)])
+
+
+@pytest.mark.parametrize("container", sorted({(c, k, r, la) for c, k, r, la in FORMATS}))
+def test_damage_of_every_kind_is_survived(container: tuple[str, str, int, str]) -> None:
+    name, codec, rate, layout = container
+    whole = encoded(tone(1.0, rate=rate), name, codec, rate=rate, layout=layout)
+    chance = random.Random(7)
+    for _case in range(12):
+        data = bytearray(whole)
+        for _flip in range(chance.choice([1, 20, 200])):
+            data[chance.randrange(min(len(data), chance.choice([60, len(data)])))] = chance.randrange(256)
+        at = chance.randrange(len(data))
+        data[at:at] = chance.randbytes(chance.choice([0, 0, 700]))
+        survives(bytes(data))
+
+
+def test_a_track_that_appears_on_the_way_does_not_stop_the_reading() -> None:
+    """An MPEG transport stream may grow tracks; PyAV knows those of the beginning only."""
+    one, other = (
+        encoded(tone(2.0, rate=48_000, hertz=hertz), "mpegts", codec, rate=48_000)
+        for hertz, codec in ((440.0, "mp2"), (880.0, "aac"))
+    )
+    assert reader(one + other + one).read().size / 16_000 > 1.9
+
+
+def test_a_header_that_cuts_the_sound_into_crumbs_is_refused() -> None:
+    """One sample for each packet: hours of work for a small file, and no format of this world."""
+    whole = bytearray(encoded(tone(3.0), "caf", "pcm_s16le", rate=16_000))
+    description = whole.index(b"desc") + 12
+    whole[description + 16 : description + 20] = struct.pack(">I", 2)  # bytes per packet
+    whole[description + 20 : description + 24] = struct.pack(">I", 256)  # frames per packet, which they are not
+    assert refusal(bytes(whole)).code == "invalid_audio"
 
 
 def test_nonsense_samples_do_not_get_through() -> None:
