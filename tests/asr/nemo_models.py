@@ -25,14 +25,14 @@ KINDS = (
     *("taught-canary-flash", "taught-canary-v2"),  # random, then taught by heart what LESSONS says, whatever they hear
 )
 LESSONS = {
-    ("en", "en"): [("the", 2, 4), ("quick", 4, 8), ("cat", 10, 14), ("sat.", 15, 21)],
+    ("en", "en"): [("the", 2, 4), ("quick", 4, 8), ("cat", 10, 14), ("moon", 15, 21)],
     ("fr", "fr"): [("le", 1, 3), ("chat", 3, 7), ("dort", 9, 15), ("là,", 18, 23)],
     ("fr", "en"): [("the", 1, 1), ("cat", 1, 1), ("looked", 1, 1), ("up", 1, 21)],
     ("en", "fr"): [("le", 2, 2), ("chat", 2, 2), ("dort", 2, 22)],
 }
 _SLOTS = {"decodercontext": "", "emotion": "<|emo:undefined|>", "pnc": "yes", "itn": "no", "diarize": "no"}
 _TEXTS = {
-    "en": "the quick cat sat on a jazzy mat and the dog looked up at the moon while five people talked",
+    "en": "the quick cat sat on a jazzy box and the dog looked up at the moon while five people talked",
     "fr": "le chat dort là, sur le tapis ; où êtes-vous ? çà et là, bientôt sûrs d'être très pâles, l'été, à l'île",
 }
 _SPECIAL = [
@@ -41,20 +41,24 @@ _SPECIAL = [
 ]
 
 
-def models() -> Path:
-    """The folder of all of them, made once for this file's content (half a minute), kept with NeMo's environment."""
+def made(*kinds: str) -> list[Path]:
+    """The models of these `kinds`, made once for this file's content and kept with NeMo's environment."""
     key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
     folder = PYTHON.parents[1] / "random-models" / key
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        missing = [kind for kind in KINDS if not (folder / f"{kind}.nemo").is_file()]
+        missing = [kind for kind in kinds if not (folder / f"{kind}.nemo").is_file()]
         if missing:
-            env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-            done = subprocess.run(
-                [PYTHON, __file__, folder, *missing], env=env, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, done.stderr[-3000:]
-    return folder
+            run_with_nemo(__file__, str(folder), *missing)
+    return [folder / f"{kind}.nemo" for kind in kinds]
+
+
+def run_with_nemo(script: str, *arguments: str) -> str:
+    """What `script` prints, under NeMo's interpreter."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "passive"}
+    done = subprocess.run([PYTHON, script, *arguments], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 def _pieces(folder: Path, texts: list[str], size: int, symbols: list[str]) -> Path:
