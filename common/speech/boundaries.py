@@ -45,7 +45,9 @@ def settle(spoken: Sequence[Spoken]) -> list[Spoken]:
 
 
 def ends_sentence(word: str) -> bool:
-    """True for the last word of a sentence, as written."""
+    """True for the last word of a sentence, as written; an initial (« M. », « J. ») is not one."""
+    if len(word) == 2 and word[0].isupper() and word[1] == ".":
+        return False
     return word.rstrip("\"')]»” \u00a0\u202f").endswith(SENTENCE_ENDS)
 
 

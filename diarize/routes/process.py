@@ -27,7 +27,7 @@ from diarize.voices import clean_name
 
 MOST_SPEAKERS = 50
 MOST_REFERENCES = 10
-MOST_REFERENCE_BYTES = 4 * 1024 * 1024
+MOST_REFERENCE_BYTES = 2 * 1024 * 1024  # a minute of uncompressed speech
 _FORM_BYTES = MOST_REFERENCES * MOST_REFERENCE_BYTES * 4 // 3 + 1024 * 1024
 
 
@@ -120,7 +120,7 @@ def references(names: list[str], samples: list[str]) -> list[Reference]:
 def _reader(sample: str) -> AudioReader:
     head, comma, payload = sample.partition(",")
     param = "known_speaker_references"
-    message = _("Un extrait doit être une URL « data:audio/…;base64,… » de %(most)s Mo au plus.", most=4)
+    message = _("Un extrait doit être une URL « data:audio/…;base64,… » de %(most)s Mo au plus.", most=2)
     if not comma or not head[:5].lower() == "data:":
         raise ApiError(400, "invalid_value", message, param)
     try:

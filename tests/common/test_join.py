@@ -181,6 +181,11 @@ def test_a_capital_tells_nothing_where_every_noun_has_one() -> None:
     assert [segment.text.split()[0] for segment in join(words, turns)] == ["Der", words[6].word]
 
 
+def test_an_initial_ends_no_sentence() -> None:
+    words = said(("Demandez", 0.0, 0.4), ("à", 0.5, 0.6), ("M.", 0.7, 0.9), ("Roche.", 1.0, 1.4), ("Oui.", 1.6, 1.9))
+    assert shape(words, [Turn(A, 0.0, 1.05), Turn(B, 1.05, 2.0)]) == [(A, "Demandez à M. Roche."), (B, "Oui.")]
+
+
 def test_words_without_sentences_stay_where_their_times_put_them() -> None:
     words = said(("on", 0.0, 0.3), ("note", 0.4, 0.8), ("très", 1.4, 1.7), ("bien", 1.8, 2.2))
     assert shape(words, [Turn(A, 0.0, 0.35), Turn(B, 0.35, 3.0)]) == [(A, "on"), (B, "note très bien")]
