@@ -6,6 +6,7 @@ family can be trained on tones (`tests.asr.hf_tones`): then what it writes, and 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.decoders import Metaspace as MetaspaceDecoder
 from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import Metaspace
+from tokenizers.pre_tokenizers import ByteLevel, Metaspace
 from tokenizers.trainers import BpeTrainer
 from transformers import (
     CanaryConfig,
@@ -31,6 +32,11 @@ from transformers import (
     ParakeetTDTConfig,
     ParakeetTokenizer,
     TokenizersBackend,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+    WhisperProcessor,
+    WhisperTokenizer,
 )
 
 TEXT = (
@@ -142,7 +148,9 @@ def random_parakeet(folder: Path, kind: str, *, text: tuple[str, ...] = TEXT, **
             model = ParakeetForRNNT(ParakeetRNNTConfig(**(settings | changes)))
         with torch.no_grad():  # a transducer is mostly silent between tokens: so is this one
             model.joint.head.weight.mul_(3)
-            model.joint.head.bias[model.config.blank_token_id] += 1.5
+            model.joint.head.bias[model.config.blank_token_id] += 2.5
+            if kind == "tdt":  # nor does it stay at a frame
+                model.joint.head.bias[size] -= 5
     model.save_pretrained(folder)
     ParakeetProcessor(features(), tokenizer, decoder_type=kind).save_pretrained(folder)
     return folder
@@ -184,6 +192,78 @@ def random_canary(folder: Path, text: tuple[str, ...] = TEXT) -> Path:
     """A random Canary that knows German, English and French, and has tokens for two more languages."""
     torch.manual_seed(11)
     tokenizer = canary_tokenizer(text)
-    CanaryForConditionalGeneration(canary_config(len(tokenizer))).save_pretrained(folder)
+    model = CanaryForConditionalGeneration(canary_config(len(tokenizer)))
+    _listen(model.model.decoder)
+    model.save_pretrained(folder)
     CanaryProcessor(features(), tokenizer, chat_template=CANARY_TEMPLATE).save_pretrained(folder)
+    return folder
+
+
+def _listen(decoder: Any) -> None:
+    """Let what a random decoder writes depend on the sound more than on the token before, which it would repeat."""
+    with torch.no_grad():
+        decoder.embed_tokens.weight.mul_(0.5)
+        if hasattr(decoder, "embed_positions"):
+            decoder.embed_positions.weight.mul_(5)
+            decoder.embed_tokens.weight.mul_(0.2)
+        for layer in decoder.layers:
+            for attention in (layer.encoder_attn, layer.self_attn):
+                for part in ("v_proj", "o_proj", "out_proj"):
+                    if hasattr(attention, part):
+                        getattr(attention, part).weight.mul_(10)
+
+
+WHISPER_LANGUAGES = ("en", "fr", "de", "zh")
+
+
+def random_whisper(folder: Path, *, several: bool = True) -> Path:
+    """A random Whisper of four languages, or of English alone without `several`."""
+    torch.manual_seed(13)
+    plain = Tokenizer(BPE())
+    plain.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    plain.train_from_iterator(TEXT, BpeTrainer(vocab_size=400, initial_alphabet=ByteLevel.alphabet()))
+    described = json.loads(plain.to_str())["model"]
+    tokenizer = WhisperTokenizer(
+        vocab=described["vocab"], merges=[tuple(pair) for pair in described["merges"]], eos_token="<|endoftext|>"
+    )
+    tokens = ("<|startoftranscript|>", *(f"<|{code}|>" for code in WHISPER_LANGUAGES), "<|translate|>")
+    tokens += ("<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>", "<|0.00|>")
+    tokenizer.add_special_tokens({"additional_special_tokens": list(tokens)})
+    ids = tokenizer.get_vocab()
+    config = WhisperConfig(
+        vocab_size=len(tokenizer),
+        num_mel_bins=16,
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        init_std=0.2,
+        pad_token_id=ids["<|endoftext|>"],
+        bos_token_id=ids["<|endoftext|>"],
+        eos_token_id=ids["<|endoftext|>"],
+        decoder_start_token_id=ids["<|startoftranscript|>"],
+        suppress_tokens=None,
+        begin_suppress_tokens=None,
+    )
+    model = WhisperForConditionalGeneration(config)
+    _listen(model.model.decoder)
+    described = {
+        "is_multilingual": several,
+        "lang_to_id": {f"<|{code}|>": ids[f"<|{code}|>"] for code in WHISPER_LANGUAGES},
+        "task_to_id": {"transcribe": ids["<|transcribe|>"], "translate": ids["<|translate|>"]},
+        "no_timestamps_token_id": ids["<|notimestamps|>"],
+        "begin_suppress_tokens": [ids["<|endoftext|>"]],
+        "suppress_tokens": [
+            index for token, index in ids.items() if token.startswith("<|") and index != config.eos_token_id
+        ],
+        "alignment_heads": [[1, 0], [1, 1]],
+        "_from_model_config": False,  # else it is made anew of the model's when it is read
+    }
+    for name, value in described.items():
+        setattr(model.generation_config, name, value)
+    model.save_pretrained(folder)
+    WhisperProcessor(WhisperFeatureExtractor(feature_size=16), tokenizer).save_pretrained(folder)
     return folder

@@ -17,7 +17,8 @@ import torch
 from asr.engines.transformers.decode import Encoded
 
 _MEDIAN = 7  # frames
-_FADED = 0.15  # of a token's highest attention in its span: beyond, it is not being said
+_NOTHING = 0.1  # of a head's strongest contrast between tokens
+_FADED = 0.15  # of what sets a token apart in its span, at most: beyond, it is not being said
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Span = tuple[float, float]
 
@@ -65,16 +66,17 @@ def spans(heads: Array) -> list[Span]:
     _count, tokens, frames = heads.shape
     if tokens < 2 or not frames:
         return [(0.0, float(frames))] * max(0, tokens - 1)
-    plain = heads.mean(axis=0)
     deviation = heads.std(axis=1, keepdims=True)
-    relative = (heads - heads.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-9)
+    # Where nobody looks, the little there is must not be blown up: it would give the pauses to whoever looks around.
+    least = np.maximum(_NOTHING * deviation.max(axis=-1, keepdims=True), 1e-9)
+    relative = (heads - heads.mean(axis=1, keepdims=True)) / np.maximum(deviation, least)
     around = np.pad(relative, ((0, 0), (0, 0), (_MEDIAN // 2, _MEDIAN // 2)), mode="edge")
     smooth = np.median(np.lib.stride_tricks.sliding_window_view(around, _MEDIAN, axis=-1), axis=-1).mean(axis=0)
-    starts = _path(-smooth)
+    starts, contrast = _path(-smooth), relative.mean(axis=0)
     found: list[Span] = []
     for token in range(tokens - 1):
         begin, end = starts[token], max(starts[token] + 1, starts[token + 1])
-        here = plain[token, begin:end]
+        here = np.maximum(contrast[token, begin:end], 0.0)
         loud = np.flatnonzero(here >= _FADED * here.max())
         found.append((float(begin + loud[0]), float(begin + loud[-1] + 1)))
     return found
