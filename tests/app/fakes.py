@@ -177,7 +177,7 @@ class FakeServices:
             if refused := self.enter("diagram"):
                 return refused
             self.wait("diagram")
-            at = request.json["text"].lower().index("hi anna")
+            at = max(0, request.json["text"].lower().find("hi anna"))
             node = {"id": "n1", "label": "hi Anna", "kind": "action", "actor": "human"}
             node["source"] = {"start": at, "end": at + len("hi Anna"), "score": 1.0}
             graph = {"nodes": [node], "edges": []}
