@@ -13,9 +13,13 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from asr.engines.base import Capabilities
 from common.audio.decode import AudioReader
+from tests.asr.speaking import OneEngine, Speaking, sample, speaking_app
 from tests.common.audio_files import encoded, silent_film, tone, wav_bytes
 
+CONTRACT = {"text", "language", "languages", "target", "duration", "segments", "words", "speech", "engine", "model"}
+CONTRACT |= {"warnings"}
 JFK = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
 
 
@@ -31,7 +35,7 @@ def test_english_is_transcribed_with_word_times(client: FlaskClient, jfk: bytes)
     answer = post(client, jfk, name="jfk.flac", language="en")
     assert answer.status_code == 200
     body = answer.json
-    assert set(body) == {"text", "language", "duration", "segments", "words", "engine", "model", "warnings"}
+    assert set(body) == CONTRACT
     assert jiwer.wer(JFK, body["text"].lower()) <= 0.5
     assert (body["language"], body["engine"], body["model"]) == ("en", "pocketsphinx", "pocketsphinx")
     assert body["duration"] == pytest.approx(11.0, abs=0.1)
@@ -45,6 +49,9 @@ def test_english_is_transcribed_with_word_times(client: FlaskClient, jfk: bytes)
     assert country["word"] == "country"
     assert country["start"] == pytest.approx(9.95, abs=0.4)
     assert all(0.0 <= word["confidence"] <= 1.0 for word in body["words"])
+    assert body["speech"]["voiced_seconds"] + body["speech"]["dropped_seconds"] <= 11.1
+    assert body["speech"]["voiced_seconds"] > 6.0
+    assert (body["languages"], body["target"]) == (["en"], None)
 
 
 def test_the_demonstration_engine_says_that_it_is_one(client: FlaskClient) -> None:
@@ -161,20 +168,113 @@ def test_progress_is_streamed_then_the_result(client: FlaskClient, english: byte
     assert answer.mimetype == "text/event-stream"
     assert answer.headers["X-Accel-Buffering"] == "no"
     events = events_of(answer)
-    assert [name for name, _data in events] == ["progress"] * (len(events) - 1) + ["result"]
-    shares = [data["progress"] for _name, data in events[:-1]]
+    names = [name for name, _data in events]
+    assert names[-1] == "result"
+    assert set(names) == {"progress", "partial", "result"}
+    shares = [data["progress"] for name, data in events if name == "progress"]
     assert shares == sorted(shares)
     assert shares[0] == 0.0
     assert len(shares) >= 2
+    last = [data for name, data in events if name == "progress"][-1]
+    assert last["rate"] > 0
+    assert last["seconds_total"] == pytest.approx(3.0)
     result = events[-1][1]
     assert result["text"].endswith("country")
     assert result["duration"] == pytest.approx(3.0)
+    partials = [data for name, data in events if name == "partial"]
+    assert [word for data in partials for word in data["words"]] == result["words"]
+    through = [data["through"] for data in partials]
+    assert through == sorted(through)
 
 
-def test_a_recording_over_the_length_bound_is_stopped_while_decoding(client: FlaskClient) -> None:
+def test_a_recording_over_the_length_bound_is_refused_before_the_stream_begins(client: FlaskClient) -> None:
     long = encoded(np.zeros(8_000 * 200, np.float32), "flac", "flac", rate=8_000)
     assert len(long) < 100_000
-    answer = post(client, long)
-    assert (answer.status_code, answer.json["error"]["code"]) == (413, "audio_too_long")
-    name, data = events_of(post(client, long, "?stream=true"))[-1]
-    assert (name, data["error"]["code"]) == ("error", "audio_too_long")
+    for query in ("", "?stream=true"):
+        answer = post(client, long, query)
+        assert (answer.status_code, answer.json["error"]["code"]) == (413, "audio_too_long")
+
+
+CANARY = Capabilities(frozenset({"en", "fr"}), translations=frozenset({("fr", "en")}), prompt=True, temperature=True)
+
+
+def scripted(folder: Path, **options: Any) -> tuple[FlaskClient, OneEngine]:
+    app, registry = speaking_app(Speaking(CANARY, **options), folder)
+    return app.test_client(), registry
+
+
+def test_every_field_reaches_the_model(tmp_path: Path) -> None:
+    client, registry = scripted(tmp_path)
+    fields = {"task": "translate", "target": "en", "language": "fr", "prompt": "DINUM", "temperature": "0.2"}
+    body = post(client, sample(0.5, 7.0), **fields).json
+    (task,) = registry.engine.tasks
+    assert (task.language, task.target, task.prompt, task.temperature) == ("fr", "en", "DINUM", 0.2)
+    assert body["target"] == "en"
+
+
+def test_the_work_can_be_taken_up_where_it_was_left(tmp_path: Path) -> None:
+    client, registry = scripted(tmp_path, max_chunk_seconds=5.0)
+    whole = post(client, sample(0.5, 18.0), language="fr").json
+    partials = [
+        data
+        for name, data in events_of(post(client, sample(0.5, 18.0), "?stream=true", language="fr"))
+        if name == "partial"
+    ]
+    through = partials[0]["through"]
+    registry.engine.chunks.clear()
+    rest = post(client, sample(0.5, 18.0), language="fr", start=str(through)).json
+    assert [*partials[0]["words"], *rest["words"]] == whole["words"]
+    assert registry.engine.chunks[0].end > through
+
+
+def test_the_threshold_decides_what_is_speech(tmp_path: Path) -> None:
+    client, _registry = scripted(tmp_path)
+    bold, careful = (
+        post(client, sample(0.5, 18.0), language="fr", vad_threshold=value).json["speech"]["voiced_seconds"]
+        for value in ("0.05", "0.95")
+    )
+    assert bold > careful > 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "param"),
+    [
+        ({"task": "summarise"}, "invalid_value", "task"),
+        ({"target": "en"}, "invalid_value", "target"),
+        ({"task": "translate", "target": "klingon"}, "invalid_language", "target"),
+        ({"task": "translate", "target": "de", "language": "fr"}, "unsupported_translation", "target"),
+        ({"temperature": "1.5"}, "invalid_value", "temperature"),
+        ({"vad_threshold": "1"}, "invalid_value", "vad_threshold"),
+        ({"start": "-1"}, "invalid_value", "start"),
+        ({"start": "Infinity"}, "invalid_value", "start"),
+        ({"language": "es"}, "unsupported_language", "language"),
+    ],
+)
+def test_a_wrong_field_is_named(tmp_path: Path, fields: dict[str, str], code: str, param: str) -> None:
+    client, registry = scripted(tmp_path)
+    answer = post(client, wav_bytes(tone(1.0)), **fields)
+    assert (answer.status_code, answer.json["error"]["code"], answer.json["error"]["param"]) == (400, code, param)
+    assert registry.users == 0
+
+
+def test_speech_in_which_nothing_was_found_is_told(tmp_path: Path) -> None:
+    client, _registry = scripted(tmp_path, text="")
+    body = post(client, sample(0.5, 7.0), language="fr").json
+    assert body["text"] == ""
+    spans = body["speech"]["undecoded"]
+    assert spans
+    assert all(0 <= span["start"] < span["end"] <= 6.6 for span in spans)
+    assert body["warnings"]
+
+
+def test_the_documentation_of_the_endpoint_is_whole(client: FlaskClient) -> None:
+    document = client.get("/openapi.json").json
+    form = document["components"]["schemas"]["TranscribeForm"]["properties"]
+    assert set(form) == {
+        *("file", "language", "model", "prompt", "temperature", "task", "target", "vad_threshold", "start")
+    }
+    assert form["task"]["enum"] == ["transcribe", "translate"]
+    assert all(field["description"] for field in form.values())
+    content = document["paths"]["/api/audio/transcribe"]["post"]["responses"]["200"]["content"]
+    assert set(content["application/json"]["schema"]["properties"]) == CONTRACT
+    assert len(content["text/event-stream"]["schema"]["oneOf"]) == 3

@@ -5,12 +5,46 @@ from __future__ import annotations
 import io
 import wave
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 import numpy as np
 
 RATE = 16_000
+
+
+class LongSilence:
+    """Ten hours of silence in any container, made once: encoded a little, then repeated packet by packet."""
+
+    _made: ClassVar[dict[str, bytes]] = {}
+
+    @classmethod
+    def of(cls, container: str, codec: str) -> bytes:
+        if container not in cls._made:
+            cls._made[container] = cls._repeated(container, codec)
+        return cls._made[container]
+
+    @staticmethod
+    def _repeated(container: str, codec: str, seconds: int = 36_000) -> bytes:
+        buffer, rate = io.BytesIO(), 11_025 if codec == "flac" else 8_000
+        with av.open(buffer, "w", format=container) as out:
+            stream: Any = out.add_stream(codec, rate=rate, layout="mono")
+            if codec == "libopus":
+                stream.options = {"frame_duration": "120"}
+            stream.codec_context.open()
+            samples = stream.codec_context.frame_size or 65_000
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, samples), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+            packets = [*stream.encode(frame), *stream.encode(None)]
+            packet = packets[0]
+            data, length = bytes(packet), samples
+            for number in range(seconds * rate // length):
+                again = av.Packet(data)
+                again.stream, again.time_base = stream, Fraction(1, rate)
+                again.pts = again.dts = number * length
+                again.duration = length
+                out.mux(again)
+        return buffer.getvalue()
 
 
 def tone(seconds: float, *, rate: int = RATE, hertz: float = 440.0, level: float = 0.3) -> np.ndarray:

@@ -7,18 +7,15 @@ import random
 import struct
 import subprocess
 import sys
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar
 
-import av
 import numpy as np
 import pytest
 
 from common.audio.decode import AudioReader
 from common.audio.wav import write_wav
 from common.errors import ApiError
-from tests.common.audio_files import encoded, silent_film, tone, wav_bytes
+from tests.common.audio_files import LongSilence, encoded, silent_film, tone, wav_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMATS = [
@@ -44,40 +41,6 @@ class CountingFile(io.BytesIO):
         data = super().read(size)
         self.bytes_read += len(data)
         return data
-
-
-class LongSilence:
-    """Ten hours of silence in any container, made once: encoded a little, then repeated packet by packet."""
-
-    _made: ClassVar[dict[str, bytes]] = {}
-
-    @classmethod
-    def of(cls, container: str, codec: str) -> bytes:
-        if container not in cls._made:
-            cls._made[container] = cls._repeated(container, codec)
-        return cls._made[container]
-
-    @staticmethod
-    def _repeated(container: str, codec: str, seconds: int = 36_000, rate: int = 8_000) -> bytes:
-        buffer = io.BytesIO()
-        with av.open(buffer, "w", format=container) as out:
-            stream: Any = out.add_stream(codec, rate=rate, layout="mono")
-            if codec == "libopus":
-                stream.options = {"frame_duration": "60"}
-            stream.codec_context.open()
-            samples = stream.codec_context.frame_size or 65_000
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, samples), np.int16), format="s16", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
-            packets = [*stream.encode(frame), *stream.encode(None)]
-            packet = packets[0]
-            data, length = bytes(packet), samples
-            for number in range(seconds * rate // length):
-                again = av.Packet(data)
-                again.stream, again.time_base = stream, Fraction(1, rate)
-                again.pts = again.dts = number * length
-                again.duration = length
-                out.mux(again)
-        return buffer.getvalue()
 
 
 def survives(data: bytes) -> None:
