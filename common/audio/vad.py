@@ -90,6 +90,45 @@ class SpeechDetector:
         return np.asarray(probabilities, np.float32).reshape(-1)
 
 
+class TwoWayDetector:
+    """Forward probabilities, and those heard backwards: the detector is slow to believe in speech after a long noise
+    or a silence, and the end of a quiet sentence is the beginning of the reversed one.
+
+    The reversed sound is worked on by stretches of 30 s, each with the 4 s that follow it, so answers come late.
+    """
+
+    _STRETCH = 938  # frames: 30 s
+    _AHEAD = 125
+
+    def __init__(self) -> None:
+        self._detector = SpeechDetector()
+        self._forward = np.zeros(0, np.float32)
+        self._samples = np.zeros(0, np.float32)
+
+    def push(self, block: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Probabilities of the frames that are settled: (forward, backward), as many of the one as of the other."""
+        self._samples = np.concatenate((self._samples, block))
+        self._forward = np.concatenate((self._forward, self._detector.push(block)))
+        parts = [(np.zeros(0, np.float32), np.zeros(0, np.float32))]
+        while self._samples.size >= (self._STRETCH + self._AHEAD) * FRAME:
+            parts.append(self._take(self._STRETCH, self._STRETCH + self._AHEAD))
+        forward, backward = zip(*parts, strict=True)
+        return np.concatenate(forward), np.concatenate(backward)
+
+    def finish(self) -> tuple[FloatArray, FloatArray]:
+        """The frames that remain, the last of them completed with silence."""
+        self._forward = np.concatenate((self._forward, self._detector.finish()))
+        count = self._forward.size
+        self._samples = np.pad(self._samples, (0, count * FRAME - self._samples.size))
+        return self._take(count, count)
+
+    def _take(self, count: int, heard: int) -> tuple[FloatArray, FloatArray]:
+        backward = SpeechDetector().push(self._samples[: heard * FRAME][::-1])[::-1][:count]
+        forward = self._forward[:count]
+        self._forward, self._samples = self._forward[count:], self._samples[count * FRAME :].copy()
+        return forward, backward
+
+
 def speech_probabilities(blocks: Iterable[FloatArray]) -> FloatArray:
     """Probability of speech of every 32 ms frame of the recording."""
     detector = SpeechDetector()

@@ -9,18 +9,17 @@ import pytest
 
 from diarize.engines.base import Turn
 from diarize.engines.embedded.cluster import cluster
+from diarize.engines.embedded.encoder import unit
 from diarize.engines.embedded.turns import joined
-from diarize.engines.embedded.windows import window_centres
+from diarize.engines.embedded.windows import windows
 
 
-def voices(sizes: list[int], noise: float = 0.03, seed: int = 0) -> np.ndarray:
-    """`sizes[i]` unit, non-negative vectors around voice i."""
+def voices(sizes: list[int], noise: float = 0.05, seed: int = 0) -> np.ndarray:
+    """`sizes[i]` unit vectors around voice i."""
     random = np.random.default_rng(seed)
-    centres = np.maximum(random.normal(0, 0.06, (len(sizes), 256)), 0) + 0.02
-    rows = np.concatenate(
-        [np.maximum(centres[i] + random.normal(0, noise, (size, 256)), 0) for i, size in enumerate(sizes)]
-    )
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    centres = random.normal(0, 0.125, (len(sizes), 64))
+    rows = np.concatenate([centres[i] + random.normal(0, noise, (size, 64)) for i, size in enumerate(sizes)])
+    return unit(rows)
 
 
 def grouping(labels: np.ndarray, sizes: list[int]) -> list[set[int]]:
@@ -56,11 +55,14 @@ def test_hours_are_clustered_without_a_huge_matrix() -> None:
 
 
 def test_windows_stay_in_their_span() -> None:
-    centres = window_centres([(1.0, 1.5), (3.0, 6.0)])
-    assert centres[0] == pytest.approx(1.25)
-    assert centres[1] == pytest.approx(3.8)
-    assert centres[-1] == pytest.approx(5.2)
-    assert np.diff(centres[1:]).max() <= 0.2 + 1e-9
+    found = windows([(1.0, 1.5), (3.0, 6.0), (8.0, 8.75)])
+    assert found[0].centre == pytest.approx(1.25)
+    assert (found[0].frames, found[-1].frames) == (60, 80)
+    inside = [window for window in found if 2.0 < window.centre < 7.0]
+    assert inside[0].start == 300
+    assert inside[-1].start + inside[-1].frames == 600
+    assert {window.frames for window in inside} == {120}
+    assert np.diff([window.centre for window in inside]).max() <= 0.2 + 0.011
 
 
 def test_a_speakers_short_pauses_do_not_end_a_turn() -> None:

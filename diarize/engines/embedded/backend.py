@@ -14,7 +14,7 @@ from diarize.engines.base import DiarizeEngine
 from diarize.engines.embedded.checkpoint import CheckpointError
 from diarize.engines.embedded.convert import convert, wheel_file
 
-WEIGHTS = Path("models") / "resemblyzer.npz"  # in DATA_DIR
+WEIGHTS = Path("models") / "resemblyzer.onnx"  # in DATA_DIR
 _PARTS = ("silero_vad", "onnxruntime", "scipy")
 _NEED_BYTES = 110 * 2**20  # beside the bare service, after a recording; measured
 

@@ -12,47 +12,56 @@ import numpy.typing as npt
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from common.audio.decode import FloatArray
+from diarize.engines.embedded.encoder import unit
 
 Labels = npt.NDArray[np.int64]
 
-_PURE = 0.75  # cosine similarity within the first groups
-_SAME_VOICE = 0.95  # two groups closer than this, less the allowance, are one voice
-_ALLOWANCE = 0.2  # over the square root of the smaller group's seconds
+_PURE = 0.6  # cosine similarity within the first groups
+_SAME_VOICE = 0.8  # two groups closer than this, less the allowance, are one voice
+_ALLOWANCE = 0.25  # over the square root of the smaller group's seconds
 _WINDOWS_PER_SECOND = 5
 _SMALLEST = 4  # windows; a smaller group is noise unless so many speakers are asked for
-_BELL_SECONDS = 0.4
+_BELL_SECONDS = 0.6
 _NEIGHBOURS = 6
-_LARGEST_PROBLEM = 2000  # windows clustered at once; the others of a long recording follow the centres
+_LARGEST_PROBLEM = 2000  # windows compared with one another at once: 7 minutes of speech
 
 
 def smoothed(embeddings: FloatArray, times: npt.NDArray[np.float64]) -> FloatArray:
-    """Each embedding averaged with those of the windows around it (a bell of 0.4 s): steadier, hardly less sharp."""
+    """Each embedding averaged with those of the windows around it (a bell of 0.6 s): steadier, hardly less sharp."""
     total = embeddings.copy()
     for shift in range(1, min(_NEIGHBOURS, len(times) - 1) + 1):
         weight = np.exp(-0.5 * np.square((times[shift:] - times[:-shift]) / _BELL_SECONDS))[:, None].astype(np.float32)
         total[shift:] += weight * embeddings[:-shift]
         total[:-shift] += weight * embeddings[shift:]
-    return _unit(total)
+    return unit(total)
 
 
 def cluster(embeddings: FloatArray, least: int = 1, most: int | None = None) -> Labels:
-    """A speaker number, from 0, for each unit embedding. Asked bounds are kept as far as there are windows."""
+    """A speaker number, from 0, for each unit embedding. Asked bounds are kept as far as there are windows.
+
+    `embeddings` are in order of time: those of a long recording are first grouped by stretches, and only the groups
+    are compared all with all.
+    """
     count = len(embeddings)
     if count <= 1:
         return np.zeros(count, np.int64)
-    if count > _LARGEST_PROBLEM:
-        sample = np.linspace(0, count - 1, _LARGEST_PROBLEM).round().astype(np.int64)
-        centres = centres_of(embeddings[sample], cluster(embeddings[sample], least, most))
-        return _settled(embeddings, _nearest(embeddings, centres))
     least = min(max(1, least), count)
     most = count if most is None else max(most, least)
-    labels = _first_groups(embeddings, least)
+    stretches = np.array_split(embeddings, -(-count // _LARGEST_PROBLEM))
+    parts: list[Labels] = []
+    groups = 0
+    for stretch in stretches:
+        parts.append(_first_groups(stretch, min(least, len(stretch))) + groups)
+        groups = int(parts[-1].max()) + 1
+    labels = np.concatenate(parts)
     while (groups := int(labels.max()) + 1) > least:
         i, j, excess = _closest(embeddings, labels)
         if groups <= most and excess < 0:
             break
-        labels = _settled(embeddings, np.where(labels == j, i, labels))
-    return labels
+        labels = _renumbered(np.where(labels == j, i, labels))
+        if len(stretches) == 1:
+            labels = _settled(embeddings, labels)
+    return _settled(embeddings, labels)
 
 
 def _first_groups(embeddings: FloatArray, least: int) -> Labels:
@@ -92,12 +101,10 @@ def _closest(embeddings: FloatArray, labels: Labels) -> tuple[int, int, float]:
 
 
 def centres_of(embeddings: FloatArray, labels: Labels) -> FloatArray:
-    means = np.stack([embeddings[labels == group].mean(axis=0) for group in range(int(labels.max()) + 1)])
-    return _unit(means)
-
-
-def _unit(rows: FloatArray) -> FloatArray:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), np.float32)
+    """The unit mean of each group: (groups, dimensions)."""
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], np.arange(int(labels.max()) + 1))
+    return unit(np.add.reduceat(embeddings[order], starts, axis=0))
 
 
 def _nearest(embeddings: FloatArray, centres: FloatArray) -> Labels:

@@ -1,7 +1,11 @@
-"""Resemblyzer's speaker encoder in numpy: mel features, a three-layer LSTM, a linear layer, L2 normalisation.
+"""Resemblyzer's speaker encoder: mel features in numpy, the network in onnxruntime, and the space voices live in.
 
 Weights and recipe: https://github.com/resemble-ai/Resemblyzer (Apache-2.0), trained with the GE2E loss on 1.6 s
-windows. torch and librosa are not needed: `convert` reads the weights out of the wheel once.
+windows. `convert` writes the network as ONNX, out of the wheel, once; neither torch nor librosa is needed.
+
+The encoder's own vectors hold the microphone, the room and the noise beside the voice. `voice_space.npz` is a linear
+discriminant analysis (made by `python -m bench.voice_space`) that keeps the 64 directions in which people differ
+most, for how much one person varies from one channel to another.
 """
 
 from __future__ import annotations
@@ -13,21 +17,21 @@ import numpy as np
 import numpy.typing as npt
 
 from common.audio.decode import FloatArray
+from diarize.engines.embedded.onnx_file import INPUT
 
 RATE = 16_000
-WINDOW_FRAMES = 160  # what the encoder was trained on: 1.6 s
 HOP = 160
+MELS = 40
+DIMENSIONS = 64
 _FFT = 400
-_MELS = 40
-_LAYERS = 3
-_HIDDEN = 256
-DIMENSIONS = 256
+_BATCH = 16  # windows computed at once: more is slower, and takes memory
+_SPACE = Path(__file__).with_name("voice_space.npz")
 
 
 @cache
 def mel_filters() -> FloatArray:
     """Slaney's triangular filters with area normalisation, as librosa makes them: (40, 201)."""
-    mel_edges = np.linspace(0.0, _hz_to_mel(RATE / 2), _MELS + 2)
+    mel_edges = np.linspace(0.0, _hz_to_mel(RATE / 2), MELS + 2)
     edges = _mel_to_hz(mel_edges)
     bins = np.linspace(0.0, RATE / 2, _FFT // 2 + 1)
     ramps = edges[:, None] - bins[None, :]
@@ -47,64 +51,58 @@ def _mel_to_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.where(mel < 15.0, mel * 200.0 / 3.0, 1000.0 * np.exp((mel - 15.0) * np.log(6.4) / 27.0))
 
 
-def mel_spectrogram(samples: FloatArray) -> FloatArray:
-    """Power mel spectrogram (frames, 40): 25 ms Hann windows centred every 10 ms, zeros outside the signal."""
-    padded = np.pad(samples, _FFT // 2)
-    count = 1 + samples.size // HOP
-    window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(_FFT) / _FFT)).astype(np.float32)
-    out = np.empty((count, _MELS), np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::HOP]
-    for start in range(0, count, 1000):
-        spectrum = np.fft.rfft(frames[start : start + 1000] * window, axis=1)
-        out[start : start + 1000] = (np.abs(spectrum) ** 2).astype(np.float32) @ mel_filters().T
-    return out
+class MelStream:
+    """Mel frames of 16 kHz blocks of any size: 25 ms Hann windows centred every 10 ms, zeros outside the signal."""
+
+    def __init__(self) -> None:
+        self._window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(_FFT) / _FFT)).astype(np.float32)
+        self._buffer = np.zeros(_FFT // 2, np.float32)
+
+    def push(self, block: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The complete frames: their power mel spectrogram (frames, 40) and mean square of the samples (frames,)."""
+        self._buffer = np.concatenate((self._buffer, block))
+        count = max(0, (self._buffer.size - _FFT) // HOP + 1)
+        mels, powers = np.empty((count, MELS), np.float32), np.empty(count, np.float32)
+        if count:
+            frames = np.lib.stride_tricks.sliding_window_view(self._buffer, _FFT)[::HOP]
+            for start in range(0, count, 1000):
+                some = frames[start : min(count, start + 1000)]
+                spectrum = np.fft.rfft(some * self._window, axis=1)
+                mels[start : start + len(some)] = (np.abs(spectrum) ** 2).astype(np.float32) @ mel_filters().T
+                powers[start : start + len(some)] = np.mean(np.square(some[:, _FFT // 2 : _FFT // 2 + HOP]), axis=1)
+            self._buffer = self._buffer[count * HOP :].copy()
+        return mels, powers
+
+    def finish(self) -> tuple[FloatArray, FloatArray]:
+        """The last frames, half in silence."""
+        return self.push(np.zeros(_FFT // 2, np.float32))
+
+
+def unit(rows: FloatArray) -> FloatArray:
+    """Each row at length 1."""
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), np.float32)
 
 
 class SpeakerEncoder:
-    """1.6 s of mel frames in, a unit vector of 256 non-negative numbers out."""
+    """Mel frames in, a unit vector of 64 numbers out. Safe to call from several threads."""
 
-    def __init__(self, weights: dict[str, FloatArray]) -> None:
-        self._layers = [
-            (
-                np.ascontiguousarray(weights[f"lstm.weight_ih_l{i}"].T, np.float32),
-                np.ascontiguousarray(weights[f"lstm.weight_hh_l{i}"].T, np.float32),
-                (weights[f"lstm.bias_ih_l{i}"] + weights[f"lstm.bias_hh_l{i}"]).astype(np.float32),
-            )
-            for i in range(_LAYERS)
-        ]
-        self._linear = np.ascontiguousarray(weights["linear.weight"].T, np.float32)
-        self._bias = weights["linear.bias"].astype(np.float32)
+    def __init__(self, model: Path) -> None:
+        import onnxruntime
 
-    @classmethod
-    def from_file(cls, path: Path) -> SpeakerEncoder:
-        with np.load(path, allow_pickle=False) as weights:
-            return cls(dict(weights))
+        options = onnxruntime.SessionOptions()
+        options.inter_op_num_threads = 1
+        options.intra_op_num_threads = 1
+        options.enable_cpu_mem_arena = False  # the arena would keep the largest batch ever seen
+        self._run = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"]).run
+        with np.load(_SPACE, allow_pickle=False) as space:
+            self._mean = space["mean"].astype(np.float32)
+            self._axes = space["axes"].astype(np.float32)
+
+    def raw(self, windows: FloatArray) -> FloatArray:
+        """Resemblyzer's own unit vectors (batch, 256) of mel windows (batch, frames, 40)."""
+        parts = [self._run(None, {INPUT: windows[i : i + _BATCH]})[0] for i in range(0, len(windows), _BATCH)]
+        return np.concatenate(parts)
 
     def embed(self, windows: FloatArray) -> FloatArray:
-        """Embeddings (batch, 256) of mel windows (batch, frames, 40)."""
-        sequence = np.ascontiguousarray(windows.transpose(1, 0, 2), np.float32)
-        for layer in self._layers:
-            sequence = _lstm(sequence, *layer)
-        raw = np.maximum(sequence[-1] @ self._linear + self._bias, 0.0)
-        return np.asarray(raw / np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), 1e-9), np.float32)
-
-
-def _lstm(sequence: FloatArray, w_in: FloatArray, w_hidden: FloatArray, bias: FloatArray) -> FloatArray:
-    """torch.nn.LSTM's layer over (time, batch, features); gates in the order input, forget, cell, output."""
-    steps, batch, _features = sequence.shape
-    gates_in = sequence.reshape(steps * batch, -1) @ w_in + bias
-    gates_in = gates_in.reshape(steps, batch, 4 * _HIDDEN)
-    hidden = np.zeros((batch, _HIDDEN), np.float32)
-    cell = np.zeros((batch, _HIDDEN), np.float32)
-    out = np.empty((steps, batch, _HIDDEN), np.float32)
-    for step in range(steps):
-        gates = gates_in[step] + hidden @ w_hidden
-        update, forget, output = (_sigmoid(gates[:, k * _HIDDEN : (k + 1) * _HIDDEN]) for k in (0, 1, 3))
-        cell = forget * cell + update * np.tanh(gates[:, 2 * _HIDDEN : 3 * _HIDDEN])
-        hidden = output * np.tanh(cell)
-        out[step] = hidden
-    return out
-
-
-def _sigmoid(x: FloatArray) -> FloatArray:
-    return np.asarray(0.5 * (np.tanh(0.5 * x) + 1.0), np.float32)
+        """Embeddings (batch, 64) of mel windows (batch, frames, 40)."""
+        return unit((self.raw(windows) - self._mean) @ self._axes)
