@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,13 +23,17 @@ class Bounds(NamedTuple):
     most: float
     speech: float
 
+    @property
+    def longest(self) -> float:
+        """What a reader may read: containers pad lengths freely."""
+        return self.most + 1.0
+
 
 ENROLMENT = Bounds(least=3.0, most=60.0, speech=2.0)
 REFERENCE = Bounds(least=2.0, most=60.0, speech=1.0)
 """References given with one request may be as short as OpenAI's (2 to 10 seconds)."""
 _ANOTHER_SECONDS, _ANOTHER_SHARE = 1.0, 0.1
 """A second voice counts from this much of the sample; less is a noise or a «oui»."""
-_MARGIN = 1.0  # containers announce and pad lengths freely
 
 
 @dataclass(frozen=True)
@@ -39,18 +44,24 @@ class Sample:
     seconds: float
 
 
-def voice_of(engine: DiarizeEngine, reader: AudioReader, bounds: Bounds) -> Sample:
-    """The only voice of a recording.
-
-    Raises ApiError 400: sample_too_short, sample_too_long, too_little_speech, several_voices, or as the reader does.
-    """
-    reader.max_seconds = bounds.most + _MARGIN
+@contextmanager
+def length_told(bounds: Bounds, param: str) -> Iterator[None]:
+    """Inside, a recording that is longer than its reader may read is a sample that is too long."""
     try:
-        audio = LevelledAudio(reader)
+        yield
     except ApiError as error:
         if error.code != "audio_too_long":
             raise
-        raise _refused("sample_too_long", bounds, reader.param) from error
+        raise _refused("sample_too_long", bounds, param) from error
+
+
+def voice_of(engine: DiarizeEngine, reader: AudioReader, bounds: Bounds) -> Sample:
+    """The only voice of a recording, whose reader is bounded by `bounds.longest`.
+
+    Raises ApiError 400: sample_too_short, sample_too_long, too_little_speech, several_voices, or as the reader does.
+    """
+    with length_told(bounds, reader.param):
+        audio = LevelledAudio(reader)
     if audio.seconds < bounds.least:
         raise _refused("sample_too_short", bounds, reader.param)
     found = next(step for step in engine.process(audio, SpeakerRange()) if isinstance(step, Found))

@@ -22,7 +22,7 @@ from common.web.leaving import client_gone
 from common.web.sse import sse
 from diarize.diarizer import Diarization, Diarizer, Progress, Reference, Segment, Speaker, speaker_range
 from diarize.rttm import rttm
-from diarize.samples import REFERENCE
+from diarize.samples import REFERENCE, length_told
 from diarize.voices import clean_name
 
 MOST_SPEAKERS = 50
@@ -131,8 +131,9 @@ def _reader(sample: str) -> AudioReader:
         raise ApiError(400, "invalid_value", message, param) from error
     if len(data) > MOST_REFERENCE_BYTES:
         raise ApiError(400, "invalid_value", message, param)
-    reader = AudioReader(io.BytesIO(data), max_seconds=REFERENCE.most, param=param)
-    reader.probe()
+    reader = AudioReader(io.BytesIO(data), max_seconds=REFERENCE.longest, param=param)
+    with length_told(REFERENCE, param):
+        reader.probe()
     return reader
 
 

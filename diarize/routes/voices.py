@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from common.audio.upload import opened
 from common.web.leaving import client_gone
 from diarize.diarizer import Diarizer
-from diarize.samples import ENROLMENT, voice_of
+from diarize.samples import ENROLMENT, length_told, voice_of
 from diarize.voices import Voice, clean_name
 
 
@@ -44,7 +44,8 @@ def voices_blueprint(diarizer: Diarizer) -> APIBlueprint:
     @bp.post("", summary="Enregistrer une voix (seule son empreinte est gardée)")
     def enrol(form: VoiceForm) -> tuple[Response, int]:
         name = clean_name(form.name)
-        reader = opened(form.file, ENROLMENT.most + 1)
+        with length_told(ENROLMENT, "file"):
+            reader = opened(form.file, ENROLMENT.longest)
         gone = client_gone(request.environ)
         with diarizer.registry.use(form.model, gone) as lease, diarizer.place(gone):
             sample = voice_of(lease.engine, reader, ENROLMENT)
