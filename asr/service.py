@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from werkzeug.datastructures import FileStorage
@@ -88,9 +88,10 @@ class AsrService:
                     lease = leased.enter_context(self.registry.use(lease.entry.key))
 
     @staticmethod
-    def last(steps: Iterator[Progress | Partial | Done]) -> Done:
+    def last(steps: Generator[Progress | Partial | Done, None, None]) -> Done:
         """Do the whole work and give the result."""
-        for step in steps:
-            if isinstance(step, Done):
-                return step
+        with closing(steps):
+            for step in steps:
+                if isinstance(step, Done):
+                    return step
         raise AssertionError("a transcription ends with its transcript or with an error")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +28,7 @@ LOAD_SECONDS = 1800.0
 CALL_SECONDS = 120.0
 SLOWEST = 60.0
 """Seconds of work for one second of sound beyond which a model counts as stuck."""
+_ENDS = {"engine_died", "engine_stuck"}
 
 
 class ProcessEngine:
@@ -51,7 +55,9 @@ class ProcessEngine:
         self.name = facts.name
         self.capabilities: Capabilities = facts.capabilities
         self.max_chunk_seconds = facts.max_chunk_seconds
-        self._end: Text | str | None = None  # why the process ended, if it did
+        self._numbers = itertools.count()
+        self._turn = threading.Lock()
+        self._end: ApiError | None = None  # how the process ended, if it did
         self._batcher = Batcher(self._decode, batch_seconds=facts.batch_seconds, ahead=True)
 
     @property
@@ -80,20 +86,36 @@ class ProcessEngine:
         self._batcher.close()
 
     def _decode(self, chunks: Sequence[Chunk], task: Task) -> list[Heard]:
-        if self._end is not None:
-            raise EngineGoneError(503, "engine_died", self._end, headers={"Retry-After": "3"})
+        """Called by two threads: the sound of one batch goes to the process while another is decoded there."""
         sound = sum(chunk.seconds for chunk in chunks)
-        pcm = [np.ascontiguousarray(chunk.samples, np.float32).tobytes() for chunk in chunks]
+        number = next(self._numbers)
         try:
-            said: list[Said] = self._child.call("transcribe", pcm, task, seconds=CALL_SECONDS + SLOWEST * sound)
+            self._call("hold", number, [np.ascontiguousarray(one.samples, np.float32).tobytes() for one in chunks])
         except ApiError as error:
-            if error.code in {"engine_died", "engine_stuck"}:
-                self._end = error.message
+            raise (_gone(error) if error.code in _ENDS else error) from error
+        with self._turn:
+            said: list[Said] = self._call("transcribe", number, task, seconds=CALL_SECONDS + SLOWEST * sound)
+        return [_heard(chunk, one) for chunk, one in zip(chunks, said, strict=True)]
+
+    def _call(self, method: str, *args: Any, seconds: float = CALL_SECONDS) -> Any:
+        """Call the process; one that ended before it was given anything to do, or hangs, is not the call's fault."""
+        if self._end is not None:
+            raise _gone(self._end)
+        try:
+            return self._child.call(method, *args, seconds=seconds)
+        except ApiError as error:
+            if error.code in _ENDS:
+                self._end = self._end or error
             if error.code == "engine_stuck":  # it will not come back: let it die, to be loaded afresh
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._child.pid, signal.SIGKILL)
+            if error.code == "engine_died" and isinstance(error.__cause__, OSError):
+                raise _gone(error) from error
             raise
-        return [_heard(chunk, one) for chunk, one in zip(chunks, said, strict=True)]
+
+
+def _gone(error: ApiError) -> EngineGoneError:
+    return EngineGoneError(503, "engine_died", error.message, headers={"Retry-After": "3"})
 
 
 def _heard(chunk: Chunk, said: Said) -> Heard:
@@ -115,16 +137,19 @@ def _heard(chunk: Chunk, said: Said) -> Heard:
 def spread_words(text: str, chunk: Chunk) -> list[Word]:
     """The words of `text` over the voiced parts of `chunk` (all of it when there are none), by their length."""
     spans = chunk.voiced or ((chunk.start, chunk.end),)
-    total = sum(end - start for start, end in spans)
-
-    def at(position: float) -> float:
-        for start, end in spans:
-            if position <= end - start:
-                return start + position
-            position -= end - start
-        return spans[-1][1]
-
-    return [Word(w.word, round(at(w.start), 3), round(at(w.end), 3)) for w in spread(text, 0.0, total)]
+    words = spread(text, 0.0, sum(end - start for start, end in spans))  # as if the parts touched
+    placed = []
+    gone, at = 0.0, 0
+    for word in words:
+        middle = (word.start + word.end) / 2
+        while at < len(spans) - 1 and middle >= gone + spans[at][1] - spans[at][0]:
+            gone += spans[at][1] - spans[at][0]
+            at += 1
+        first, last = spans[at]
+        start = min(max(first + word.start - gone, first), last)
+        end = min(max(first + word.end - gone, start), last)
+        placed.append(Word(word.word, round(start, 3), round(end, 3)))
+    return placed
 
 
 def _environment(opening: Opening) -> dict[str, str]:

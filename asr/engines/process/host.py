@@ -18,19 +18,24 @@ from common.web import logs
 
 
 class HostedModel:
-    """The model's methods by name. Batches wait for one another here, so that the next is at hand when one ends."""
+    """The model's methods by name. Sound comes first (`hold`), so that a batch is at hand when the one before ends."""
 
     def __init__(self, model: SpeechModel) -> None:
         self._model = model
+        self._held: dict[int, list[Utterance]] = {}
         self._turn = threading.Lock()
         self.facts: Facts = model.facts
-        self.calls: dict[str, Callable[..., Any]] = {"transcribe": self.transcribe}
+        self.calls: dict[str, Callable[..., Any]] = {"hold": self.hold, "transcribe": self.transcribe}
         self.streams: dict[str, Callable[..., Callable[[], None]]] = {}
         self.close = model.close
 
-    def transcribe(self, pcm: list[bytes], task: Task) -> list[Said]:
-        """What each utterance says. Raises what the model raises, and 500 when it loses count."""
-        batch = [Utterance(one) for one in pcm]
+    def hold(self, number: int, pcm: list[bytes]) -> None:
+        """Keep a batch until `transcribe` asks for it."""
+        self._held[number] = [Utterance(one) for one in pcm]
+
+    def transcribe(self, number: int, task: Task) -> list[Said]:
+        """What each utterance of a batch says. Raises what the model raises, and 500 when it loses count."""
+        batch = self._held.pop(number)
         with self._turn:
             said = self._model.transcribe(batch, task)
         if len(said) != len(batch):
