@@ -75,7 +75,7 @@ def test_words_come_with_the_times_that_the_model_wrote(client: FlaskClient, spe
     body = transcribe(client, speech, language=language)
     lesson = LESSONS[language, language]
     assert body["text"] == " ".join(word for word, _start, _end in lesson)
-    assert (body["engine"], body["language"]) == ("archive", language)
+    assert (body["engine"], body["language"]) == ("nemo", language)
     words = body["words"]
     shift = words[0]["start"] - lesson[0][1] * FRAME  # the chunk begins where the speech does
     assert 0 <= shift < 1

@@ -16,7 +16,7 @@ import torch
 
 from asr.engines.base import Task
 from asr.engines.nemo.acoustic import Acoustic
-from asr.engines.nemo.archive import TIMES_WEIGHTS, find_archive, open_model
+from asr.engines.nemo.archive import TIMES_WEIGHTS, open_model
 from asr.engines.nemo.canary import Canary
 from asr.engines.nemo.restore import import_nemo, read_configs, restore
 from asr.engines.nemo.words import timed
@@ -51,7 +51,7 @@ class NemoModel:
         else:
             self._reader = Acoustic(model)
         self.facts = Facts(
-            name=(find_archive(path) or path).stem,
+            name="nemo",
             capabilities=self._reader.capabilities,
             max_chunk_seconds=MAX_CHUNK_SECONDS,
             batch_seconds=BATCH_SECONDS_GPU if gpu else BATCH_SECONDS_CPU,
