@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import IO
+
 from flask import Response, request
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
@@ -11,8 +14,14 @@ from chat.llm import model_address
 from chat.openai.relay import relay
 from chat.settings import ChatSettings
 from common.web.client import Peer
-from common.web.leaving import stop_if_client_leaves
+from common.web.leaving import CallerWatch, stop_if_client_leaves
+from common.web.multipart import BLOCK_BYTES
 from common.web.validation import invalid_json
+
+_AUDIO = (
+    "Envoi multipart/form-data, champs d'OpenAI ; les noms de modèles d'OpenAI (whisper-1, gpt-4o-transcribe…) veulent "
+    "dire « celui qui est prêt ». asr en donne le détail dans sa propre documentation (/docs)."
+)
 
 
 class ModelPath(BaseModel):
@@ -42,11 +51,11 @@ def openai_blueprint(settings: ChatSettings, gpt: Peer, asr: Peer) -> APIBluepri
     def model(path: ModelPath) -> Response:
         return relay(gpt.stream("GET", model_address(path.model)))
 
-    @bp.post("/audio/transcriptions", summary="Transcrire un enregistrement")
+    @bp.post("/audio/transcriptions", summary="Transcrire un enregistrement", description=_AUDIO)
     def transcriptions() -> Response:
         return _upload(asr, "/v1/audio/transcriptions")
 
-    @bp.post("/audio/translations", summary="Traduire un enregistrement en anglais")
+    @bp.post("/audio/translations", summary="Traduire un enregistrement en anglais", description=_AUDIO)
     def translations() -> Response:
         return _upload(asr, "/v1/audio/translations")
 
@@ -63,8 +72,24 @@ def _generate(gpt: Peer, path: str) -> Response:
 
 
 def _upload(asr: Peer, path: str) -> Response:
-    """The upload goes through as it is read, so that no file is held in memory here."""
+    """The upload goes through as it is read, so that no file is held in memory here.
+
+    Once it is read, a caller who leaves ends the call, and with it asr's work.
+    """
     headers = {"Content-Type": request.headers.get("Content-Type", "application/octet-stream")}
     if request.content_length is not None:
         headers["Content-Length"] = str(request.content_length)
-    return relay(asr.stream("POST", path, body=request.stream, headers=headers))
+    watch = CallerWatch(request.environ)
+    try:
+        response = relay(asr.stream("POST", path, body=_blocks(request.stream, watch), headers=headers))
+    except BaseException:
+        watch.stop()
+        raise
+    response.call_on_close(watch.stop)
+    return response
+
+
+def _blocks(stream: IO[bytes], watch: CallerWatch) -> Iterator[bytes]:
+    while block := stream.read(BLOCK_BYTES):
+        yield block
+    watch.start()

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -48,10 +49,35 @@ class Live:
         return [child for child in children if child.name() == "node" and child.status() != psutil.STATUS_ZOMBIE]
 
 
-@pytest.fixture(scope="module")
-def live(front: tuple[Any, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    import socket
+class SilentAsr:
+    """Reads a whole request, answers nothing, and knows when its caller leaves."""
 
+    def __init__(self) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.read, self.left = threading.Event(), threading.Event()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        connection, _address = self.socket.accept()
+        with connection:
+            received = b""
+            while b"--frontier--" not in received:
+                received += connection.recv(65536)
+            self.read.set()
+            if connection.recv(1) == b"":
+                self.left.set()
+
+
+@pytest.fixture(scope="module")
+def asr() -> Iterator[SilentAsr]:
+    silent = SilentAsr()
+    yield silent
+    silent.socket.close()
+
+
+@pytest.fixture(scope="module")
+def live(front: tuple[Any, str], asr: SilentAsr, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
@@ -60,6 +86,7 @@ def live(front: tuple[Any, str], tmp_path_factory: pytest.TempPathFactory) -> It
         "PORT": str(port),
         "WEB_CONCURRENCY": "1",
         "GPT_API_URL": front[1],
+        "ASR_API_URL": asr.url,
         "DATA_DIR": str(tmp_path_factory.mktemp("data")),
     }
     process = subprocess.Popen(
@@ -130,6 +157,20 @@ def test_a_client_that_leaves_before_an_answer_in_one_piece_stops_gpt(
     assert not gpt.stream_closed.wait(0.3)
     connection.close()
     assert gpt.stream_closed.wait(5)
+    assert live.request("GET", "/health").status == 200
+
+
+def test_a_client_that_leaves_during_a_transcription_stops_asr(live: Live, asr: SilentAsr) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", live.port, timeout=30)
+    part = b'--frontier\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    body = part + bytes(300_000) + b"\r\n--frontier--\r\n"
+    connection.request(
+        "POST", "/v1/audio/transcriptions", body, {"Content-Type": "multipart/form-data; boundary=frontier"}
+    )
+    assert asr.read.wait(20)
+    assert not asr.left.wait(0.3)
+    connection.close()
+    assert asr.left.wait(5)
     assert live.request("GET", "/health").status == 200
 
 
