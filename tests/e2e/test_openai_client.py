@@ -1,8 +1,15 @@
-"""The real OpenAI client against app's public address: models listed, a chat streamed, errors it understands."""
+"""The real OpenAI client against app's public address: models, chats, transcriptions, errors that it understands."""
+
+import base64
+import io
 
 import openai
 import pytest
+from openai.types.audio import Transcription, TranscriptionDiarized, TranscriptionVerbose
 
+from common.audio.decode import AudioReader
+from scripts.environment import ROOT
+from tests.common.audio_files import wav_bytes
 from tests.e2e.stack import Stack
 
 
@@ -99,3 +106,94 @@ def test_a_value_that_makes_no_sense_is_a_bad_request_that_names_it(
 def test_an_empty_conversation_is_a_bad_request(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(model="frigo-mini", messages=[])
+
+
+@pytest.fixture(scope="module")
+def meeting() -> bytes:
+    """Eighteen seconds of the meeting that comes with the project: two English voices, one after the other."""
+    return wav_bytes(AudioReader(ROOT / "app" / "sample" / "reunion-exemple.ogg").read()[: 18 * 16_000])
+
+
+@pytest.fixture(scope="module")
+def sentence(meeting: bytes) -> tuple[str, bytes]:
+    """Its first words: "Welcome to this meeting"."""
+    return "réunion.wav", wav_bytes(AudioReader(io.BytesIO(meeting)).read()[16_000 : 4 * 16_000])
+
+
+def test_a_recording_is_transcribed_in_each_format(client: openai.OpenAI, sentence: tuple[str, bytes]) -> None:
+    create = client.audio.transcriptions.create
+    plain = create(model="whisper-1", file=sentence, language="en")
+    assert isinstance(plain, Transcription)
+    assert plain.text.strip()
+    assert plain.usage is not None
+    assert plain.usage.to_dict() == {"type": "duration", "seconds": 3}
+    verbose = create(
+        model="gpt-4o-transcribe",
+        file=sentence,
+        response_format="verbose_json",
+        timestamp_granularities=["segment", "word"],
+        temperature=0,
+    )
+    assert isinstance(verbose, TranscriptionVerbose)
+    assert (verbose.text, verbose.language, verbose.duration) == (plain.text, "english", 3.0)
+    assert verbose.words
+    assert verbose.segments
+    assert " ".join(word.word for word in verbose.words) == plain.text
+    assert create(model="default", file=sentence, response_format="text") == f"{plain.text}\n"
+    srt = create(model="default", file=sentence, response_format="srt")
+    blocks = [block.split("\n", 2) for block in srt.strip().split("\n\n")]
+    assert [number for number, _times, _text in blocks] == [str(n) for n in range(1, len(blocks) + 1)]
+    assert " ".join(text for _number, _times, text in blocks).split() == plain.text.split()
+    vtt = create(model="pocketsphinx", file=sentence, response_format="vtt")
+    assert vtt.startswith("WEBVTT\n\n00:00:")
+    logs = create(model="gpt-4o-mini-transcribe", file=sentence, include=["logprobs"], chunking_strategy="auto")
+    assert logs.logprobs
+    assert "".join(item.token or "" for item in logs.logprobs) == plain.text
+
+
+def test_a_transcription_is_streamed(client: openai.OpenAI, sentence: tuple[str, bytes]) -> None:
+    with client.audio.transcriptions.create(model="gpt-4o-transcribe", file=sentence, stream=True) as stream:
+        *deltas, done = list(stream)
+    assert deltas
+    assert done.type == "transcript.text.done"
+    assert "".join(event.delta for event in deltas if event.type == "transcript.text.delta") == done.text
+
+
+def test_who_said_what_with_a_voice_that_is_known(client: openai.OpenAI, meeting: bytes) -> None:
+    samples = AudioReader(io.BytesIO(meeting)).read()
+    david = wav_bytes(samples[round(8.2 * 16_000) : round(14.2 * 16_000)])
+    answer = client.audio.transcriptions.create(
+        model="gpt-4o-transcribe-diarize",
+        file=("meeting.wav", meeting),
+        response_format="diarized_json",
+        chunking_strategy={"type": "server_vad", "threshold": 0.35},
+        known_speaker_names=["David"],
+        known_speaker_references=["data:audio/wav;base64," + base64.b64encode(david).decode()],
+    )
+    assert isinstance(answer, TranscriptionDiarized)
+    assert answer.duration == pytest.approx(18.0)
+    assert [segment.speaker for segment in answer.segments][:1] == ["A"]
+    assert {segment.speaker for segment in answer.segments} == {"A", "David"}
+    first = next(segment for segment in answer.segments if segment.speaker == "David")
+    assert first.start == pytest.approx(8.1, abs=1.0)
+    assert first.type == "transcript.text.segment"
+
+
+def test_what_the_demonstration_engine_cannot_do_is_refused_clearly(
+    client: openai.OpenAI, sentence: tuple[str, bytes]
+) -> None:
+    with pytest.raises(openai.BadRequestError) as translation:
+        client.audio.translations.create(model="whisper-1", file=sentence)
+    assert translation.value.code == "unsupported_translation"
+    assert "ne traduit pas" in translation.value.message
+    with pytest.raises(openai.BadRequestError) as prompt:
+        client.audio.transcriptions.create(model="whisper-1", file=sentence, prompt="Frigo")
+    assert (prompt.value.code, prompt.value.param) == ("unsupported_parameter", "prompt")
+    with pytest.raises(openai.BadRequestError) as language:
+        client.audio.transcriptions.create(model="whisper-1", file=sentence, language="klingon")
+    assert (language.value.code, language.value.param) == ("invalid_language", "language")
+    with pytest.raises(openai.BadRequestError) as broken:
+        client.audio.transcriptions.create(model="whisper-1", file=("a.mp3", b"not a sound"))
+    assert (broken.value.code, broken.value.param) == ("invalid_audio", "file")
+    with pytest.raises(openai.NotFoundError):
+        client.audio.transcriptions.create(model="whisper-9", file=sentence)
