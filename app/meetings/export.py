@@ -7,8 +7,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from app.meetings.store import Turns
 from common.errors import ApiError
 from common.messages import Text, _
+from common.speech.rttm import rttm
+from common.speech.words import Turn
 
 Meeting = Mapping[str, Any]
 _CUE_CHARS = 84
@@ -87,15 +90,10 @@ def _vtt(said: str) -> str:
     return " ".join(said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
 
 
-def rttm(meeting: Meeting, turns: list[dict[str, Any]], names: Mapping[str, str]) -> str:
-    """NIST RTTM of the diarization's turns; people who have a name are written by it, in one field."""
-    called = {speaker: re.sub(r"[^\w.-]+", "_", name).strip("_") for speaker, name in names.items()}
-    lines = []
-    for turn in turns:
-        times = f"{turn['start']:.3f} {turn['end'] - turn['start']:.3f}"
-        who = called.get(turn["speaker"]) or turn["speaker"]
-        lines.append(f"SPEAKER {meeting['id']} 1 {times} <NA> <NA> {who} <NA> <NA>\n")
-    return "".join(lines)
+def turns(meeting: Meeting, found: Turns) -> str:
+    """NIST RTTM of the diarization's turns; people who have a name are written by it."""
+    spoken = [Turn(turn["speaker"], turn["start"], turn["end"]) for turn in found.all]
+    return rttm(spoken, meeting["id"], found.names)
 
 
 def mermaid(meeting: Meeting) -> str:

@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.audio.decode import AudioReader
 from common.errors import ApiError
 from common.messages import _
+from common.speech.rttm import rttm
 from common.web import context
 from common.web.leaving import client_gone
 from common.web.sse import sse
 from diarize.diarizer import Diarization, Diarizer, Progress, Reference, Segment, Speaker, speaker_range
-from diarize.rttm import rttm
 from diarize.samples import REFERENCE, length_told
 from diarize.voices import clean_name
 

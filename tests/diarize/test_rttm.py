@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from common.speech.rttm import rttm
 from diarize.diarizer import Segment
-from diarize.rttm import rttm
 
 TURNS = [Segment("SPEAKER_00", 0.5, 1.75), Segment("SPEAKER_01", 1.5, 3.0)]
 

@@ -76,7 +76,7 @@ def media(desk: Desk) -> APIBlueprint:
             "srt": lambda: export.srt(meeting),
             "vtt": lambda: export.vtt(meeting),
             "json": lambda: export.as_json(meeting),
-            "rttm": lambda: _rttm(desk.store, meeting),
+            "rttm": lambda: export.turns(meeting, desk.store.turns(path.meeting_id)),
             "mmd": lambda: export.mermaid(meeting),
         }
         response = Response(writers[path.ext](), content_type=f"{_TYPES[path.ext]}; charset=utf-8")
@@ -84,11 +84,6 @@ def media(desk: Desk) -> APIBlueprint:
         return response
 
     return routes
-
-
-def _rttm(store: MeetingStore, meeting: dict[str, Any]) -> str:
-    turns = store.turns(meeting["id"])
-    return export.rttm(meeting, turns.all, turns.names)
 
 
 def watch(store: MeetingStore, meeting_id: str, language: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-
-from diarize.diarizer import Segment
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 _MOST = 120
+
+
+class Timed(Protocol):
+    """A turn: somebody's id, and seconds from the recording's beginning."""
+
+    @property
+    def speaker(self) -> str: ...
+    @property
+    def start(self) -> float: ...
+    @property
+    def end(self) -> float: ...
 
 
 def field(text: str, otherwise: str) -> str:
@@ -15,11 +25,11 @@ def field(text: str, otherwise: str) -> str:
     return re.sub(r"[^\w.-]+", "_", text.strip())[:_MOST].strip("_") or otherwise
 
 
-def rttm(segments: Sequence[Segment], recording: str, names: Mapping[str, str] | None = None) -> str:
+def rttm(turns: Iterable[Timed], recording: str, names: Mapping[str, str] | None = None) -> str:
     """One line per turn: type, file, channel, onset, duration, and the speaker's name or id in the eighth field."""
     file = field(recording, "audio")
     called = {speaker: field(name, speaker) for speaker, name in (names or {}).items()}
     return "".join(
-        f"SPEAKER {file} 1 {s.start:.3f} {s.end - s.start:.3f} <NA> <NA> {called.get(s.speaker, s.speaker)} <NA> <NA>\n"
-        for s in segments
+        f"SPEAKER {file} 1 {t.start:.3f} {t.end - t.start:.3f} <NA> <NA> {called.get(t.speaker, t.speaker)} <NA> <NA>\n"
+        for t in turns
     )
