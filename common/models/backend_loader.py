@@ -1,7 +1,7 @@
 """The engines of a service, behind what its registry and its selector ask (`Loader`, `Machine`).
 
-An entry says which engines can open it (`ModelEntry.openers`), or its files do. Of those that are installed, the first
-whose files are here opens it, else the first: a model that two engines read is fetched once.
+An entry says which engines can open it (`ModelEntry.openers`), or its files do. Of those that are installed, the ones
+whose files are here come first, so that a model that two engines read is fetched once; then the first that fits.
 """
 
 from __future__ import annotations
@@ -78,8 +78,11 @@ class BackendLoader(Generic[E]):
 
     # --- which engine -----------------------------------------------------------------------------------------------
 
-    def backend(self, entry: ModelEntry) -> Backend[E] | Text | None:
-        """The engine that opens `entry` here, or the reason why none does; None: its files have not told yet."""
+    def backend(self, entry: ModelEntry, freed: int = 0) -> Backend[E] | Text | None:
+        """The engine that opens `entry` here, or the reason why none does; None: its files have not told yet.
+
+        With `freed` bytes of memory more.
+        """
         able = self._able(entry)
         if not able:
             if self._silent(entry) and entry.hub_id is not None:
@@ -88,7 +91,14 @@ class BackendLoader(Generic[E]):
         installed = self._installed(entry)
         if not installed:
             return able[0].missing()
-        return next((backend for backend in installed if backend.here(entry)), installed[0])
+        found = [backend for backend in installed if backend.here(entry)] or installed
+        if len(found) == 1:
+            return found[0]
+        resources = self._now()
+        places = [(place, backend) for backend in found for place in _places(backend, entry, resources, freed)]
+        fitting = [(place, backend) for place, backend in places if place.fits]
+        on_gpu = [backend for place, backend in fitting if place.cuda]
+        return next(iter(on_gpu or [backend for _place, backend in fitting]), found[0])
 
     def missing(self, entry: ModelEntry) -> Text | None:
         """Why no engine here opens the entry, with the remedy; None when one does."""
@@ -189,7 +199,7 @@ class BackendLoader(Generic[E]):
         would run without, in `cramped`.
         """
         resources = self._now()
-        backend = self.backend(entry)
+        backend = self.backend(entry, freed)
         if isinstance(backend, Text):
             return Verdict(reason=backend)
         if backend is None:

@@ -195,6 +195,27 @@ def test_a_model_goes_to_the_gpu_that_has_room_for_it(hub: HubServer, tmp_path: 
     assert nowhere.unfit(big, 2 * GB) is None  # with what others give back
 
 
+def test_an_engine_that_fits_is_preferred_to_a_first_that_does_not(hub: HubServer, tmp_path: Path) -> None:
+    class Heavy(ToyBackend):
+        def need_bytes(self, entry: ModelEntry, *, cuda: bool) -> int | None:
+            return 3 * (super().need_bytes(entry, cuda=cuda) or 0)
+
+    big = entry(tmp_path, "big")  # 8 Go, 4 on a GPU; three times as much with tar
+    kept = Hub(tmp_path / "cache", hub.url, "", patience=QUICK)
+
+    def opens_it(have: Resources, freed: int = 0) -> str:
+        backends = [Heavy(kept, "tar"), ToyBackend(kept, "box")]
+        judge = BackendLoader(backends, kept, variable="TOY_ENGINE", resources=lambda _ids: have)
+        return str(judge.judge(big, freed).how)
+
+    assert opens_it(machine(64, 16)) == "tar, GPU"
+    assert opens_it(machine(64, 8)) == "box, GPU"
+    assert opens_it(machine(64, 2)) == "tar, processeur"
+    assert opens_it(machine(16)) == "box, processeur"
+    assert opens_it(machine(16), 10 * GB) == "tar, processeur"
+    assert opens_it(machine(1)) == "tar, processeur"  # neither: what it would take with the preferred one is said
+
+
 def test_a_model_for_gpus_is_left_by_auto_where_there_is_none(hub: HubServer, tmp_path: Path) -> None:
     assert "GPU" in str(loader(hub, tmp_path, machine(64)).judge(entry(tmp_path, "big")).cramped)
     assert loader(hub, tmp_path, machine(64)).judge(entry(tmp_path, "small")).cramped is None
