@@ -291,7 +291,10 @@ class BackendLoader(Generic[E]):
         return backend.open(entry, self._placed(backend, entry, options.get("gpu_device_ids")))
 
     def _placed(self, backend: Backend[E], entry: ModelEntry, asked: Sequence[int] | None) -> Placement:
-        """Where to open the entry: on the GPU when it fits there, else beside it. Raises 400 for a GPU that is not."""
+        """Where to open the entry: on the GPU with the most room when it fits there, else beside the GPUs.
+
+        Raises `ApiError` 400 for a GPU that is not here.
+        """
         ids = tuple(self._placement.gpu_device_ids if asked is None else asked)
         if not self._placement.use_gpu or not backend.uses_gpu:
             return replace(self._placement, use_gpu=False, gpu_device_ids=())
@@ -301,7 +304,10 @@ class BackendLoader(Generic[E]):
             raise ApiError(400, "invalid_value", message, "gpu_device_ids")
         places = _places(backend, entry, resources, 0)
         place = next((place for place in places if place.fits), places[0])
-        return replace(self._placement, use_gpu=place.cuda, gpu_device_ids=ids if place.cuda else ())
+        if not place.cuda:
+            return replace(self._placement, use_gpu=False, gpu_device_ids=())
+        roomiest = max(resources.gpus, key=lambda gpu: gpu.free_bytes)  # the one whose room was judged
+        return replace(self._placement, use_gpu=True, gpu_device_ids=(roomiest.index,))
 
     def _ready_backend(self, entry: ModelEntry) -> Backend[E]:
         backend = self.backend(entry)

@@ -269,10 +269,11 @@ def test_a_cut_download_goes_on_where_it_stopped(hub: HubServer, tmp_path: Path)
 
 
 def test_a_load_may_name_its_gpus(hub: HubServer, tmp_path: Path) -> None:
-    small, opens = entry(tmp_path, "small"), loader(hub, tmp_path, machine(16, 4, 4))
+    small, opens = entry(tmp_path, "small"), loader(hub, tmp_path, machine(16, 3, 5, 4))
     opens.download(small, nothing)
-    assert opens.load(small, {}).placement == Placement(use_gpu=True)
-    assert opens.load(small, {"gpu_device_ids": [1]}).placement.gpu_device_ids == (1,)
+    assert opens.load(small, {}).placement == Placement(use_gpu=True, gpu_device_ids=(1,))  # the one with most room
+    assert opens.load(small, {"gpu_device_ids": [0]}).placement.gpu_device_ids == (0,)
+    assert opens.load(small, {"gpu_device_ids": [0, 2]}).placement.gpu_device_ids == (2,)
     with pytest.raises(ApiError) as refused:
         opens.load(small, {"gpu_device_ids": [1, 7]})
     assert (refused.value.status, refused.value.param) == (400, "gpu_device_ids")
