@@ -10,9 +10,13 @@ import pytest
 from asr.engines.base import Task
 from asr.engines.process.spec import Opening, Utterance
 from asr.engines.transformers.model import TransformersModel
-from tests.asr.hf_tones import play, some, trained_parakeet_ctc
+from tests.asr.hf_serving import post, serving
+from tests.asr.hf_tones import WORDS, play, some, trained_parakeet_ctc
+from tests.asr.tones import BeepDetector
+from tests.common.audio_files import wav_bytes
 
 FRAME = 0.08
+pytestmark = pytest.mark.slow  # it trains for a quarter of a minute
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +40,27 @@ def test_words_are_written_when_they_are_played(trained: Path) -> None:
     assert right >= 0.7 * total
     assert max(away) <= 2.5 * FRAME
     assert float(np.mean(away)) <= FRAME
+
+
+def test_over_http_the_times_are_those_of_the_recording(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the upload to the answer, through chunks, batches and the model's own process; tones count as voices."""
+    monkeypatch.setattr("asr.speech.SpeechDetector", BeepDetector)
+    rng = np.random.default_rng(43)
+    words = [WORDS[index] for index in rng.integers(0, len(WORDS), 60)]  # about a minute: several chunks
+    sound, played = play(words, rng, lead=5.0)
+    with serving(tmp_path, asr_model=str(trained)) as client:
+        answer = post(client, "/api/audio/transcribe", wav_bytes(sound), language="fr")
+        assert answer.status_code == 200, answer.json
+        body = answer.json
+    assert body["model"] == "tones-parakeet"
+    heard = {(word["word"], round(word["start"], 1)): word for word in body["words"]}
+    found = []
+    for word, start, end in played:
+        near = [one for (text, _at), one in heard.items() if text == word and abs(one["start"] - start) < 0.3]
+        found += [max(abs(one["start"] - start), abs(one["end"] - end)) for one in near[:1]]
+    assert len(found) >= 0.7 * len(played)
+    assert float(np.mean(found)) <= 1.5 * FRAME
+    starts = [word["start"] for word in body["words"]]
+    assert starts == sorted(starts)
