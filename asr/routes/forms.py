@@ -63,7 +63,7 @@ class AudioForm(BaseModel):
     model_config = ConfigDict(extra="allow", populate_by_name=True)
 
     file: FileStorage | None = Field(
-        None, description="flac, mp3, mp4, mpeg, mpga, m4a, ogg, wav ou webm, 512 Mo au plus"
+        None, description="flac, mp3, mp4, mpeg, mpga, m4a, ogg, wav ou webm, jusqu'à MAX_UPLOAD_MB"
     )
     model: str = Field(
         "default",

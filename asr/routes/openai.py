@@ -55,6 +55,8 @@ def openai_blueprint(service: AsrService, diarizer: Diarizer, max_seconds: float
         ask, known, gone = form.ask(), form.known(), client_gone(request.environ)
         if not form.diarized:
             steps = attended(service.transcribe(form.file, ask, form.wanted), gone)
+            if form.include:
+                steps = _sure(steps)
             return sse(_events(steps, form), done=True) if form.streamed else _answer(finished(steps, gone), form)
         opened(form.file, max_seconds)  # what is wrong with the file is said whether or not diarize is there
         assert form.file is not None  # noqa: S101  `opened` refuses it
@@ -99,6 +101,15 @@ def _answer(done: Done, form: TranscriptionForm) -> Response:
             )
             return jsonify(answers.dumped(long))
     return _file(form.response_format, transcript, [Passage(transcript.words)])
+
+
+def _sure(steps: Steps) -> Steps:
+    """The steps, until a word comes without the model's confidence: raises ApiError 400 then, not hours later."""
+    with closing(steps):
+        for step in steps:
+            if isinstance(step, Partial):
+                answers.logprobs(step.words)
+            yield step
 
 
 def _json(transcript: Transcript, form: TranscriptionForm) -> answers.JsonAnswer:

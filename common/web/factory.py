@@ -135,6 +135,9 @@ def _install_errors(app: OpenAPI, settings: ServiceSettings) -> None:
             if request.mimetype == "application/json":
                 limit = MAX_JSON_BYTES // 2**20
                 return render(ApiError(413, "body_too_large", _("Le corps JSON dépasse %(limit)s Mo.", limit=limit)))
+            if request.content_length is not None and request.content_length <= settings.max_upload_bytes:
+                message = _("Un champ du formulaire, ou leur nombre, dépasse ce qui est accepté.")
+                return render(ApiError(413, "form_too_large", message))
             return render(too_large(settings))
         status = error.code or 500
         if status < 400:

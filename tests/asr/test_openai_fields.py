@@ -144,11 +144,13 @@ def test_logprobs_are_the_models_confidences(tmp_path: Path, speech: bytes) -> N
     assert {token["logprob"] for token in body["logprobs"]} == {round(math.log(0.25), 6)}
 
 
-def test_logprobs_are_refused_when_the_model_has_no_confidence(tmp_path: Path, speech: bytes) -> None:
+def test_logprobs_are_refused_when_the_model_has_no_confidence(tmp_path: Path) -> None:
     client, registry = service(tmp_path, PARAKEET, confidence=None)
-    answer = post(client, speech, **{"include[]": "logprobs"})
+    registry.engine.max_chunk_seconds = 5.0
+    answer = post(client, sample(0.5, 18.0), **{"include[]": "logprobs"})
     assert refusal(answer) == (400, "unsupported_parameter", "include")
     assert registry.users == 0
+    assert len(registry.engine.chunks) < 4, "told at the first words, not at the end of the recording"
 
 
 @pytest.mark.parametrize(
