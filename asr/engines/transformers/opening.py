@@ -76,19 +76,16 @@ def load(folder: Path, opening: Opening, kind: Any) -> Loaded:
         model, loading = kind.from_pretrained(
             folder,
             dtype=dtype,
-            device_map={"": device},
             use_safetensors=True,
             output_loading_info=True,
             attn_implementation="sdpa",
             **safely,
         )
     except (ValueError, TypeError, KeyError, OSError, ImportError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, torch.cuda.OutOfMemoryError):
-            raise MemoryError(str(error)) from error
         raise unusable(_reason(error, folder)) from error
     if missing := sorted(loading["missing_keys"]):  # transformers would fill them with noise and only warn
         raise unusable(_("il manque %(names)s", names=", ".join(missing[:3])))
-    model.eval()
+    model = _placed(model.eval(), device)
     return Loaded(model, tokenizer, features, device, dtype, _batch_seconds(device))
 
 
@@ -116,6 +113,14 @@ def _device(opening: Opening) -> torch.device:
     # The process sees only the GPUs that it may use (`asr.engines.process.client`): the emptiest of them.
     devices = range(torch.cuda.device_count())
     return torch.device("cuda", max(devices, key=lambda index: torch.cuda.mem_get_info(index)[0]))
+
+
+def _placed(model: Any, device: torch.device) -> Any:
+    """The model on its device. (`device_map` would need accelerate.) Raises MemoryError."""
+    try:
+        return model.to(device)
+    except torch.cuda.OutOfMemoryError as error:
+        raise MemoryError(str(error)) from error
 
 
 def _dtype(parameters: int, device: torch.device) -> torch.dtype:
