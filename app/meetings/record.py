@@ -82,6 +82,12 @@ class Record:
             position = 0 if last is None else last + 1
             session.add(Part(meeting_id=self.meeting_id, position=position, through=through, words=encoded))
 
+    def through(self) -> float:
+        """The second of the recording up to which words are kept."""
+        query = select(func.max(Part.through)).where(Part.meeting_id == self.meeting_id)
+        with self._database.read() as session:
+            return session.scalar(query) or 0.0
+
     def parts(self) -> tuple[list[HeardWord], float]:
         """The words kept so far, and the second of the recording from which to go on."""
         query = select(Part).where(Part.meeting_id == self.meeting_id).order_by(Part.position)

@@ -18,6 +18,7 @@ from app.meetings import calls, view
 from app.meetings.calls import Call
 from app.meetings.leases import Job
 from app.meetings.parts import Keeper, continued
+from app.meetings.patience import Patience
 from app.meetings.record import LostError, Record
 from app.meetings.sentences import punctuate
 from app.meetings.transcript import Transcript, transcript
@@ -31,7 +32,6 @@ _log = logging.getLogger("frigo.meetings")
 _WATCH_SECONDS = 0.5
 _LAST_WORDS_SECONDS = 2.0
 """How long a step that is cut off may take to keep what it has found."""
-_FIRST_DELAY, _MAX_DELAY = 1.0, 10.0
 _SETTLED_SECONDS = 1.5
 """An attempt that has lasted this long has found its service: the step no longer waits."""
 
@@ -211,20 +211,19 @@ class _Attempts:
     def _until_done(self) -> None:
         record = self._work._record
         record.running(self.name)
-        delay, waited_from = _FIRST_DELAY, None
+        patience = Patience(self._work._peer_wait)
         while True:
             self._began = time.monotonic()
             try:
-                outcome = self._attempt(waiting=waited_from is not None)
+                outcome = self._attempt(waiting=patience.tried)
             except ApiError as error:
                 if self.call.cancelled:
                     raise calls.CancelledError from error
-                waited_from = self._began if waited_from is None else waited_from
-                if not calls.is_temporary(error) or time.monotonic() - waited_from >= self._work._peer_wait:
+                reached = record.through() if self.name == "asr" else 0.0
+                if not calls.is_temporary(error) or patience.ended(error, reached):
                     raise
                 record.waiting(self.name, error)
-                self.call.sleep(delay)
-                delay = min(delay * 1.6, _MAX_DELAY)
+                self.call.sleep(patience.delay(error))
                 continue
             seconds = time.monotonic() - self._began
             record.done(self.name, outcome.result, seconds=seconds, model=outcome.model, warnings=outcome.warnings)
