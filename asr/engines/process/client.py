@@ -18,9 +18,9 @@ from asr.engines.base import Capabilities, Chunk, EngineGoneError, Heard, Task, 
 from asr.engines.batcher import Batcher
 from asr.engines.process.spec import Facts, Opening, Said, Spec
 from common.errors import ApiError
-from common.machine.resources import usable_cpus
 from common.messages import Text
 from common.process.child import Child
+from common.process.variables import model_variables
 from common.speech.join import spread
 
 MODULE = "asr.engines.process.host"
@@ -50,7 +50,13 @@ class ProcessEngine:
         log_dir: Path | None = None,
     ) -> None:
         spec = Spec(engine, path, opening, log_level, log_dir)
-        self._child = Child(MODULE, spec, _environment(opening), load_seconds=LOAD_SECONDS, python=python)
+        self._child = Child(
+            MODULE,
+            spec,
+            model_variables(use_gpu=opening.use_gpu, gpu_device_ids=opening.gpu_device_ids, threads=opening.threads),
+            load_seconds=LOAD_SECONDS,
+            python=python,
+        )
         facts: Facts = self._child.facts
         self.name = facts.name
         self.capabilities: Capabilities = facts.capabilities
@@ -150,21 +156,3 @@ def spread_words(text: str, chunk: Chunk) -> list[Word]:
         end = min(max(first + word.end - gone, start), last)
         placed.append(Word(word.word, round(start, 3), round(end, 3)))
     return placed
-
-
-def _environment(opening: Opening) -> dict[str, str]:
-    """Variables that the libraries read when they start, before any code of ours."""
-    threads = str(opening.threads or usable_cpus())
-    env = {
-        "OMP_WAIT_POLICY": "passive",  # else two models on the same cores spin against each other
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "TOKENIZERS_PARALLELISM": "false",
-        "MALLOC_ARENA_MAX": "2",  # an arena per thread keeps what each once needed
-    }
-    if not opening.use_gpu:
-        env["CUDA_VISIBLE_DEVICES"] = ""
-    elif opening.gpu_device_ids:
-        env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # as nvidia-smi numbers them
-        env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, opening.gpu_device_ids))
-    return env

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.machine.resources import usable_cpus
 from common.messages import Text
 from common.process.child import Child
+from common.process.variables import model_variables
 from gpt.engines.base import Capabilities, Delta, Emit, GenerationRequest, Message, Prompt, SamplingDefaults
 from gpt.engines.options import EngineOptions
 from gpt.engines.process.spec import Facts, Spec
@@ -29,7 +29,11 @@ class ProcessEngine:
         log_dir: Path | None = None,
     ) -> None:
         spec = Spec(engine, folder, options, log_level, log_dir)
-        self._child = Child(MODULE, spec, _environment(options))
+        self._child = Child(
+            MODULE,
+            spec,
+            model_variables(use_gpu=options.use_gpu, gpu_device_ids=options.gpu_device_ids, threads=options.threads),
+        )
         facts: Facts = self._child.facts
         self.name = facts.name
         self.capabilities: Capabilities = facts.capabilities
@@ -89,21 +93,3 @@ class ProcessEngine:
 
 def _is_last(item: Delta | Exception) -> bool:
     return isinstance(item, Exception) or item.finish_reason is not None
-
-
-def _environment(options: EngineOptions) -> dict[str, str]:
-    """Variables that the libraries read when they start, before any code of ours."""
-    threads = str(options.threads or usable_cpus())
-    env = {
-        "OMP_WAIT_POLICY": "passive",  # else two engines on the same cores spin against each other
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "TOKENIZERS_PARALLELISM": "false",
-        "MALLOC_ARENA_MAX": "2",  # an arena per thread keeps what each once needed
-    }
-    if not options.use_gpu:
-        env["CUDA_VISIBLE_DEVICES"] = ""
-    elif options.gpu_device_ids:
-        env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # as nvidia-smi numbers them
-        env["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, options.gpu_device_ids))
-    return env

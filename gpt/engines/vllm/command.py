@@ -13,6 +13,7 @@ from typing import Any
 from common.errors import ApiError
 from common.machine.resources import Resources
 from common.messages import _
+from common.process.variables import visible_devices
 from gpt.engines.cpu import weight_bytes
 from gpt.engines.options import EngineOptions
 from gpt.engines.template import find_template
@@ -103,7 +104,7 @@ def variables(
     if vllm.ray_address:
         found["RAY_ADDRESS"] = vllm.ray_address
     if cuda and options.gpu_device_ids:
-        found["CUDA_VISIBLE_DEVICES"] = ",".join(_devices(options.gpu_device_ids, given.get("CUDA_VISIBLE_DEVICES")))
+        found["CUDA_VISIBLE_DEVICES"] = visible_devices(options.gpu_device_ids, given.get("CUDA_VISIBLE_DEVICES"))
     if not cuda:
         if options.threads:
             cores = sorted(os.sched_getaffinity(0))[: options.threads]
@@ -178,17 +179,6 @@ def _cpu_cache(folder: Path, options: EngineOptions, resources: Resources) -> in
 def _lora_rank(folders: Sequence[Path]) -> int:
     wanted = max(adapter_rank(folder) for folder in folders)
     return next(rank for rank in LORA_RANKS if rank >= wanted)
-
-
-def _devices(positions: Sequence[int], visible: str | None) -> list[str]:
-    """CUDA's names of the GPUs at `positions` among those that this process sees."""
-    names = [name.strip() for name in visible.split(",")] if visible else None
-    if names is None:
-        return [str(position) for position in positions]
-    if max(positions) >= len(names):
-        message = _("GPU_DEVICE_IDS nomme un GPU qui n'est pas là (%(count)s visibles).", count=len(names))
-        raise ApiError(422, "gpu_missing", message, "gpu_device_ids")
-    return [names[position] for position in positions]
 
 
 def _read(path: Path) -> Mapping[str, Any]:
