@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any
@@ -20,14 +21,17 @@ from asr.subtitles import srt, vtt
 from asr.transcript import Transcript
 from common.audio.upload import opened
 from common.speech.cues import Passage
+from common.web import context
 from common.web.leaving import client_gone
 from common.web.sse import sse
 
+MODEL_HEADER, WARNINGS_HEADER = "X-Frigo-Model", "X-Frigo-Warnings"  # the second is a JSON list, in ASCII
 TEXT, SRT, VTT = "text/plain", "application/x-subrip", "text/vtt"
 Gone = Callable[[], bool]
 _EVENTS: list[type[BaseModel]] = [answers.TextDelta, answers.DiarizedSegment, answers.TextDone]
 _TRANSCRIPTION = shapes(
-    "La forme que response_format demande ; en flux, des événements puis [DONE]",
+    "La forme que response_format demande ; en flux, des événements puis [DONE]. En-têtes : X-Frigo-Model (qui a "
+    "servi), X-Frigo-Warnings (liste JSON de ce qu'il faut savoir du texte)",
     [answers.JsonAnswer, answers.VerboseAnswer, answers.DiarizedAnswer],
     events=_EVENTS,
     text=(TEXT, SRT, VTT),
@@ -57,7 +61,10 @@ def openai_blueprint(service: AsrService, diarizer: Diarizer, max_seconds: float
             steps = attended(service.transcribe(form.file, ask, form.wanted), gone)
             if form.include:
                 steps = _sure(steps)
-            return sse(_events(steps, form), done=True) if form.streamed else _answer(finished(steps, gone), form)
+            if form.streamed:
+                return sse(_events(steps, form), done=True)
+            done = finished(steps, gone)
+            return _told(_answer(done, form), done)
         opened(form.file, max_seconds)  # what is wrong with the file is said whether or not diarize is there
         assert form.file is not None  # noqa: S101  `opened` refuses it
         diarization = diarizer.begin(form.file, known)
@@ -69,7 +76,7 @@ def openai_blueprint(service: AsrService, diarizer: Diarizer, max_seconds: float
         except BaseException:
             diarization.close()
             raise
-        return _diarized_answer(done, said, form)
+        return _told(_diarized_answer(done, said, form), done)
 
     @bp.post(
         "/translations",
@@ -78,15 +85,28 @@ def openai_blueprint(service: AsrService, diarizer: Diarizer, max_seconds: float
     )
     def translations(form: TranslationForm) -> Response:
         steps = service.transcribe(form.file, form.ask(), form.wanted)
-        transcript = finished(steps, client_gone(request.environ)).transcript
-        if form.response_format == "verbose_json":
-            long = answers.verbose(transcript, translated=True, temperature=form.temperature, granularities=["segment"])
-            return jsonify(answers.dumped(long))
-        if form.response_format == "json":
-            return jsonify({"text": transcript.text})
-        return _file(form.response_format, transcript, [Passage(transcript.words)])
+        done = finished(steps, client_gone(request.environ))
+        return _told(_translation(done.transcript, form), done)
 
     return bp
+
+
+def _told(response: Response, done: Done) -> Response:
+    """What OpenAI's bodies have no place for: which model served, and what the reader must know of the text."""
+    response.headers[MODEL_HEADER] = done.model
+    if done.transcript.warnings:
+        language = context.language.get()
+        response.headers[WARNINGS_HEADER] = json.dumps([text.render(language) for text in done.transcript.warnings])
+    return response
+
+
+def _translation(transcript: Transcript, form: TranslationForm) -> Response:
+    if form.response_format == "verbose_json":
+        long = answers.verbose(transcript, translated=True, temperature=form.temperature, granularities=["segment"])
+        return jsonify(answers.dumped(long))
+    if form.response_format == "json":
+        return jsonify({"text": transcript.text})
+    return _file(form.response_format, transcript, [Passage(transcript.words)])
 
 
 def _answer(done: Done, form: TranscriptionForm) -> Response:

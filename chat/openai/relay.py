@@ -11,7 +11,10 @@ from common.web import context
 from common.web.client import PeerStream
 from common.web.sse import encode
 
-KEPT_HEADERS = ("Content-Type", "Retry-After", "Content-Disposition", "X-RateLimit-Limit-Requests")
+KEPT_HEADERS = (
+    *("Content-Type", "Retry-After", "Content-Disposition", "X-RateLimit-Limit-Requests"),
+    *("X-Frigo-Model", "X-Frigo-Warnings"),
+)
 EVENT_STREAM = "text/event-stream"
 
 

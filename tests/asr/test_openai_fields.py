@@ -132,6 +132,17 @@ def test_json_has_the_text_and_whole_seconds(tmp_path: Path, speech: bytes) -> N
     assert body["usage"] == {"type": "duration", "seconds": 7}
 
 
+@pytest.mark.parametrize("path", ["transcriptions", "translations"])
+def test_headers_tell_which_model_served_and_what_its_text_is_worth(tmp_path: Path, path: str) -> None:
+    client, _registry = service(tmp_path, CANARY, demo=True)
+    headers = post(client, WAV, path, language="fr").headers
+    assert headers["X-Frigo-Model"] == "canary-180m-flash"
+    assert "démonstration" in json.loads(headers["X-Frigo-Warnings"])[0]
+    assert headers["X-Frigo-Warnings"].isascii()
+    client, _registry = service(tmp_path, CANARY)
+    assert "X-Frigo-Warnings" not in post(client, WAV, path, language="fr").headers
+
+
 def test_gpt_transcribe_tells_the_languages_it_heard(tmp_path: Path, speech: bytes) -> None:
     client, _registry = service(tmp_path, PARAKEET, detected="fr")
     assert post(client, speech, model="gpt-transcribe").json["languages"] == [{"code": "fr"}]

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 
 import openai
 import pytest
@@ -149,6 +150,12 @@ def test_a_recording_is_transcribed_in_each_format(client: openai.OpenAI, senten
     logs = create(model="gpt-4o-mini-transcribe", file=sentence, include=["logprobs"], chunking_strategy="auto")
     assert logs.logprobs
     assert "".join(item.token or "" for item in logs.logprobs) == plain.text
+
+
+def test_the_headers_tell_what_the_text_is_worth(client: openai.OpenAI, sentence: tuple[str, bytes]) -> None:
+    raw = client.audio.transcriptions.with_raw_response.create(model="whisper-1", file=sentence)
+    assert raw.headers["X-Frigo-Model"] == "pocketsphinx"
+    assert "démonstration" in json.loads(raw.headers["X-Frigo-Warnings"])[0]
 
 
 def test_a_transcription_is_streamed(client: openai.OpenAI, sentence: tuple[str, bytes]) -> None:
