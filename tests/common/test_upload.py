@@ -40,7 +40,7 @@ def test_two_readers_of_one_upload_do_not_move_each_other(make: type) -> None:
     upload.close()
     second.seek(5)
     assert second.read(3) == DATA[5:8], "readable when the request is over"
-    with pytest.raises(ValueError, match="negative|before the beginning"):
+    with pytest.raises(ValueError, match=r"negative|before the beginning"):
         second.seek(-1)
 
 
