@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 import random
 from collections.abc import Iterator
 from itertools import pairwise
@@ -9,17 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.signal import resample_poly
 
 from asr import speech
 from asr.engines.base import Chunk, Word
 from asr.tasks import Ask, plan
+from asr.transcriber import transcribe
 from asr.transcript import Partial, Progress, Transcript
-from common.audio.decode import FloatArray
+from common.audio.decode import AudioReader, FloatArray
 from common.errors import ApiError
 from common.models.catalogue import Catalogue
 from tests.asr import tones
 from tests.asr.hearing import ToneEngine, steps, texts, transcript
-from tests.common.audio_files import tone
+from tests.common.audio_files import tone, wav_bytes
 
 MIXED = tones.WORDS[::5]
 
@@ -49,6 +53,26 @@ def test_every_word_is_there_once_in_order_and_at_its_time(seed: int) -> None:
     assert found.duration == pytest.approx(samples.size / 16_000, abs=0.001)
     assert found.speech.voiced_seconds + found.speech.dropped_seconds <= found.duration + 0.01
     assert all(end - start <= engine.max_chunk_seconds for start, end in engine.seen)
+
+
+def unsteady(chunk: Chunk, words: list[Word]) -> list[Word]:
+    """Times that are off by a quarter of a second, one way or the other, from one chunk to the next."""
+    by = 0.25 if int(chunk.start * 1000) % 2 else -0.25
+    return [Word(word.word, word.start + by, word.end + by) for word in words]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_times_that_are_off_lose_no_word_even_over_a_new_start(seed: int) -> None:
+    samples, said, chance = recording(seed, count=100, pauses=0.02)
+    whole = steps(ToneEngine(change=unsteady), samples)
+    final = whole[-1]
+    assert isinstance(final, Transcript)
+    assert texts(final.words) == [word.word for word in said]
+    partials = [step for step in whole if isinstance(step, Partial)]
+    stop = chance.randrange(len(partials))
+    before = [word for partial in partials[: stop + 1] for word in partial.words]
+    resumed = transcript(ToneEngine(change=unsteady), samples, start=partials[stop].through)
+    assert texts([*before, *resumed.words]) == [word.word for word in said]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -379,6 +403,18 @@ def distorted() -> Iterator[tuple[str, FloatArray]]:
 def test_clipped_shifted_and_faint_recordings_are_read_all_the_same(name: str, samples: FloatArray) -> None:
     found = transcript(ToneEngine(), samples)
     assert texts(found.words) == list(MIXED[:20])
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
+def test_any_rate_gives_the_same_words_at_the_same_times(rate: int) -> None:
+    samples, said = tones.spoken(MIXED[:20])
+    step = math.gcd(rate, 16_000)
+    other = resample_poly(samples, rate // step, 16_000 // step).astype(np.float32)
+    reader = AudioReader(io.BytesIO(wav_bytes(other, rate)))
+    found = list(transcribe(ToneEngine(), reader, asked(ToneEngine(), language="fr")))[-1]
+    assert isinstance(found, Transcript)
+    assert texts(found.words) == [word.word for word in said]
+    assert all(abs(w.start - s.start) < 0.05 for w, s in zip(found.words, said, strict=True))
 
 
 def test_a_tenth_of_a_second_is_an_empty_text(monkeypatch: pytest.MonkeyPatch) -> None:
