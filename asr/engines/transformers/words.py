@@ -91,7 +91,7 @@ def _orderly(words: list[Timed], seconds: float) -> Iterator[Timed]:
     """Times within the utterance, one word after the other."""
     since = 0.0
     for text, start, end, confidence in words:
-        start = min(max(start, since), seconds)
-        end = min(max(end, start), seconds)
+        start = min(round(max(start, since), 3), seconds)
+        end = min(round(max(end, start), 3), seconds)
         since = start
-        yield text, round(start, 3), round(end, 3), None if confidence is None else round(confidence, 4)
+        yield text, start, end, None if confidence is None else round(confidence, 4)
