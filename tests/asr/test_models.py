@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from flask.testing import FlaskClient
 
+from asr.engines.embedded.backend import decoders
 from asr.factory import create_app
 from asr.models import build_registry, speech
 from asr.settings import AsrSettings
@@ -86,6 +87,11 @@ def test_a_gpu_that_is_not_here_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("common.models.asked_gpus.read_gpus", lambda: ())
     with pytest.raises(SettingsError, match="GPU_DEVICE_IDS"):
         build_registry(load(AsrSettings, asr_model="embedded", gpu_device_ids=[3], ia_use_gpu=True))
+
+
+def test_the_embedded_engine_has_a_decoder_per_core_where_there_is_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asr.engines.embedded.backend.usable_cpus", lambda: 16)
+    assert [decoders(mib * 2**20) for mib in (100, 450, 1024, 64_000)] == [1, 1, 4, 16]
 
 
 def test_the_service_imports_no_torch() -> None:

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from asr.engines.base import AsrEngine
+from common.machine.resources import read_resources, usable_cpus
 from common.messages import Text, _
 from common.models.backends import Backend, Placement
 from common.models.catalogue import ModelEntry
 
 _PARTS = ("pocketsphinx", "silero_vad")
-_NEED_BYTES = 110 * 2**20  # of one decoder process, measured
+_DECODER_BYTES = 115 * 2**20  # one process, after a recording; measured
+_SERVICE_BYTES = 30 * 2**20  # in the service itself, that finds the speech; measured
 
 
 class EmbeddedBackend(Backend[AsrEngine]):
@@ -36,11 +38,16 @@ class EmbeddedBackend(Backend[AsrEngine]):
         """See `Backend`. Nothing to fetch."""
 
     def need_bytes(self, entry: ModelEntry, *, cuda: bool) -> int | None:  # noqa: ARG002
-        """See `Backend`."""
-        return _NEED_BYTES
+        """See `Backend`: with one decoder. Others are started only into memory that is free."""
+        return _SERVICE_BYTES + _DECODER_BYTES
 
     def open(self, entry: ModelEntry, placement: Placement) -> AsrEngine:  # noqa: ARG002
         """See `Backend`."""
         from asr.engines.embedded.engine import EmbeddedEngine
 
-        return EmbeddedEngine()
+        return EmbeddedEngine(decoders(read_resources(use_gpu=False).memory_available))
+
+
+def decoders(free: int) -> int:
+    """How many decoders may run side by side with `free` bytes: one a core, in half of that memory."""
+    return max(1, min(usable_cpus(), free // 2 // _DECODER_BYTES))
