@@ -15,7 +15,8 @@ LONG_PAUSE = 2.0
 MAX_SECONDS = 12.0
 MAX_CHARACTERS = 168
 """A segment is at most two subtitles of two lines."""
-_SENTENCE_END = re.compile(r"[.!?…][\"»”’')\]]*$")
+_SENTENCE_END = re.compile(r"[.!?…][\"»”’')\]\s]*$")
+_CLOSING = re.compile(r"^[.,;:!?…%€»”’')\]]+$")
 _COMMA = re.compile(r"[,;:][\"»”’')\]]*$")
 _ABBREVIATION = re.compile(r"^(?:[^\W\d_]|MM|Mme|Mlle|Mr|Mrs|Ms|Dr|Pr|Me|St|Ste|cf|art|fig|vol|No)\.$", re.IGNORECASE)
 
@@ -33,7 +34,7 @@ def segments(words: Sequence[Word], *, punctuates: bool) -> list[Segment]:
 def _sentences(words: Sequence[Word]) -> Iterator[list[Word]]:
     group: list[Word] = []
     for word in words:
-        if group and (_ends(group[-1], word) or word.start - group[-1].end >= LONG_PAUSE):
+        if group and (_ends(group, word) or word.start - group[-1].end >= LONG_PAUSE):
             yield group
             group = []
         group.append(word)
@@ -41,9 +42,13 @@ def _sentences(words: Sequence[Word]) -> Iterator[list[Word]]:
         yield group
 
 
-def _ends(word: Word, following: Word) -> bool:
-    """Whether a sentence ends with `word`: not with an initial or a shortened title, nor before a small letter."""
-    if not _SENTENCE_END.search(word.word) or _ABBREVIATION.match(word.word):
+def _ends(words: Sequence[Word], following: Word) -> bool:
+    """Whether a sentence ends with `words`: not with an initial or a shortened title, nor before a small letter.
+
+    A mark may be a word of its own, as French separates some.
+    """
+    text = " ".join(word.word for word in words[-3:])
+    if not _SENTENCE_END.search(text) or _ABBREVIATION.match(words[-1].word) or _CLOSING.match(following.word):
         return False
     letter = next((letter for letter in following.word if letter.isalpha()), "A")
     return not letter.islower()
