@@ -94,6 +94,19 @@ def test_a_batch_gives_what_each_utterance_gives_alone(kind: str, model: Callabl
             assert times == pytest.approx(other, abs=2e-3)
 
 
+def test_whisper_reads_no_more_windows_at_once_than_a_batch_is_long(
+    model: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eighty sounds of one second are a batch of eighty seconds, and eighty windows of thirty."""
+    whisper, rows = model("whisper")._model, []
+    read = whisper._read
+    monkeypatch.setattr(whisper, "_read", lambda batch, task: rows.append(len(batch)) or read(batch, task))
+    sound = uttered(sounds()[1])
+    said = model("whisper").transcribe([sound] * 5, FRENCH)
+    assert rows == [2, 2, 1]
+    assert len({text_of(one) for one in said}) == 1
+
+
 @pytest.mark.parametrize("kind", ["ctc", "rnnt", "tdt", "whisper"])
 def test_word_times_go_forward_and_stay_within_the_sound(kind: str, model: Callable[[str], TransformersModel]) -> None:
     batch = [uttered(sound) for sound in sounds()]

@@ -36,6 +36,9 @@ class Parakeet:
         vocabulary = self._loaded.tokenizer.get_vocab()
         self._written = {index: token for token, index in vocabulary.items()}
         self._unsaid = set(self._loaded.tokenizer.all_special_ids) | {model.config.pad_token_id}
+        self._unsaid |= {
+            index for token, index in vocabulary.items() if token.startswith("<|") and token.endswith("|>")
+        }
         spoken = [token for index, token in self._written.items() if index not in self._unsaid]
         self.facts = Facts(
             name="transformers",

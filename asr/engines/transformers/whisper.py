@@ -70,9 +70,16 @@ class Whisper:
             batch_seconds=self._loaded.batch_seconds,
         )
 
-    @torch.inference_mode()
     def transcribe(self, batch: list[Utterance], task: Task) -> list[Said]:
-        """See `SpeechModel`. Raises `ApiError` 400 `unsupported_language`."""
+        """See `SpeechModel`. Raises `ApiError` 400 `unsupported_language`.
+
+        A sound of one second costs a whole window: as many are read at once as windows fill a batch.
+        """
+        rows = max(1, int(self.facts.batch_seconds // self.facts.max_chunk_seconds))
+        return [said for at in range(0, len(batch), rows) for said in self._read(batch[at : at + rows], task)]
+
+    @torch.inference_mode()
+    def _read(self, batch: list[Utterance], task: Task) -> list[Said]:
         model, device = self._loaded.model, self._loaded.device
         sounds = [samples_of(utterance) for utterance in batch]
         inputs = self._loaded.features(sounds, sampling_rate=RATE, return_tensors="pt")
