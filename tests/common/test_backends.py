@@ -193,6 +193,7 @@ def test_a_model_goes_to_the_gpu_that_has_room_for_it(hub: HubServer, tmp_path: 
     nowhere = loader(hub, tmp_path, machine(6, 2))
     assert "demande environ 4,00 Go de mémoire, il en reste 2,00" in str(nowhere.unfit(big))
     assert nowhere.unfit(big, 2 * GB) is None  # with what others give back
+    assert str(nowhere.judge(big, 2 * GB).how) == "tar, GPU"
 
 
 def test_an_engine_that_fits_is_preferred_to_a_first_that_does_not(hub: HubServer, tmp_path: Path) -> None:
@@ -394,6 +395,8 @@ def test_auto_leaves_gated_models_without_a_token_and_a_hub_that_is_down(
             return {"refused": str(error)}
 
     assert "HUGGINGFACE_TOKEN" in decide()["refused"]  # "small" asks for 0.4 Go, "shut" for a token
+    assert hub.seen == []  # no need to ask: it would refuse
+    assert "toys/shut" in decide(huggingface_token=SecretStr("x"))["refused"]  # its own sentence: 403
     assert "hub" in decide(hf_endpoint="http://127.0.0.1:9", huggingface_token=SecretStr("x"))["refused"]
     service = toys(tmp_path, settings)
     assert service.decide(machine(1), ask_hub=True).data["chosen"] == "small"
