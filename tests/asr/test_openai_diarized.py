@@ -21,6 +21,7 @@ from asr.engines.base import Capabilities, Word
 from common.errors import ApiError
 from common.speech.words import Turn
 from common.web.factory import render
+from common.web.leaving import client_gone
 from common.web.sse import sse
 from tests.asr.speaking import OneEngine, Speaking, sample, speaking_app
 from tests.common.audio_files import tone, wav_bytes
@@ -39,8 +40,8 @@ class FakeDiarize:
         self.answer: dict[str, Any] = {}
         self.error: dict[str, Any] | None = None
         self.refusal: ApiError | None = None
-        self.hold: threading.Event | None = None
-        self.arrived = threading.Event()
+        self.holds = False
+        self.failed = threading.Event()
         self.left = threading.Event()
         self.app.add_url_rule("/api/diarization/process", view_func=self.process, methods=["POST"])
         self.app.register_error_handler(ApiError, render)
@@ -51,15 +52,27 @@ class FakeDiarize:
         self.file = request.files["file"].read()
         if self.refusal:
             raise self.refusal
-        return sse(self.events(), on_close=self.left.set)
+        return sse(self.events(client_gone(request.environ)))
 
-    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        self.arrived.set()
-        for number in range(200):  # more than a socket that nobody reads would hold, were they bigger
-            yield "progress", {"progress": number / 200, "filling": "x" * 4000}
-        if self.hold:
-            assert self.hold.wait(20)
-        yield ("error", {"error": self.error}) if self.error else ("result", self.answer)
+    def events(self, gone: Callable[[], bool]) -> Iterator[tuple[str, dict[str, Any]]]:
+        try:
+            for number in range(200):  # more than a socket that nobody reads would hold, were they bigger
+                yield "progress", {"progress": number / 200, "filling": "x" * 4000}
+        except GeneratorExit:
+            self.left.set()
+            raise
+        if self.holds:
+            deadline = time.monotonic() + 20
+            while not gone():
+                assert time.monotonic() < deadline, "nobody let it go"
+                time.sleep(0.02)
+            self.left.set()
+            return
+        if self.error:
+            yield "error", {"error": self.error}
+            self.failed.set()
+        else:
+            yield "result", self.answer
 
 
 @pytest.fixture
@@ -182,18 +195,27 @@ def test_what_diarize_refuses_is_refused_as_it_says(asr: Any, diarize: FakeDiari
     assert registry.users == 0
 
 
+@pytest.mark.parametrize("stream", ["false", "true"])
 def test_a_diarization_that_fails_on_the_way_ends_the_transcription(
-    asr: Any, diarize: FakeDiarize, speech: bytes
+    asr: Any, diarize: FakeDiarize, stream: str
 ) -> None:
     client, registry = asr
     diarize.error = {"type": "server_error", "code": "engine_died", "message": "Le moteur s'est arrêté.", "param": None}
-    registry.engine.during = lambda: time.sleep(0.05)
-    answer = post(client, speech)
-    assert (answer.status_code, answer.json["error"]["code"]) == (502, "engine_died")
+    registry.engine.max_chunk_seconds = 5.0
+
+    def wait_for_the_failure() -> None:
+        assert diarize.failed.wait(20)
+        time.sleep(0.2)  # until asr has read it
+
+    registry.engine.during = wait_for_the_failure
+    answer = post(client, sample(0.0, 40.0), stream=stream)
+    if stream == "true":
+        assert '"code":"engine_died"' in answer.text
+        assert "transcript.text.done" not in answer.text
+    else:
+        assert (answer.status_code, answer.json["error"]["code"]) == (502, "engine_died")
+    assert len(registry.engine.chunks) <= 3, "the recording has eight of them"
     assert registry.users == 0
-    events = post(client, speech, stream="true").text
-    assert '"code":"engine_died"' in events.replace(" ", "")
-    assert "transcript.text.done" not in events
 
 
 @pytest.mark.parametrize("answer", [{}, {"segments": "x"}, {"segments": [{"speaker": 1}]}])
@@ -206,14 +228,13 @@ def test_an_answer_that_is_none_is_a_502(asr: Any, diarize: FakeDiarize, speech:
 
 def test_a_transcription_that_fails_stops_the_diarization(asr: Any, diarize: FakeDiarize, speech: bytes) -> None:
     client, registry = asr
-    diarize.hold = threading.Event()
+    diarize.holds = True
 
     def fail() -> None:
         raise ApiError(500, "engine_died", "Le moteur s'est arrêté.")
 
     registry.engine.during = fail
     assert post(client, speech).status_code == 500
-    diarize.hold.set()
     assert diarize.left.wait(20), "diarize was left to work for nobody"
     assert registry.users == 0
 
@@ -222,6 +243,7 @@ def test_the_model_that_does_not_exist_is_told_and_diarize_is_let_go(
     asr: Any, diarize: FakeDiarize, speech: bytes
 ) -> None:
     client, _registry = asr
+    diarize.holds = True
     assert post(client, speech, model="whisper-9").status_code == 404
     assert diarize.left.wait(20)
 
