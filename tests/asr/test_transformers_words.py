@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from asr.engines.transformers.align import _path, spans
 from asr.engines.transformers.decode import looped
@@ -96,7 +97,7 @@ def test_letters_bound_the_languages() -> None:
     assert len(EUROPEAN) == 25
 
 
-def attention(places: list[tuple[int, int]], frames: int) -> np.ndarray:
+def attention(places: list[tuple[int, int]], frames: int) -> torch.Tensor:
     """One head that looks at each token's span, and another that always looks at the first frames."""
     rng = np.random.default_rng(0)
     follows = rng.uniform(0, 0.02, (len(places) + 1, frames))
@@ -106,7 +107,7 @@ def attention(places: list[tuple[int, int]], frames: int) -> np.ndarray:
     sink = np.full_like(follows, 0.01)
     sink[:, :4] = 1
     both = np.stack((follows, sink))
-    return both / both.sum(axis=-1, keepdims=True)
+    return torch.from_numpy(both / both.sum(axis=-1, keepdims=True))
 
 
 def test_attention_tells_when_and_pauses_belong_to_no_word() -> None:
@@ -117,9 +118,9 @@ def test_attention_tells_when_and_pauses_belong_to_no_word() -> None:
 
 
 def test_alignment_of_little_or_nothing() -> None:
-    assert spans(np.ones((1, 1, 10))) == []
-    assert len(spans(np.ones((2, 5, 3)))) == 4  # more tokens than frames
-    assert len(spans(np.zeros((2, 3, 8)))) == 2
+    assert spans(torch.ones(1, 1, 10)) == []
+    assert len(spans(torch.ones(2, 5, 3))) == 4  # more tokens than frames
+    assert len(spans(torch.zeros(2, 3, 8))) == 2
 
 
 def test_time_warping_finds_the_path_of_the_library() -> None:

@@ -61,18 +61,13 @@ def _eager(decoder: Any) -> Iterator[None]:
         config._attn_implementation = usual
 
 
-def spans(heads: Array) -> list[Span]:
+def spans(heads: torch.Tensor) -> list[Span]:
     """Where each token is, in frames (start, end), from `heads` (heads, tokens, frames); the last one is the end's."""
     _count, tokens, frames = heads.shape
     if tokens < 2 or not frames:
         return [(0.0, float(frames))] * max(0, tokens - 1)
-    deviation = heads.std(axis=1, keepdims=True)
-    # Where nobody looks, the little there is must not be blown up: it would give the pauses to whoever looks around.
-    least = np.maximum(_NOTHING * deviation.max(axis=-1, keepdims=True), 1e-9)
-    relative = (heads - heads.mean(axis=1, keepdims=True)) / np.maximum(deviation, least)
-    around = np.pad(relative, ((0, 0), (0, 0), (_MEDIAN // 2, _MEDIAN // 2)), mode="edge")
-    smooth = np.median(np.lib.stride_tricks.sliding_window_view(around, _MEDIAN, axis=-1), axis=-1).mean(axis=0)
-    starts, contrast = _path(-smooth), relative.mean(axis=0)
+    contrast, smooth = (part.double().cpu().numpy() for part in _contrast(heads))
+    starts = _path(-smooth)
     found: list[Span] = []
     for token in range(tokens - 1):
         begin, end = starts[token], max(starts[token] + 1, starts[token + 1])
@@ -80,6 +75,20 @@ def spans(heads: Array) -> list[Span]:
         loud = np.flatnonzero(here >= _FADED * here.max())
         found.append((float(begin + loud[0]), float(begin + loud[-1] + 1)))
     return found
+
+
+def _contrast(heads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What sets each token apart from the others at each frame, over all heads: as it is, and without its spikes."""
+    plain = torch.zeros(heads.shape[1:], device=heads.device)
+    smooth = torch.zeros_like(plain)
+    for head in heads.float():  # one at a time: a median takes as many copies as it has frames
+        deviation = head.std(dim=0, correction=0, keepdim=True)
+        # Where nobody looks, the little there is must not be blown up: pauses would go to whoever looks around.
+        relative = (head - head.mean(dim=0, keepdim=True)) / deviation.clamp(min=max(_NOTHING * deviation.max(), 1e-9))
+        around = torch.nn.functional.pad(relative[None], (_MEDIAN // 2, _MEDIAN // 2), mode="replicate")[0]
+        plain += relative
+        smooth += around.unfold(-1, _MEDIAN, 1).median(dim=-1).values
+    return plain / heads.shape[0], smooth / heads.shape[0]
 
 
 def _path(cost: Array) -> list[int]:

@@ -29,6 +29,7 @@ _TOKENS_PER_SECOND = 15.0
 _SPARE_TOKENS = 30
 _NO_SPEECH = 0.6  # OpenAI's bounds: said to be no speech, and written without conviction
 _LEAST_LOG_PROBABILITY = -1.0
+_MOST_HEADS = 24  # of a checkpoint that names none: a large model's would take gigabytes
 _UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "bo", "km"})
 
 
@@ -154,7 +155,7 @@ class Whisper:
         timed = []
         for row, (one, uttered) in enumerate(zip(written, batch, strict=True)):
             frames = max(1, min(encoded.states.shape[1], int(np.ceil(uttered.seconds * _FRAMES_PER_SECOND))))
-            heads = looked[row, :, since : since + len(one.ids) + 1, :frames].double().cpu().numpy()
+            heads = looked[row, :, since : since + len(one.ids) + 1, :frames]
             tokens = zip(one.ids, spans(heads), one.probabilities, strict=True)
             timed.append([self._piece(*token) for token in tokens])
         return timed
@@ -174,7 +175,8 @@ def _alignment_heads(generation: Any, config: Any) -> list[tuple[int, int]]:
         if 0 <= layer < config.decoder_layers and 0 <= head < config.decoder_attention_heads
     ]
     upper = range(config.decoder_layers // 2, config.decoder_layers)
-    return found or [(layer, head) for layer in upper for head in range(config.decoder_attention_heads)]
+    every = [(layer, head) for layer in upper for head in range(config.decoder_attention_heads)]
+    return found or every[:: -(-len(every) // _MOST_HEADS)]
 
 
 def _is_made_up(written: Written, no_speech: float) -> bool:
