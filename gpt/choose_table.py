@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from common.hub.hub import Patience
@@ -20,10 +21,15 @@ _VRAMS = ("8G", "24G", "80G")
 
 
 class Blindfolded(GptMachine):
-    """A machine that does not ask the hub, and decides as if it had answered what the catalogue says."""
+    """A machine that does not ask the hub, and decides as if it had answered what the catalogue says; with room on
+    its disk."""
 
     def learn(self, entry: ModelEntry, patience: Patience | None = None) -> None:
         """Nothing is asked."""
+
+    def disk_free(self) -> int:
+        """Whatever is wanted: another machine is described, whose disk nobody knows."""
+        return sys.maxsize
 
 
 class GptChoose(ChooseCommand):

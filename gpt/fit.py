@@ -100,6 +100,10 @@ class GptMachine:
         told = {"family": facts.family, "parameters": facts.parameters, "context": facts.context}
         return entry.model_copy(update={**told, "vision": facts.vision})
 
+    def disk_free(self) -> int:
+        """Bytes free where models are kept."""
+        return disk.free_bytes(self._hub.cache_dir)
+
     def facts(self, entry: ModelEntry) -> tuple[ModelFacts | None, bool]:
         """What is known of the entry, and whether it is only the catalogue's word."""
         folder = folder_of(entry, self._hub)
@@ -210,7 +214,7 @@ class GptMachine:
         need_disk = facts.stored_bytes + disk.MARGIN_BYTES
         if plan.need.engine == "ctranslate2":
             need_disk += plan.need.weights  # the converted model is kept beside the original
-        free = disk.free_bytes(self._hub.cache_dir)
+        free = self.disk_free()
         if need_disk <= free:
             return None
         return _(

@@ -6,6 +6,7 @@ whose files are here come first, so that a model that two engines read is fetche
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -231,7 +232,7 @@ class BackendLoader(Generic[E]):
         stored = backend.disk_bytes(entry) if isinstance(backend, HubBackend) else None
         if stored is None or backend.here(entry):
             return None
-        free = disk.free_bytes(self._hub.cache_dir)
+        free = self.disk_free()
         if stored + disk.MARGIN_BYTES <= free:
             return None
         return _(
@@ -240,6 +241,10 @@ class BackendLoader(Generic[E]):
             need=gigabytes(stored + disk.MARGIN_BYTES),
             available=gigabytes(free),
         )
+
+    def disk_free(self) -> int:
+        """Bytes free where models are kept."""
+        return disk.free_bytes(self._hub.cache_dir)
 
     # --- Loader -----------------------------------------------------------------------------------------------------
 
@@ -344,10 +349,15 @@ class BackendLoader(Generic[E]):
 
 
 class BlindLoader(BackendLoader[E]):
-    """One that does not ask the hub, and decides as if it had answered what the catalogue says."""
+    """One that does not ask the hub, and decides as if it had answered what the catalogue says; with room on its
+    disk."""
 
     def learn(self, entry: ModelEntry, patience: Patience | None = HASTY) -> None:
         """Nothing is asked."""
+
+    def disk_free(self) -> int:
+        """Whatever is wanted: another machine is described, whose disk nobody knows."""
+        return sys.maxsize
 
 
 def _places(backend: Backend[E], entry: ModelEntry, resources: Resources, freed: int) -> list[Place]:

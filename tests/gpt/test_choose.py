@@ -268,7 +268,10 @@ def test_a_refused_choice_says_so(arguments: list[str], words: str, capsys: pyte
 
 
 @pytest.mark.usefixtures("no_hub")
-def test_the_published_table_needs_no_machine(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_published_table_needs_no_machine(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.machine.disk.free_bytes", lambda _folder: 0)
     assert choose_table.main(["--table"]) == 0
     rows = capsys.readouterr().out.splitlines()
     assert len(rows) == 2 + len(choose_table.GptChoose.machines)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import checks
-from scripts import pip
+from scripts import checks, pip
 from scripts import setup as installer
 from scripts.commands import Log
 from scripts.environment import ROOT, SetupError, local_port, read_env_file, service_url, variables
