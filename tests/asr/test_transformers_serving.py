@@ -81,13 +81,15 @@ def test_silence_gives_nothing_over_http(client: FlaskClient) -> None:
 
 
 def test_another_model_takes_over_and_no_request_is_lost(folders: Path, tmp_path: Path, speech: bytes) -> None:
-    """From a Whisper to the embedded engine and back, while a minute of speech is being read."""
-    minute = wav_bytes(np.tile(np.frombuffer(speech[44:], np.int16).astype(np.float32) / 32768, 10))
+    """From a Whisper to the embedded engine and back, while half a minute of speech is being read."""
+    half_a_minute = wav_bytes(np.tile(np.frombuffer(speech[44:], np.int16).astype(np.float32) / 32768, 5))
     answers: list[Any] = []
     with serving(tmp_path, asr_model=str(folders / "random-whisper"), ia_swap_wait_s=120) as client:
 
         def ask() -> None:
-            answers.append(post(client.application.test_client(), "/api/audio/transcribe", minute, language="en"))
+            answers.append(
+                post(client.application.test_client(), "/api/audio/transcribe", half_a_minute, language="en")
+            )
 
         for key in ("pocketsphinx", "random-whisper"):
             asking = threading.Thread(target=ask)

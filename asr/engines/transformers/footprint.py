@@ -2,7 +2,8 @@
 
     need = weights at the loading precision + what a batch takes + the process with torch and transformers
 
-Measured as resident memory on two cores, with random weights of the real sizes.
+Measured as resident memory at its highest, of random weights of the real sizes in bfloat16, after batches of 80 s of
+sound: Parakeet TDT 0.6B 1,860 MiB (1,996 told here), Canary 1B v2 2,449 MiB (2,635 told).
 """
 
 from __future__ import annotations
