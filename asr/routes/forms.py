@@ -32,8 +32,8 @@ DIARIZING = "gpt-4o-transcribe-diarize"
 MOST_SPEAKERS, MOST_NAME = 4, 80
 SAMPLE_SECONDS = (2.0, 10.0)
 _SAMPLE_MARGIN = 0.1  # containers pad and announce lengths freely
-MOST_SAMPLE_BYTES = 4 * 1024 * 1024
-FORM_BYTES = MOST_SAMPLE_BYTES * 4 // 3 + 64 * 1024
+MOST_SAMPLE_BYTES = 2 * 1024 * 1024  # ten seconds of 16-bit stereo at 48 kHz
+FORM_BYTES, FORM_PARTS = MOST_SAMPLE_BYTES * 4 // 3 + 64 * 1024, 64  # of one text field, and of fields: all in memory
 _CHUNKING_KEY = re.compile(r"chunking_strategy\[(\w+)\]")
 
 

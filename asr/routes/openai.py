@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from asr.diarized import Diarization, Diarizer, KnownSpeaker, Said, joined
 from asr.routes import answers
 from asr.routes.docs import errors, shapes
-from asr.routes.forms import FORM_BYTES, TranscriptionForm, TranslationForm
+from asr.routes.forms import FORM_BYTES, FORM_PARTS, TranscriptionForm, TranslationForm
 from asr.routes.steps import Done, Partial, Steps, attended, finished
 from asr.service import AsrService
 from asr.subtitles import srt, vtt
@@ -47,7 +47,7 @@ def openai_blueprint(service: AsrService, diarizer: Diarizer, max_seconds: float
 
     @bp.before_request
     def _room_for_samples() -> None:
-        request.max_form_memory_size = FORM_BYTES
+        request.max_form_memory_size, request.max_form_parts = FORM_BYTES, FORM_PARTS
 
     @bp.post(
         "/transcriptions",
