@@ -17,10 +17,10 @@ from diarize.engines.embedded.encoder import unit
 Labels = npt.NDArray[np.int64]
 
 _PURE = 0.6  # cosine similarity within the first groups
-_SAME_VOICE = 0.8  # two groups closer than this, less the allowance, are one voice
-_ALLOWANCE = 0.25  # over the square root of the smaller group's seconds
+_SAME_VOICE = 0.84  # two groups closer than this, less the allowance, are one voice
+_ALLOWANCE = 0.28  # over the square root of the smaller group's seconds
 _WINDOWS_PER_SECOND = 5
-_SMALLEST = 4  # windows; a smaller group is noise unless so many speakers are asked for
+_SMALLEST = 6  # windows; a smaller group is noise unless so many speakers are asked for
 _BELL_SECONDS = 0.6
 _NEIGHBOURS = 6
 _LARGEST_PROBLEM = 2000  # windows compared with one another at once: 7 minutes of speech
