@@ -57,8 +57,8 @@ def write(decoder: Any, head: Any, prompt: torch.Tensor, encoded: Encoded, rules
     written = [Written() for _row in range(rows)]
     going = [limit > 0 for limit in rules.limits]
     ids = prompt
-    never = torch.tensor(list(rules.never), dtype=torch.long, device=prompt.device)
-    not_first = torch.tensor([*rules.never, *rules.not_first], dtype=torch.long, device=prompt.device)
+    never = _known(rules.never, head, prompt)
+    not_first = _known([*rules.never, *rules.not_first], head, prompt)
     while any(going):
         banned = not_first if ids is prompt else never
         states = decoder(input_ids=ids, past_key_values=cache, use_cache=True, **encoded.arguments()).last_hidden_state
@@ -84,6 +84,12 @@ def write(decoder: Any, head: Any, prompt: torch.Tensor, encoded: Encoded, rules
                 going[row] = False
         ids = chosen
     return written
+
+
+def _known(ids: Sequence[int], head: Any, prompt: torch.Tensor) -> torch.Tensor:
+    """Those of `ids` that the model can write at all: old configurations have -1, tokenizers more than the model."""
+    known = [index for index in ids if 0 <= index < head.out_features]
+    return torch.tensor(known, dtype=torch.long, device=prompt.device)
 
 
 def looped(ids: Sequence[int]) -> int | None:
