@@ -13,12 +13,14 @@ from pyannote.audio.core.task import Resolution
 from pyannote.core import Annotation
 
 from common.audio.decode import SPEECH_RATE
+from common.machine.heap import give_memory_back
 from common.messages import _
 from diarize.engines.pyannote.checkpoint import (
     EMBEDDINGS,
     SEGMENTATIONS,
     NoPlda,
     fingerprint,
+    fuse,
     open_model,
     open_plda,
 )
@@ -27,8 +29,9 @@ from diarize.engines.pyannote.recipe import unusable
 from diarize.engines.pyannote.spec import Facts, Job, Recording, Said, Span, Spec, Step
 from diarize.engines.pyannote.turns import one_at_a_time
 
-_CPU_BATCH = 8  # windows at once: a cancel waits for one batch, and memory grows with it
+_CPU_BATCH = 4  # windows at once: a cancel waits for one batch, memory grows with it, and speed does not
 _CUDA_BATCH = 32
+_TRIM_EVERY = 16  # batches: the allocator keeps more after each
 _MAX_WINDOW_S, _MAX_LOCAL_SPEAKERS = 60, 10
 _SHARES = {"segmentation": (0.0, 0.2), "embeddings": (0.2, 0.97)}  # of the work, on a CPU
 Tell = Callable[[Step], None]
@@ -42,6 +45,8 @@ class PyannoteModel:
         segmentation = open_model(spec.segmentation, SEGMENTATIONS)
         embedding = open_model(spec.embedding, EMBEDDINGS)
         _check(segmentation.specifications)
+        space = fingerprint(embedding)
+        fuse(embedding)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         batch = _CPU_BATCH if device.type == "cpu" else _CUDA_BATCH
         recipe = spec.recipe
@@ -60,12 +65,20 @@ class PyannoteModel:
         except (ValueError, TypeError, KeyError) as error:
             raise unusable(_("ses réglages (params) ne sont pas ceux de pyannote")) from error
         self._pipeline.to(device)
-        self.facts = Facts(space=fingerprint(embedding), device=device.type)
+        if device.type == "cpu":
+            embedding.to(memory_format=torch.channels_last)
+        self.facts = Facts(space=space, device=device.type)
 
     def diarize(self, job: Job, tell: Tell) -> Said:
         """Who speaks when. `tell` is called after each batch, and stops the work by raising."""
         if job.recording.samples == 0:
             return Said((), ())
+        try:
+            return self._diarize(job, tell)
+        finally:
+            give_memory_back(collect=True)
+
+    def _diarize(self, job: Job, tell: Tell) -> Said:
         file = {"waveform": _mapped(job.recording), "sample_rate": SPEECH_RATE, "uri": "recording"}
         exact = job.most is not None and job.least == job.most
         found = self._pipeline(
@@ -121,11 +134,15 @@ class _Hook:
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
         self._share = 0.0
+        self._calls = 0
 
     def __call__(self, name: str, _found: object = None, *, total: int = 0, completed: int = 0, **_more: Any) -> None:
         if name in _SHARES and total:
             low, high = _SHARES[name]
             self._share = max(self._share, low + (high - low) * min(completed / total, 1.0))
+        self._calls += 1
+        if self._calls % _TRIM_EVERY == 0:
+            give_memory_back()
         self._tell(Step(self._share))
 
 
