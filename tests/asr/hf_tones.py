@@ -85,7 +85,7 @@ def trained_parakeet_ctc(folder: Path, *, steps: int = 150) -> Path:
     return folder
 
 
-def trained_canary(folder: Path, *, steps: int = 400) -> Path:
+def trained_canary(folder: Path, *, steps: int = 300) -> Path:
     """A Canary that reads the tones as French, trained on the words alone: where it looks is its own doing."""
     torch.manual_seed(5)
     tokenizer = canary_tokenizer((" ".join(WORDS), LETTERS))

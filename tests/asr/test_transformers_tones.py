@@ -11,7 +11,7 @@ from asr.engines.base import Task
 from asr.engines.process.spec import Opening, Utterance
 from asr.engines.transformers.model import TransformersModel
 from tests.asr.hf_serving import post, serving
-from tests.asr.hf_tones import WORDS, play, some, trained_parakeet_ctc
+from tests.asr.hf_tones import WORDS, play, some, trained_canary, trained_parakeet_ctc
 from tests.asr.tones import BeepDetector
 from tests.common.audio_files import wav_bytes
 
@@ -40,6 +40,17 @@ def test_words_are_written_when_they_are_played(trained: Path) -> None:
     assert right >= 0.7 * total
     assert max(away) <= 2.5 * FRAME
     assert float(np.mean(away)) <= FRAME
+
+
+def test_a_canary_writes_what_was_played(tmp_path: Path) -> None:
+    """From its prompt to its end token; it gives no times (see `asr.engines.transformers.canary`)."""
+    model = TransformersModel(trained_canary(tmp_path / "tones-canary"), Opening(use_gpu=False, threads=1))
+    rng = np.random.default_rng(44)
+    played = [play(some(rng, 3), rng) for _one in range(20)]
+    said = model.transcribe([Utterance(sound.tobytes()) for sound, _words in played], Task(language="fr"))
+    texts = [" ".join(word for word, *_times in words) for _sound, words in played]
+    assert sum(one.text == text for one, text in zip(said, texts, strict=True)) >= 12
+    assert not any(one.words for one in said)
 
 
 def test_over_http_the_times_are_those_of_the_recording(
