@@ -182,10 +182,14 @@ def _canary(prompt: str, tokenizer: dict[str, Any]) -> Any:
 
 
 def _shake(model: Any) -> None:
-    """Weights big enough for the text to depend on the sound."""
-    for name, weight in model.named_parameters():
-        if weight.dim() > 1 and "transf_decoder" in name:
-            weight.data *= 12
+    """Let it write words of all sorts: as it comes, it would repeat one token, each being nearest to itself."""
+    model.transf_decoder._decoder.final_layer_norm.weight.data *= -1
+    for name, weight in model.transf_decoder.named_parameters():
+        if weight.dim() > 1 and "embedding" not in name:
+            weight.data *= 4
+    pieces = model.tokenizer.ids_to_tokens(list(range(model.tokenizer.vocab_size)))
+    special = [number for number, piece in enumerate(pieces) if piece.startswith("<|")]
+    model.log_softmax.mlp.layer0.bias.data[special] = -1e4
 
 
 def _teach(model: Any) -> None:

@@ -1,6 +1,6 @@
-"""Ours beside NeMo's own `restore_from` and `transcribe`, on the same archive and sounds; prints both as JSON.
+"""Ours beside NeMo's own `restore_from` and `transcribe`, on the same archives and sounds; prints both as JSON.
 
-Run with NeMo's interpreter: ``python tests/asr/nemo_plain.py FILE.nemo LANGUAGE TARGET`` ("-" for none).
+Run with NeMo's interpreter: ``python tests/asr/nemo_plain.py FILE.nemo LANGUAGE TARGET …`` ("-" for none).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _sounds() -> list[np.ndarray[Any, np.dtype[np.float32]]]:
     return made
 
 
-def _plain(path: str, sounds: list[Any], asked: dict[str, str], times: bool | None) -> list[Any]:
+def _plain(path: str, sounds: list[Any], asked: dict[str, str], *, times: bool | None) -> list[Any]:
     from nemo.collections.asr.models import ASRModel
 
     model = ASRModel.restore_from(path, map_location="cpu").eval()
@@ -59,8 +59,7 @@ def _ours(said: list[Said]) -> list[Any]:
     return [{"text": one.text, "words": one.words} for one in said]
 
 
-def main(path: str, language: str, target: str) -> None:
-    socket.socket.connect = _told  # type: ignore[method-assign, assignment]
+def _compare(path: str, language: str, target: str) -> dict[str, Any]:
     model = NemoModel(Path(path), Opening(use_gpu=False))
     sounds = _sounds()
     task = Task(None if language == "-" else language, None if target == "-" else target)
@@ -70,10 +69,12 @@ def main(path: str, language: str, target: str) -> None:
     asked = {} if language == "-" else {"source_lang": language, "target_lang": task.target or language, "pnc": "yes"}
     if "-1b" in path:
         asked["task"] = "ast" if task.target else "asr"
-    times = None if "-1b" in path else True
-    plain = _plain(path, sounds, asked, times)
-    json.dump({"ours": _ours(together), "alone": _ours(alone), "plain": plain, "reached": _reached}, sys.stdout)
+    plain = _plain(path, sounds, asked, times=None if "-1b" in path or task.target else True)
+    return {"ours": _ours(together), "alone": _ours(alone), "plain": plain}
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    socket.socket.connect = _told  # type: ignore[method-assign, assignment]
+    given = sys.argv[1:]
+    cases = [_compare(*given[index : index + 3]) for index in range(0, len(given), 3)]
+    json.dump({"cases": cases, "reached": _reached}, sys.stdout)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from asr.engines.base import Capabilities, Task
+from asr.engines.nemo.remembered import remember_sounds
 from asr.engines.nemo.words import Spelled, Token, spell
 from asr.engines.transformers.languages import EUROPEAN, spelled
 from common.errors import ApiError
@@ -38,6 +39,7 @@ class Canary:
 
     def __init__(self, model: Any, times: Any | None) -> None:
         _forbid_unused(model)
+        self._remembered = remember_sounds(model.transf_decoder.decoder)
         self._model = model
         self._times = times
         self._second = model.prompt_format == "canary2"
@@ -68,7 +70,11 @@ class Canary:
             prompt=dict(prompt),
             enable_chunking=False,
         )
-        found = self._model.transcribe(audio=list(sounds), override_config=config)
+        try:
+            found = self._model.transcribe(audio=list(sounds), override_config=config)
+        finally:
+            for layer in self._remembered:
+                layer.forget()
         most = [self._most_tokens(sound.numel(), prompt) for sound in sounds]
         read = [self._spell(hypothesis, count) for hypothesis, count in zip(found, most, strict=True)]
         return self._align(sounds, read) if self._times is not None and source == target else read
