@@ -149,7 +149,7 @@ def _room() -> Iterator[None]:
 
 
 def _vector(raw: bytes) -> FloatArray:
-    return np.frombuffer(raw, np.float32)
+    return np.frombuffer(raw, np.float32).copy()
 
 
 def _turns(spans: tuple[Span, ...]) -> list[Turn]:
