@@ -37,7 +37,8 @@ def chosen(
     ("machine", "installed", "key"),
     [
         ("512M", ("nemo", "transformers"), "pocketsphinx"),
-        ("2G", ("nemo", "transformers"), "pocketsphinx"),
+        ("2G", ("nemo", "transformers"), "whisper-small"),
+        ("2G", ("nemo",), "pocketsphinx"),
         ("4G", ("nemo",), "canary-180m-flash"),
         ("8G", ("nemo", "transformers"), "parakeet-tdt-0.6b-v3"),
         ("8G", ("nemo",), "parakeet-tdt-0.6b-v3"),

@@ -79,6 +79,9 @@ def test_an_engine_that_a_model_does_not_have_is_refused_by_its_variable(engines
         "canary-1b-v2": ("nemo", "transformers"),
         "parakeet-tdt-0.6b-v3": ("transformers", "nemo"),
         "canary-180m-flash": ("nemo",),
+        "whisper-large-v3-turbo": ("transformers",),
+        "whisper-small": ("transformers",),
+        "whisper-base": ("transformers",),
         "pocketsphinx": ("embedded",),
     }
 
