@@ -2,8 +2,8 @@
 
 `python -m bench.voice_space FOLDER` with recordings named as LibriSpeech names them (speaker-chapter-sentence.flac):
 a linear discriminant analysis of windows heard through rooms, telephones and noises, drawn at random for each window,
-so that what a channel changes counts as nothing. The committed file comes from the 254 LibriSpeech recordings
-(CC BY 4.0, https://www.openslr.org/12) of 100 and more speakers that Resemblyzer publishes with its code.
+so that what a channel changes counts as nothing. The committed file comes from the recordings of 254 speakers of
+LibriSpeech (CC BY 4.0, https://www.openslr.org/12) that Resemblyzer publishes with its code, in `audio_data`.
 """
 
 from __future__ import annotations

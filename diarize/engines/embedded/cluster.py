@@ -16,9 +16,9 @@ from diarize.engines.embedded.encoder import unit
 
 Labels = npt.NDArray[np.int64]
 
-_PURE = 0.6  # cosine similarity within the first groups
-_SAME_VOICE = 0.84  # two groups closer than this, less the allowance, are one voice
-_ALLOWANCE = 0.28  # over the square root of the smaller group's seconds
+_PURE = 0.55  # cosine similarity within the first groups
+_SAME_VOICE = 0.82  # two groups closer than this, less the allowance, are one voice
+_ALLOWANCE = 0.27  # over the square root of the smaller group's seconds
 _WINDOWS_PER_SECOND = 5
 _SMALLEST = 6  # windows; a smaller group is noise unless so many speakers are asked for
 _BELL_SECONDS = 0.6
