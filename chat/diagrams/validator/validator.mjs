@@ -5,6 +5,7 @@
 import { createInterface } from "node:readline";
 import { JSDOM } from "jsdom";
 import { originalLine } from "./lines.mjs";
+import { lineOfRefusal } from "./locate.mjs";
 
 const out = process.stdout;
 const write = (answer) => out.write(JSON.stringify(answer) + "\n");
@@ -32,9 +33,23 @@ function lineOf(error) {
   return undefined;
 }
 
+function wordsOf(error) {
+  return error instanceof Error ? error.message : String(error?.message ?? error?.str ?? error);
+}
+
+/** What is said of a text that is refused, null of one that is not. */
+async function refusal(text) {
+  try {
+    await mermaid.parse(text);
+    return null;
+  } catch (error) {
+    return wordsOf(error);
+  }
+}
+
 /** The parser's own words, with the line people see, without stack or file names. */
 function explain(error, text) {
-  const raw = error instanceof Error ? error.message : String(error?.message ?? error?.str ?? error);
+  const raw = wordsOf(error);
   const parsed = lineOf(error);
   const line = parsed === undefined ? null : originalLine(text, parsed);
   const message = raw
@@ -65,7 +80,9 @@ async function answer({ id, text }) {
     return { id, valid: true, kind: diagramType };
   } catch (error) {
     const kind = kindOf(text);
-    return { id, valid: false, kind: kind === "error" ? null : kind, error: explain(error, text) };
+    const problem = explain(error, text);
+    if (kind !== null && kind !== "error") problem.line ??= await lineOfRefusal(text, wordsOf(error), refusal);
+    return { id, valid: false, kind: kind === "error" ? null : kind, error: problem };
   }
 }
 
