@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from common.settings import ServiceSettings
+from common.settings import ServiceSettings, database_address
 
 
 class AppSettings(ServiceSettings):
@@ -55,13 +55,8 @@ class AppSettings(ServiceSettings):
 
     @property
     def database(self) -> str:
-        """The SQLAlchemy URL in use. Render and Heroku still say ``postgres://``, which SQLAlchemy refuses."""
-        if self.database_url is None:
-            return f"sqlite:///{(self.data_dir / 'frigo.db').absolute()}"
-        for old in ("postgres://", "postgresql://"):
-            if self.database_url.startswith(old):
-                return "postgresql+psycopg://" + self.database_url.removeprefix(old)
-        return self.database_url
+        """The SQLAlchemy URL in use."""
+        return database_address(self.database_url, self.data_dir / "frigo.db")
 
     @property
     def uploads_dir(self) -> Path:

@@ -107,6 +107,16 @@ class ServiceSettings(BaseSettings):
         return self.max_upload_mb * 1024 * 1024
 
 
+def database_address(database_url: str | None, sqlite_file: Path) -> str:
+    """The SQLAlchemy URL: DATABASE_URL's, else the SQLite file. Render still says ``postgres://``, which it refuses."""
+    if database_url is None:
+        return f"sqlite:///{sqlite_file.absolute()}"
+    for old in ("postgres://", "postgresql://"):
+        if database_url.startswith(old):
+            return "postgresql+psycopg://" + database_url.removeprefix(old)
+    return database_url
+
+
 S = TypeVar("S", bound=ServiceSettings)
 
 
