@@ -20,7 +20,7 @@ from common.settings import ServiceSettings
 from common.web import context, logs, metrics
 from common.web.refusal import close_refused_uploads
 from common.web.strict_json import StrictJSON
-from common.web.validation import on_validation_error
+from common.web.validation import on_validation_error, unread_field
 
 VERSION = "0.1.0"
 MAX_JSON_BYTES = 32 * 1024 * 1024
@@ -151,6 +151,8 @@ def _install_errors(app: OpenAPI, settings: ServiceSettings) -> None:
         return answer
 
     def on_bug(error: Exception) -> Response:
+        if refusal := unread_field(error):
+            return render(refusal)
         _log.error("bug", exc_info=error)
         message = _(
             "Erreur interne. Le journal du service la décrit sous l'identifiant %(id)s.",

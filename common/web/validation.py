@@ -51,6 +51,19 @@ def invalid_json() -> ApiError:
     return ApiError(400, "invalid_json", _("Le corps de la requête n'est pas un objet JSON valide."))
 
 
+def unread_field(error: Exception) -> ApiError | None:
+    """The 400 of a form's field that is no text for flask-openapi, which reads it as JSON, and that JSON's reader gives
+    up on: nested too deep, or a number of thousands of digits. None for any other error."""
+    trace = error.__traceback__
+    while isinstance(error, RecursionError | ValueError) and trace is not None:
+        if trace.tb_frame.f_code.co_name == "_validate_form":
+            field = str(trace.tb_frame.f_locals.get("key", "?")).removesuffix("[]")
+            message = _("Champ « %(field)s » refusé : sa valeur est démesurée.", field=field)
+            return ApiError(400, "invalid_value", message, field)
+        trace = trace.tb_next
+    return None
+
+
 def on_validation_error(error: ValidationError) -> None:
     """flask-openapi's callback: raise, so that the one error handler renders it."""
     raise to_api_error(error)

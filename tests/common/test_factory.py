@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import request
 from flask.testing import FlaskClient
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pythonjsonlogger.json import JsonFormatter
 
 from common.errors import ApiError
@@ -22,6 +22,14 @@ from common.web.factory import create_service
 class Body(BaseModel):
     count: int = Field(ge=0, le=10)
     names: list[str] = Field(default_factory=list, max_length=2)
+
+
+class Form(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+    share: float = 0.0
+    bug: bool = False
+    marks: list[int] = Field(default_factory=list, alias="marks[]")
 
 
 @pytest.fixture
@@ -40,6 +48,12 @@ def client(state: dict[str, str]) -> FlaskClient:
     @app.post("/upload")
     def upload() -> dict[str, Any]:
         return {"size": len(request.files["file"].read())}
+
+    @app.post("/form")
+    def filled(form: Form) -> dict[str, Any]:
+        if form.bug:
+            raise RecursionError
+        return {"share": form.share}
 
     @app.get("/teapot")
     def teapot() -> dict[str, Any]:
@@ -176,3 +190,18 @@ def test_logs_are_json_lines_with_the_request_id(client: FlaskClient) -> None:
     assert line["request_id"] == "id-1"
     assert line["service"] == "test"
     assert "tres-secret" not in written.getvalue()
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 50_000, '{"a":' * 50_000])
+@pytest.mark.parametrize("field", ["share", "bug", "marks[]"])
+def test_a_form_field_that_no_json_reader_ends_is_refused_by_its_name(
+    client: FlaskClient, field: str, value: str
+) -> None:
+    answer = client.post("/form", data={field: value})
+    assert answer.status_code == 400
+    assert answer.json["error"]["code"] == "invalid_value"
+    assert answer.json["error"]["param"] == field.removesuffix("[]")
+
+
+def test_a_bug_of_ours_behind_a_form_is_still_a_bug(client: FlaskClient) -> None:
+    assert client.post("/form", data={"bug": "true"}).status_code == 500
