@@ -15,7 +15,7 @@ from werkzeug.datastructures import FileStorage
 
 from asr.engines.base import Word
 from common.audio.upload import kept
-from common.errors import ApiError
+from common.errors import ApiError, client_left
 from common.messages import _
 from common.models.lifecycle.calls import stays
 from common.speech.join import Segment, Turn, join
@@ -78,7 +78,7 @@ class Diarization:
                 outcome = self._outcome.get(timeout=_LOOK_SECONDS)
             except queue.Empty:
                 if gone():
-                    raise left() from None
+                    raise client_left() from None
                 continue
             break
         self._outcome.put(outcome)
@@ -163,11 +163,6 @@ def _letters(taken: set[str]) -> Iterator[str]:
     """A, B… Z, A2, B2…, without those that are somebody's name."""
     for turn in count(1):
         yield from (label for letter in ALPHABET if (label := letter if turn == 1 else f"{letter}{turn}") not in taken)
-
-
-def left() -> ApiError:
-    """Nobody reads the answer any more."""
-    return ApiError(499, "client_closed_request", _("Le client est parti avant la fin."))
 
 
 def _failure(service: str, error: dict[str, Any]) -> ApiError:

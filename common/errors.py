@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from common.messages import Text
+from common.messages import Text, _
 
 
 def error_type(status: int) -> str:
@@ -59,6 +59,11 @@ class ApiError(Exception):
             **self.extra,
         }
         return {"error": error}
+
+
+def client_left() -> ApiError:
+    """Nobody reads the answer any more."""
+    return ApiError(499, "client_closed_request", _("Le client est parti avant la fin."))
 
 
 def _again(

@@ -14,7 +14,7 @@ from werkzeug.datastructures import FileStorage
 from common.audio.decode import AudioReader, FloatArray
 from common.audio.level import LevelledAudio
 from common.audio.upload import opened
-from common.errors import ApiError
+from common.errors import ApiError, client_left
 from common.messages import Text, _
 from common.models.lifecycle.calls import stays
 from common.models.registry import Registry
@@ -135,7 +135,7 @@ class Diarizer:
                 audio, began = LevelledAudio(reader), time.monotonic()
                 for step in lease.engine.process(audio, speakers):
                     if gone():
-                        raise left()
+                        raise client_left()
                     if isinstance(step, EngineProgress):
                         yield _progress(step.share, audio.seconds, time.monotonic() - began)
                         continue
@@ -158,7 +158,7 @@ class Diarizer:
         """Wait for a place among those who work. Raises ApiError 499 when the client leaves meanwhile."""
         while not self._places.acquire(timeout=_WAIT_SECONDS):
             if gone():
-                raise left()
+                raise client_left()
         try:
             yield
         finally:
@@ -181,10 +181,6 @@ class Diarizer:
                 models=models,
             )
         ]
-
-
-def left() -> ApiError:
-    return ApiError(499, "client_closed_request", _("Le client est parti avant la fin."))
 
 
 def _reference(engine: DiarizeEngine, reference: Reference) -> Known:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from common.errors import ApiError
+from common.errors import ApiError, client_left
 from common.messages import _
 from common.web.client import Cancellation, PeerStream
 from gpt.job import POLL_SECONDS, Gone
@@ -129,7 +129,7 @@ class Forwarded:
             except queue.Empty:
                 item = None
             if gone():
-                raise ApiError(499, "client_closed_request", _("Le client est parti avant la fin."))
+                raise client_left()
             if isinstance(item, Exception):
                 raise item
             if item is not None or not patient:

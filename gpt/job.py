@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 
-from common.errors import ApiError
-from common.messages import _
+from common.errors import client_left
 from gpt.engines.base import Delta, GenerationRequest, LanguageEngine
 from gpt.metrics import FIRST_TOKEN, TOKENS
 
@@ -67,7 +66,7 @@ class Job:
                 except queue.Empty:
                     index, item = -1, None
                 if gone():
-                    raise ApiError(499, "client_closed_request", _("Le client est parti avant la fin."))
+                    raise client_left()
                 if item is None:
                     yield None
                     continue

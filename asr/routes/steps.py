@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import closing
 
-from asr.diarized import left
 from asr.service import Done, Partial, Progress
 from asr.tasks import Ask
+from common.errors import client_left
 
 Step = Progress | Partial | Done
 Steps = Generator[Step, None, None]
@@ -20,7 +20,7 @@ def attended(steps: Steps, gone: Callable[[], bool]) -> Steps:
     with closing(steps):
         for step in steps:
             if gone():
-                raise left()
+                raise client_left()
             yield step
 
 

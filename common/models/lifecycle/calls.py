@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic
 
-from common.errors import ApiError
-from common.messages import _
+from common.errors import client_left
 from common.models.catalogue import DEFAULT
 from common.models.contract import E
 from common.models.lifecycle.ledger import RETRY_SECONDS, Ledger
@@ -84,7 +83,7 @@ class Calls(Generic[E]):
                 if start:
                     self._start(wanted)
                 elif gone():
-                    raise ApiError(499, "client_closed_request", _("Le client est parti avant la fin."))
+                    raise client_left()
         finally:
             with ledger.changed:
                 if place.leave():
