@@ -1,11 +1,10 @@
 """Graph → Mermaid flowchart, always the same text for the same graph, and always one that Mermaid accepts.
 
-It alone decides ids, quoting and colours, so that no label, whatever it holds, can break the diagram or be read as
-syntax, Markdown, HTML, an icon or a formula: it is shown as it was given.
+It alone decides ids and colours, and `escape` how labels are written, so that none, whatever it holds, can break the
+diagram or be read as syntax, Markdown, HTML, an icon or a formula: it is shown as it was given.
 """
 
-import re
-
+from chat.diagrams.escape import quote
 from chat.diagrams.graph import Direction, Graph, Node, clean_label
 
 # Actor → fill, stroke. The text is dark: at least 5:1 on each of these fills (WCAG AA asks 4.5:1).
@@ -24,17 +23,6 @@ SHAPES = {
     "action": ("[", "]"),
 }
 
-# Written as entities (`#34;`): quotes, entities, HTML, Markdown.
-_ALWAYS = re.compile(r"[\"#&<>`*_~\\]")
-_LIST = re.compile(r"^(\d+)([.)])(?=\s|$)|^([-+])(?=\s|$)", re.M)  # Markdown: "1. ", "- "
-_RULE = re.compile(r"^[-=+ ]+$", re.M)  # Markdown: rules and underlined titles
-_PAIRS = re.compile(r"%(?=[%{])|\[(?=[^\]]*\]\s*[(\[:])|!(?=\[)|@(?=\w)")  # directives, links
-_COLON = re.compile(r":(?=//)")  # bare addresses
-_WWW = re.compile(r"(?<=\bwww)\.", re.I)
-# Read by Mermaid after it has put entities back (its own marks for them, formulas, icons): parted, invisibly.
-_MARKS = re.compile(r"(?<=ﬂ)(?=°)|(?<=¶)(?=ß)|(?<=\$)(?=\$)|(?<=fa)(?=:fa-)|(?<=fa[bklrs])(?=:fa-)")
-_STYLE_WORDS = re.compile(r"style|classDef")  # Mermaid rewrites "style…:…#…;" wherever it stands
-
 
 def serialize(graph: Graph, direction: Direction = "TD") -> str:
     """The flowchart of `graph` (checked: see `Graph.check`)."""
@@ -51,20 +39,6 @@ def serialize(graph: Graph, direction: Direction = "TD") -> str:
             lines.append(f"    classDef {actor} fill:{fill},stroke:{stroke},color:{TEXT_COLOUR}")
             lines.append(f"    class {','.join(coloured)} {actor}")
     return "\n".join(lines) + "\n"
-
-
-def quote(label: str) -> str:
-    """`label` as a quoted Mermaid string that shows exactly its (cleaned) text; lines are kept as line breaks."""
-    text = _MARKS.sub("\u200c", clean_label(label))
-    special: set[int] = set()
-    for pattern in (_ALWAYS, _PAIRS, _COLON, _WWW):
-        special.update(found.start() for found in pattern.finditer(text))
-    special.update(found.end() - 1 for found in _LIST.finditer(text))
-    special.update(found.start() for found in _RULE.finditer(text))
-    if _STYLE_WORDS.search(text):
-        special.update(i for i, char in enumerate(text) if char == ":")
-    written = "".join(f"#{ord(char)};" if i in special else char for i, char in enumerate(text))
-    return '"' + (written.replace("\n", "<br/>") or " ") + '"'
 
 
 def _shape(node: Node) -> str:

@@ -46,6 +46,16 @@ LABELS = [
     "::: :::human",
     "~~~",
     "50 % de 10 %",
+    "direction TB et Direction  lr",
+    "title: section x",
+    "section : fin",
+    "2026-01-01",
+    "wrap: as note over",
+    "accTitle: x",
+    "click done",
+    "<<interface>> +nom(a) $",
+    "un, deux : trois",
+    "PK",
     "\x00\x07\x1b[31m\u202erouge",
 ]
 

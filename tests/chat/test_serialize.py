@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from chat.diagrams import graph as graphs
+from chat.diagrams.escape import quote
 from chat.diagrams.graph import Edge, Graph, Node, clean_label
 from chat.diagrams.parser import VALIDATOR, MermaidParser
-from chat.diagrams.serialize import COLOURS, TEXT_COLOUR, quote, serialize
+from chat.diagrams.serialize import COLOURS, TEXT_COLOUR, serialize
 from tests.chat.hostile import LABELS, random_label
 
 KINDS = ("start", "action", "decision", "end")
@@ -142,7 +143,7 @@ def test_what_a_reader_sees_is_the_label() -> None:
     if chromium is None or not script.is_file():
         pytest.skip("needs chromium and the mermaid package")
     rng = random.Random(7)
-    labels = [clean_label(label) for label in [*LABELS, *(random_label(rng) for _ in range(150))]]
+    labels = [clean_label(label) for label in [*LABELS, *(random_label(rng) for _ in range(130))]]
     labels = [label for label in labels if label]
     shown = _drawn(chromium, script, serialize(_chain(labels)))
     assert [_seen(text) for text in shown["nodes"]] == [_seen(label) for label in labels]
