@@ -6,8 +6,8 @@ overhead  the same recording through an engine alone (the same chunks, cut befor
           HTTP (upload, decoding, level, voice activity, chunks, joins, answer): the same machine, one after the other,
           several rounds. Engines: pocketsphinx as shipped, and a Parakeet CTC of 110 million RANDOM parameters through
           transformers (what it writes means nothing; what it computes is what a trained one does).
-long      recordings of 3 minutes and of 3 hours through asr and through diarize: real-time factor, and the peak of the
-          memory (PSS of the service and its children) beside each other.
+long      recordings of 3 minutes and of 3 hours through asr (the same Parakeet) and through diarize (embedded): real-time
+          factor, and the peak of the memory (PSS of the service and its children) beside each other.
 
 Recordings are made of real sentences (FLEURS, English) in a changing order with pauses, from the shared recordings,
 and of nothing else: without them there is no figure.
@@ -41,7 +41,7 @@ from scripts.environment import ROOT
 SPEECH = ROOT.parent / "shared" / "data" / "speech" / "fleurs" / "en"
 RESULTS = ROOT / "bench" / "results" / "audio.json"
 SHORT_SECONDS, LONG_SECONDS = 180.0, 3 * 3600.0
-ROUNDS = 5
+ROUNDS = 3
 SAMPLE_SECONDS = 0.5
 ANSWER_SECONDS = 4 * 3600
 
@@ -187,7 +187,6 @@ class Peak:
 def long(folder: Path) -> dict[str, Any]:
     """3 minutes, then 3 hours, through each service."""
     ways = {
-        "asr, pocketsphinx": ("asr", "/api/audio/transcribe", {"ASR_MODEL": "pocketsphinx"}),
         "asr, random Parakeet CTC 110M": (
             "asr",
             "/api/audio/transcribe",
