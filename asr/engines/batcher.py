@@ -73,7 +73,7 @@ class Batcher:
         self._turns: list[_Request] = []
         self._running = 0
         self._passed = False  # a newcomer had the last batch before its turn
-        self._closed = False
+        self._refusal: ApiError | None = None  # of what waits, and of what comes, once there is one
         self._threads = ThreadPoolExecutor(lanes + ahead, thread_name_prefix="speech-batch")
 
     def transcribe(self, chunks: Iterable[Chunk], task: Task) -> Iterator[Heard]:
@@ -99,15 +99,15 @@ class Batcher:
                 self._turns.remove(request)
                 request.waiting.clear()
 
-    def refuse(self) -> None:
-        """Take no more, and give up what waits."""
+    def refuse(self, error: ApiError | None = None) -> None:
+        """Take no more, and give up what waits: with `error`, or 503 `service_stopping`. The first refusal stays."""
         with self._lock:
-            self._closed = True
+            refusal = self._refusal = self._refusal or error or _closed()
             waiting = [work for request in self._turns for work in request.waiting]
             for request in self._turns:
                 request.waiting.clear()
         for work in waiting:
-            work.answer.set_exception(_closed())
+            work.answer.set_exception(refusal)
 
     def close(self) -> None:
         """`refuse`, then wait until what is being decoded has ended."""
@@ -124,15 +124,15 @@ class Batcher:
     def _put(self, request: _Request, chunk: Chunk) -> _Work:
         work = _Work(chunk)
         with self._lock:
-            if self._closed:
-                raise _closed()
+            if self._refusal is not None:
+                raise self._refusal
             request.waiting.append(work)
             self._start()
         return work
 
     def _start(self) -> None:
         """Give the free lanes something to do. The lock is held."""
-        while not self._closed and self._running < self._room():
+        while self._refusal is None and self._running < self._room():
             found = self._take()
             if found is None:
                 return

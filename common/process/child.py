@@ -98,6 +98,11 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def ended(self) -> Text | None:
+        """Why the process is gone; None while it lives."""
+        return self._death.reason
+
     def call(self, method: str, *args: Any, seconds: float = CALL_SECONDS) -> Any:
         """The result of `method`. Raises what it raises, 503 `engine_died`, or 503 `engine_stuck` in the end."""
         answer = self._ask("call", next(self._ids), method, args)

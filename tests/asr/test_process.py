@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -23,12 +25,15 @@ from asr.engines.base import AsrEngine, Chunk, EngineGoneError, Heard, Task
 from asr.engines.process import client
 from asr.engines.process.client import ProcessEngine, spread_words
 from asr.engines.process.spec import Opening
-from asr.service import PLACES, Ask, AsrService, Done
+from asr.routes.steps import finished
+from asr.service import PLACES, AsrService, Done
 from asr.settings import AsrSettings
+from asr.tasks import Ask
 from common.audio.decode import FloatArray
 from common.errors import ApiError
 from common.machine.resources import usable_cpus
 from common.models.catalogue import Catalogue, ModelEntry
+from common.models.lifecycle.calls import stays
 from common.models.registry import Lease
 from common.settings import load
 from tests.asr import tones
@@ -184,6 +189,17 @@ def test_a_recording_that_kills_the_process_takes_only_itself_along(opened: Open
     assert one.memory_bytes() == 0
 
 
+def test_a_recording_that_meets_a_dead_model_being_put_away_may_go_on_with_another(opened: Open) -> None:
+    one = opened(batch_seconds=3.0)
+    ended = threading.Event()
+    one.watch(lambda reason: ended.set())
+    os.kill(one.pid, signal.SIGKILL)
+    assert ended.wait(10)
+    one.close()  # as the registry does at once
+    with pytest.raises(EngineGoneError):
+        heard(one, [chunk(tones.WORDS[:4])])
+
+
 def test_a_model_that_hangs_is_ended_and_told_dead(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "CALL_SECONDS", 0.3)
     monkeypatch.setattr(client, "SLOWEST", 0.0)
@@ -295,9 +311,9 @@ def test_a_meeting_goes_on_with_a_fresh_model_when_another_recording_killed_the_
     steps = asr.transcribe(file(meeting), Ask("fr"))
     with ThreadPoolExecutor(1) as pool:
         first = next(step for step in steps if getattr(step, "words", None))
-        done = pool.submit(asr.last, steps)
+        done = pool.submit(finished, steps, stays)
         with pytest.raises(ApiError, match="engine_died"):
-            asr.last(asr.transcribe(file(bad), Ask("fr")))
+            finished(asr.transcribe(file(bad), Ask("fr")), stays)
         result = done.result(60)
     assert first is not None
     assert texts(result.transcript.words) == words
@@ -314,7 +330,7 @@ def test_a_dictation_ends_long_before_the_meeting_that_began_first(opened: Open)
     ended: list[str] = []
 
     def run(name: str, samples: FloatArray) -> None:
-        assert isinstance(asr.last(asr.transcribe(file(samples), Ask("fr"))), Done)
+        assert isinstance(finished(asr.transcribe(file(samples), Ask("fr")), stays), Done)
         ended.append(name)
 
     with ThreadPoolExecutor(4) as pool:
@@ -338,8 +354,8 @@ def test_too_many_recordings_at_once_are_sent_back(engine: ProcessEngine) -> Non
     assert (caught.value.status, caught.value.code) == (503, "overloaded")
     assert caught.value.headers["Retry-After"]
     for steps in held:
-        asr.last(steps)
-    assert asr.last(asr.transcribe(file(silence), Ask("fr"))).transcript.text == ""
+        finished(steps, stays)
+    assert finished(asr.transcribe(file(silence), Ask("fr")), stays).transcript.text == ""
     assert models.users == 0
 
 

@@ -19,7 +19,7 @@ from asr.engines.batcher import Batcher
 from asr.engines.process.spec import Facts, Opening, Said, Spec
 from common.errors import ApiError
 from common.messages import Text
-from common.process.child import Child
+from common.process.child import Child, child_died
 from common.process.variables import model_variables
 from common.speech.join import spread
 
@@ -86,8 +86,12 @@ class ProcessEngine:
         return self._child.memory_bytes()
 
     def close(self) -> None:
-        """End the process: its memory is back when this returns. What was being decoded is given up."""
-        self._batcher.refuse()
+        """End the process: its memory is back when this returns. What was being decoded is given up.
+
+        After a process that ended by itself, the recordings that wait get an `EngineGoneError`.
+        """
+        ended = self._child.ended
+        self._batcher.refuse(None if ended is None else _gone(child_died(ended)))
         self._child.close()
         self._batcher.close()
 
