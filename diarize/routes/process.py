@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, Literal
-from urllib.parse import unquote_to_bytes
 
 from flask import Response, jsonify, request
 from flask_openapi import APIBlueprint, FileStorage, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.audio.decode import AudioReader
+from common.audio.upload import from_data_url
 from common.errors import ApiError
 from common.messages import _
 from common.speech.rttm import rttm
@@ -118,19 +116,8 @@ def references(names: list[str], samples: list[str]) -> list[Reference]:
 
 
 def _reader(sample: str) -> AudioReader:
-    head, comma, payload = sample.partition(",")
     param = "known_speaker_references"
-    message = _("Un extrait doit être une URL « data:audio/…;base64,… » de %(most)s Mo au plus.", most=2)
-    if not comma or not head[:5].lower() == "data:":
-        raise ApiError(400, "invalid_value", message, param)
-    try:
-        data = (
-            base64.b64decode(payload, validate=True) if head.lower().endswith(";base64") else unquote_to_bytes(payload)
-        )
-    except (binascii.Error, ValueError) as error:
-        raise ApiError(400, "invalid_value", message, param) from error
-    if len(data) > MOST_REFERENCE_BYTES:
-        raise ApiError(400, "invalid_value", message, param)
+    data = from_data_url(sample, MOST_REFERENCE_BYTES, param)
     reader = AudioReader(io.BytesIO(data), max_seconds=REFERENCE.longest, param=param)
     with length_told(REFERENCE, param):
         reader.probe()
