@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from werkzeug.datastructures import FileStorage
@@ -15,7 +15,8 @@ from asr.engines.base import AsrEngine, EngineGoneError
 from asr.settings import AsrSettings
 from asr.tasks import Ask, plan
 from asr.transcriber import Transcription
-from asr.transcript import Partial, Progress, Transcript
+from asr.transcript import Partial, Transcript
+from common.audio.progress import Progress
 from common.audio.upload import opened
 from common.errors import ApiError
 from common.messages import _
@@ -25,8 +26,6 @@ PLACES = 32
 """Recordings worked on at once; each holds a little sound, a file and one or two threads."""
 _RETRY_SECONDS = (0.2, 1.0, 5.0)  # what watches engines may hear of the end a little later
 _log = logging.getLogger("frigo.asr")
-
-__all__ = ["Ask", "AsrService", "Done", "Partial", "Progress"]
 
 
 @dataclass(frozen=True)
@@ -86,12 +85,3 @@ class AsrService:
                     leased.close()
                     time.sleep(patience)
                     lease = leased.enter_context(self.registry.use(lease.entry.key))
-
-    @staticmethod
-    def last(steps: Generator[Progress | Partial | Done, None, None]) -> Done:
-        """Do the whole work and give the result."""
-        with closing(steps):
-            for step in steps:
-                if isinstance(step, Done):
-                    return step
-        raise AssertionError("a transcription ends with its transcript or with an error")

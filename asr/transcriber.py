@@ -15,12 +15,12 @@ from asr.segments import segments
 from asr.speech import speech_chunks
 from asr.stitch import CLOSE, CLOSE_SPREAD, joined
 from asr.tasks import Plan
-from asr.transcript import Partial, Progress, Segment, SpeechReport, Transcript
+from asr.transcript import Partial, SpeechReport, Transcript
 from common.audio.decode import AudioReader
 from common.audio.level import LevelledAudio
+from common.audio.progress import Progress
 from common.messages import Text, _
 
-__all__ = ["Partial", "Progress", "Segment", "SpeechReport", "Transcript", "Transcription", "transcribe"]
 _SHOWN = 5
 _SAME = 0.001
 

@@ -55,15 +55,6 @@ class Transcript:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far the work is, in seconds of sound; `rate` is seconds of sound per second of work, 0 while not known."""
-
-    done: float
-    total: float
-    rate: float = 0.0
-
-
-@dataclass(frozen=True)
 class Partial:
     """Words that will not change any more; everything that begins before `through` is in this one or an earlier one.
 

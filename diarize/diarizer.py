@@ -13,6 +13,7 @@ from werkzeug.datastructures import FileStorage
 
 from common.audio.decode import AudioReader, FloatArray
 from common.audio.level import LevelledAudio
+from common.audio.progress import Progress
 from common.audio.upload import opened
 from common.errors import ApiError, client_left
 from common.messages import Text, _
@@ -50,15 +51,6 @@ class Speaker:
     share: float
     turns: int
     match: Match | None = None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Seconds of sound that are done, of how many, and how many are done in a second (None: not known yet)."""
-
-    done: float
-    total: float
-    rate: float | None
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from asr.diarized import Diarization, Diarizer, KnownSpeaker, Said, joined
 from asr.routes import answers
 from asr.routes.docs import errors, shapes
 from asr.routes.forms import FORM_BYTES, FORM_PARTS, TranscriptionForm, TranslationForm
-from asr.routes.steps import Done, Partial, Steps, attended, finished
-from asr.service import AsrService
+from asr.routes.steps import Steps, attended, finished
+from asr.service import AsrService, Done
 from asr.subtitles import srt, vtt
-from asr.transcript import Transcript
+from asr.transcript import Partial, Transcript
 from common.audio.upload import opened
 from common.speech.cues import Passage
 from common.web import context

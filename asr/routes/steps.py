@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import closing
 
-from asr.service import Done, Partial, Progress
-from asr.tasks import Ask
+from asr.service import Done
+from asr.transcript import Partial
+from common.audio.progress import Progress
 from common.errors import client_left
 
 Step = Progress | Partial | Done
 Steps = Generator[Step, None, None]
-
-__all__ = ["Ask", "Done", "Partial", "Progress", "Step", "Steps", "attended", "finished"]
 
 
 def attended(steps: Steps, gone: Callable[[], bool]) -> Steps:

@@ -11,15 +11,16 @@ from pydantic import BaseModel, Field
 
 from asr.languages import language_code
 from asr.routes.docs import errors, shapes
-from asr.routes.steps import Ask, Done, Partial, Progress, attended, finished
-from asr.service import AsrService
-from asr.tasks import THRESHOLDS
-from asr.transcript import SpeechReport
+from asr.routes.steps import attended, finished
+from asr.service import AsrService, Done
+from asr.tasks import THRESHOLDS, Ask
+from asr.transcript import Partial, SpeechReport
+from common.audio.progress import Progress
 from common.errors import ApiError
 from common.messages import _
 from common.web import context
 from common.web.leaving import client_gone
-from common.web.sse import sse
+from common.web.sse import sse, wants_events
 
 
 class TranscribeForm(BaseModel):
@@ -128,11 +129,6 @@ class PartialShape(BaseModel):
     through: float = Field(description="Tout ce qui commence avant est connu : à redonner comme start pour reprendre")
 
 
-def wants_events(stream: bool) -> bool:
-    """By ``?stream=true`` or by ``Accept: text/event-stream``."""
-    return stream or request.accept_mimetypes.best == "text/event-stream"
-
-
 def body(done: Done, language: str) -> dict[str, Any]:
     """The answer's JSON."""
     transcript = done.transcript
@@ -163,19 +159,6 @@ def _speech(report: SpeechReport) -> dict[str, Any]:
     }
 
 
-def progress_event(progress: Progress) -> tuple[str, dict[str, Any]]:
-    """How far we are, as an SSE event."""
-    share = progress.done / progress.total if progress.total else 1.0
-    shown = {
-        "progress": round(min(1.0, share), 4),
-        "seconds_done": round(progress.done, 2),
-        "seconds_total": round(progress.total, 2),
-    }
-    if progress.rate:
-        shown["rate"] = round(progress.rate, 2)
-    return "progress", shown
-
-
 def partial_event(partial: Partial) -> tuple[str, dict[str, Any]]:
     """Words that are final, as an SSE event."""
     return "partial", {"words": [_word(word) for word in partial.words], "through": round(partial.through, 3)}
@@ -199,14 +182,14 @@ def transcribe_blueprint(service: AsrService) -> APIBlueprint:
     def transcribe(form: TranscribeForm, query: StreamQuery) -> Response:
         language, gone = context.language.get(), client_gone(request.environ)
         steps = service.transcribe(form.file, form.ask(), form.model or None)
-        if not wants_events(query.stream):
+        if not wants_events(asked=query.stream):
             return jsonify(body(finished(steps, gone), language))
 
         def events() -> Iterator[tuple[str, dict[str, Any]]]:
             for step in attended(steps, gone):
                 match step:
                     case Progress():
-                        yield progress_event(step)
+                        yield step.event()
                     case Partial():
                         yield partial_event(step)
                     case Done():

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 
 from common.errors import ApiError
 from common.messages import _
@@ -95,6 +95,11 @@ def _failure(error: Exception) -> Event:
         _log.error("bug in a stream", exc_info=error)
         error = ApiError(500, "internal_error", _("Erreur interne pendant la réponse."))
     return ("error", error.body(context.language.get()))
+
+
+def wants_events(*, asked: bool) -> bool:
+    """Whether the request being served wants its answer by events: it `asked` for them, or accepts them first."""
+    return asked or request.accept_mimetypes.best == "text/event-stream"
 
 
 def sse(

@@ -12,14 +12,15 @@ from flask_openapi import APIBlueprint, FileStorage, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.audio.decode import AudioReader
+from common.audio.progress import Progress
 from common.audio.upload import from_data_url
 from common.errors import ApiError
 from common.messages import _
 from common.speech.rttm import rttm
 from common.web import context
 from common.web.leaving import client_gone
-from common.web.sse import sse
-from diarize.diarizer import Diarization, Diarizer, Progress, Reference, Segment, Speaker, speaker_range
+from common.web.sse import sse, wants_events
+from diarize.diarizer import Diarization, Diarizer, Reference, Segment, Speaker, speaker_range
 from diarize.samples import REFERENCE, length_told
 from diarize.voices import clean_name
 
@@ -88,19 +89,6 @@ def _speaker(speaker: Speaker) -> dict[str, Any]:
     return shown
 
 
-def progress_event(progress: Progress) -> tuple[str, dict[str, Any]]:
-    """How far we are, as an SSE event; a rate that is not known yet is left out."""
-    share = progress.done / progress.total if progress.total else 1.0
-    shown: dict[str, Any] = {
-        "progress": round(min(1.0, share), 4),
-        "seconds_done": round(progress.done, 2),
-        "seconds_total": round(progress.total, 2),
-    }
-    if progress.rate is not None:
-        shown["rate"] = round(progress.rate, 2)
-    return "progress", shown
-
-
 def references(names: list[str], samples: list[str]) -> list[Reference]:
     """The voices given with the request. Raises ApiError 400 that names the field at fault."""
     if len(names) != len(samples):
@@ -142,11 +130,11 @@ def process_blueprint(diarizer: Diarizer) -> APIBlueprint:
             references=references(form.known_speaker_names, form.known_speaker_references),
             gone=client_gone(request.environ),
         )
-        if query.stream or request.accept_mimetypes.best == "text/event-stream":
+        if wants_events(asked=query.stream):
 
             def events() -> Iterator[tuple[str, dict[str, Any]]]:
                 for step in steps:
-                    yield progress_event(step) if isinstance(step, Progress) else ("result", body(step, language))
+                    yield step.event() if isinstance(step, Progress) else ("result", body(step, language))
 
             return sse(events())
         found = diarizer.last(steps)

@@ -10,8 +10,9 @@ from asr.engines.base import AsrEngine, Capabilities, Chunk, Heard, Task, Word
 from asr.engines.process.client import spread_words
 from asr.tasks import Ask, plan
 from asr.transcriber import transcribe
-from asr.transcript import Partial, Progress, Transcript
+from asr.transcript import Partial, Transcript
 from common.audio.decode import AudioReader, FloatArray
+from common.audio.progress import Progress
 from common.models.catalogue import Catalogue
 from tests.asr import tones
 from tests.common.audio_files import wav_bytes

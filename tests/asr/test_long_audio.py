@@ -18,8 +18,9 @@ from asr.engines.process.client import ProcessEngine
 from asr.engines.process.spec import Opening
 from asr.tasks import Ask, plan
 from asr.transcriber import Transcription
-from asr.transcript import Partial, Progress, Transcript
+from asr.transcript import Partial, Transcript
 from common.audio.decode import FloatArray
+from common.audio.progress import Progress
 from common.messages import Text
 from common.models.catalogue import Catalogue
 from tests.asr import tones

@@ -17,8 +17,9 @@ from asr import speech
 from asr.engines.base import Chunk, Word
 from asr.tasks import Ask, plan
 from asr.transcriber import transcribe
-from asr.transcript import Partial, Progress, Transcript
+from asr.transcript import Partial, Transcript
 from common.audio.decode import AudioReader, FloatArray
+from common.audio.progress import Progress
 from common.errors import ApiError
 from common.models.catalogue import Catalogue
 from tests.asr import tones
