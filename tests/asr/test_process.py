@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -185,6 +187,17 @@ def test_a_recording_that_kills_the_process_takes_only_itself_along(opened: Open
     assert ended.wait(10)
     assert "mémoire" in told[0]
     assert one.memory_bytes() == 0
+
+
+def test_a_recording_that_meets_a_dead_model_being_put_away_may_go_on_with_another(opened: Open) -> None:
+    one = opened(batch_seconds=3.0)
+    ended = threading.Event()
+    one.watch(lambda reason: ended.set())
+    os.kill(one.pid, signal.SIGKILL)
+    assert ended.wait(10)
+    one.close()  # as the registry does at once
+    with pytest.raises(EngineGoneError):
+        heard(one, [chunk(tones.WORDS[:4])])
 
 
 def test_a_model_that_hangs_is_ended_and_told_dead(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
