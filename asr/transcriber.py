@@ -16,6 +16,7 @@ from asr.speech import speech_chunks
 from asr.stitch import CLOSE, CLOSE_SPREAD, joined
 from asr.tasks import Plan
 from asr.transcript import Partial, SpeechReport, Transcript
+from asr.written import language_of
 from common.audio.decode import AudioReader
 from common.audio.level import LevelledAudio
 from common.audio.progress import Progress
@@ -71,7 +72,7 @@ class Transcription:
     def _transcript(self, audio: LevelledAudio, work: _Work, engine: AsrEngine) -> Transcript:
         heard = tuple(language for language, _weight in self._heard.most_common())
         return Transcript(
-            language=heard[0] if heard else self._plan.language,
+            language=heard[0] if heard else self._written(engine) or self._plan.language,
             duration=round(audio.seconds, 3),
             words=self._words,
             segments=segments(self._words, punctuates=engine.capabilities.punctuates),
@@ -85,6 +86,12 @@ class Transcription:
             target=self._plan.task.target,
             word_times=work.timed,
         )
+
+    def _written(self, engine: AsrEngine) -> str | None:
+        """The language of the words, when the model was told none and heard one that it does not name."""
+        if self._plan.task.language is not None or not engine.capabilities.detects_language:
+            return None
+        return language_of((word.word for word in self._words), engine.capabilities.languages)
 
     def _warnings(self, *, timed: bool) -> Iterator[Text]:
         if self._undecoded:

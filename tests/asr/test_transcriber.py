@@ -6,6 +6,7 @@ import io
 import math
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -319,6 +320,18 @@ def test_two_languages_in_one_recording_are_heard_chunk_by_chunk() -> None:
     found = transcript(engine, samples, language=None)
     assert (found.language, found.languages) == ("en", ("en", "fr"))
     assert all(task.language is None for task in engine.tasks)
+
+
+def test_a_model_that_hears_a_language_without_naming_it_is_known_by_what_it_wrote() -> None:
+    little = ["das", "ist", "nicht", "der", "und", "die", "wir", "es", "mit", "auf", "für"]
+
+    def german(_chunk: Chunk, words: list[Word]) -> list[Word]:
+        return [replace(word, word=little[index % len(little)]) for index, word in enumerate(words)]
+
+    samples, _said = tones.spoken(MIXED[:20])
+    engine = ToneEngine(detects_language=True, languages=["fr", "de"], change=german)
+    assert transcript(engine, samples, language=None).language == "de"
+    assert transcript(engine, samples, language="fr").language == "fr"
 
 
 def test_a_translation_the_model_knows_is_asked_of_it() -> None:
