@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,9 +53,12 @@ def wait(client: FlaskClient, key: str, state: str, seconds: float = 90) -> dict
 
 def children() -> set[int]:
     """The processes that hold speech models for this one."""
-    return {
-        child.pid for child in psutil.Process().children() if "asr.engines.process.host" in " ".join(child.cmdline())
-    }
+    found = set()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # one that has just ended has no command any more
+            if "asr.engines.process.host" in child.cmdline():
+                found.add(child.pid)
+    return found
 
 
 def gone(pids: set[int], seconds: float = 20) -> bool:
