@@ -21,14 +21,14 @@ def engines_dir() -> Path:
     return _ROOT / (os.environ.get("ENGINES_DIR") or ".engines")
 
 
-def python_with(engine: str, module: str, folder: Path | None = None) -> str | None:
-    """The interpreter that can import `module` (a top-level name), or None: this one first, else
-    ``folder/engine/bin/python`` (`engines_dir()` by default). Nothing is imported or run to find out."""
-    if _has(module):
+def python_with(engine: str) -> str | None:
+    """The interpreter that can import the library that `engine` is named after, or None: this one first, else that of
+    the folder of this name in `engines_dir()`. Nothing is imported or run to find out."""
+    if _has(engine):
         return sys.executable
-    folder = folder or engines_dir()
-    python = folder / engine / "bin" / "python"
-    found = python.is_file() and any((folder / engine).glob(f"lib/python3*/site-packages/{module}"))
+    folder = engines_dir() / engine
+    python = folder / "bin" / "python"
+    found = python.is_file() and any(folder.glob(f"lib/python3*/site-packages/{engine}"))
     return str(python) if found else None
 
 

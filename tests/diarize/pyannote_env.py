@@ -24,7 +24,7 @@ START_SECONDS = 240
 
 def pyannote_python() -> str:
     """The interpreter that has pyannote; skips the test where there is none."""
-    python = python_with("pyannote", "pyannote")
+    python = python_with("pyannote")
     if python is None:
         pytest.skip("pyannote is not installed here (make run MOTEURS=pyannote): its real code can't run")
     return python

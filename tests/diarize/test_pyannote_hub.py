@@ -240,5 +240,5 @@ def test_a_folder_is_whole_when_all_its_parts_are(backend: PyannoteBackend, tmp_
 
 
 def test_what_is_missing_is_said_with_the_remedy(backend: PyannoteBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diarize.engines.pyannote.backend.python_with", lambda _engine, _module: None)
+    monkeypatch.setattr("diarize.engines.pyannote.backend.python_with", lambda _engine: None)
     assert "make run MOTEURS=pyannote" in str(backend.missing())

@@ -156,12 +156,12 @@ def test_the_disk_is_looked_at_first(log: Commands, tmp_path: Path, monkeypatch:
 
 def test_the_services_find_what_was_made(log: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINES_DIR", str(tmp_path / "envs"))
-    assert python_with("nemo", "nemo") is None
+    assert python_with("nemo") is None
     make("nemo", log, tmp_path)
-    assert python_with("nemo", "nemo") is None  # the environment is there, the library is not yet
+    assert python_with("nemo") is None  # the environment is there, the library is not yet
     (tmp_path / "envs" / "nemo" / "lib" / "python3.11" / "site-packages" / "nemo").mkdir(parents=True)
-    assert python_with("nemo", "nemo") == str(tmp_path / "envs" / "nemo" / "bin" / "python")
-    assert python_with("pytest", "pytest") == sys.executable
+    assert python_with("nemo") == str(tmp_path / "envs" / "nemo" / "bin" / "python")
+    assert python_with("pytest") == sys.executable
 
 
 def test_an_engine_that_is_asked_for_does_not_start_on_the_embedded_model(tmp_path: Path) -> None:

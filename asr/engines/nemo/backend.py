@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from asr.engines.base import AsrEngine
 from asr.engines.nemo.archive import find_archive, is_unpacked
+from asr.engines.process.backend import ProcessBackend
 from common.errors import ApiError
 from common.hub.listing import Listing, RemoteFile
-from common.messages import Text, _
-from common.models.backends import HubBackend, Placement, not_installed
+from common.messages import _
 from common.models.catalogue import ModelEntry
-from common.process.environments import python_with
 
 _MB = 2**20
 _RUNTIME_BYTES = 850 * _MB  # NeMo, torch and all they import, measured on a CPU: 700 to 760 MB
@@ -21,19 +18,14 @@ _CUDA_BYTES = 900 * _MB  # the context and torch's kernels
 _CUDA_BATCH_BYTES = 3000 * _MB  # 640 seconds, in 16 bits
 
 
-class NemoBackend(HubBackend[AsrEngine]):
+class NemoBackend(ProcessBackend):
     """Canary, Parakeet and other speech models that NeMo packs in a `.nemo` file."""
 
     name = "nemo"
-    uses_gpu = True
 
     def opens(self, entry: ModelEntry) -> bool:
         """See `Backend`: what lies here in its format; a catalogue's entry names the engine."""
         return entry.path is not None and self.whole(entry.path)
-
-    def missing(self) -> Text | None:
-        """See `Backend`."""
-        return None if _python() is not None else not_installed(self.name)
 
     def recognises(self, listing: Listing) -> bool:
         """See `Backend`."""
@@ -74,41 +66,11 @@ class NemoBackend(HubBackend[AsrEngine]):
         """See `Backend`: weights are read in the machine's memory on their way to the GPU's."""
         return _RUNTIME_BYTES + max(self._archive_bytes(entry) or 0, entry.parameters * 4)
 
-    def open(self, entry: ModelEntry, placement: Placement) -> AsrEngine:
-        """See `Backend`."""
-        from asr.engines.process.client import ProcessEngine
-        from asr.engines.process.spec import Opening
-
-        path, python = self.path(entry), _python()
-        if python is None:
-            raise ApiError(501, "engine_not_installed", not_installed(self.name), "model")
-        if path is None:
-            raise ApiError(422, "model_unusable", _("Les fichiers de %(model)s ne sont pas ici.", model=entry.key))
-        engine = ProcessEngine(
-            self.name,
-            path,
-            Opening(placement.use_gpu, placement.gpu_device_ids),
-            python=python,
-            log_level=placement.log_level,
-            log_dir=placement.log_dir,
-        )
-        languages = engine.capabilities.languages or frozenset(entry.languages)
-        if not languages:
-            engine.close()
-            message = _("%(model)s ne dit pas quelles langues il connaît, et le catalogue non plus.", model=entry.key)
-            raise ApiError(422, "model_unusable", message, "model")
-        engine.capabilities = replace(engine.capabilities, languages=languages)
-        return engine
-
     def _archive_bytes(self, entry: ModelEntry) -> int | None:
         """The archive's size, wherever it is; what was unpacked beside it counts once."""
         path = self.path(entry)
         archive = find_archive(path) if path is not None else None
         return archive.stat().st_size if archive is not None else self.stored_bytes(entry)
-
-
-def _python() -> str | None:
-    return python_with("nemo", "nemo")
 
 
 def _archives(listing: Listing) -> list[RemoteFile]:

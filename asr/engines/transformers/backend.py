@@ -10,30 +10,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-from asr.engines.base import AsrEngine
+from asr.engines.base import Capabilities
+from asr.engines.process.backend import ProcessBackend
 from asr.engines.transformers.families import CONFIG, FEATURES, TOKENIZERS, checked, read_config
 from asr.engines.transformers.footprint import HOST_OF_A_GPU_BYTES, need
 from common.errors import ApiError
 from common.hub.facts import FactsBook
 from common.hub.hub import Hub, Patience
 from common.hub.listing import INDEX, Listing, RemoteFile, choose_files
-from common.messages import Text, _
-from common.models.backends import HubBackend, Placement, not_installed
+from common.messages import _
 from common.models.catalogue import ModelEntry
 from common.models.footprint import read_folder
-from common.process.environments import python_with
 
 _MAX_INDEX_BYTES = 2**24
 
 
-class TransformersBackend(HubBackend[AsrEngine]):
+class TransformersBackend(ProcessBackend):
     """Canary, Parakeet and Whisper in transformers' format."""
 
     name = "transformers"
-    uses_gpu = True
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
@@ -42,10 +39,6 @@ class TransformersBackend(HubBackend[AsrEngine]):
     def opens(self, entry: ModelEntry) -> bool:
         """See `Backend`: a folder with the files of a speech model, even of one that is refused with its reason."""
         return entry.path is not None and self.whole(entry.path)
-
-    def missing(self) -> Text | None:
-        """See `Backend`."""
-        return None if _python() is not None else not_installed(self.name)
 
     def recognises(self, listing: Listing) -> bool:
         """See `Backend`: names only. What a config says is read by `learn` and `fetch`, before any weight."""
@@ -99,34 +92,14 @@ class TransformersBackend(HubBackend[AsrEngine]):
         """See `Backend`: weights pass through the machine's memory, at sixteen bits."""
         return HOST_OF_A_GPU_BYTES + 2 * self._parameters(entry)
 
-    def open(self, entry: ModelEntry, placement: Placement) -> AsrEngine:
-        """See `Backend`."""
-        from asr.engines.process.client import ProcessEngine
-        from asr.engines.process.spec import Opening
-
-        path, python = self.path(entry), _python()
-        if python is None:
-            raise ApiError(501, "engine_not_installed", not_installed(self.name), "model")
-        if path is None:
-            raise ApiError(422, "model_unusable", _("Les fichiers de %(model)s ne sont pas ici.", model=entry.key))
+    def check(self, entry: ModelEntry, path: Path) -> None:
+        """See `ProcessBackend`."""
         checked(read_config(path), entry.key)
-        engine = ProcessEngine(
-            self.name,
-            path,
-            Opening(placement.use_gpu, placement.gpu_device_ids),
-            python=python,
-            log_level=placement.log_level,
-            log_dir=placement.log_dir,
-        )
-        # A Parakeet does not name its languages, and its letters only bound them: a catalogue knows better.
-        languages = frozenset(entry.languages) or engine.capabilities.languages
-        if not languages:
-            engine.close()
-            message = _("%(model)s ne dit pas quelles langues il connaît, et le catalogue non plus.", model=entry.key)
-            raise ApiError(422, "model_unusable", message, "model")
-        pairs = frozenset(pair for pair in engine.capabilities.translations if languages.issuperset(pair))
-        engine.capabilities = replace(engine.capabilities, languages=languages, translations=pairs)
-        return engine
+
+    def languages(self, entry: ModelEntry, capabilities: Capabilities) -> frozenset[str]:
+        """See `ProcessBackend`. A Parakeet does not name its languages, and its letters only bound them: a catalogue
+        knows better."""
+        return frozenset(entry.languages) or capabilities.languages
 
     def _parameters(self, entry: ModelEntry) -> int:
         """How many numbers the model has: by its files, as the hub told, or as the catalogue says."""
@@ -140,7 +113,3 @@ class TransformersBackend(HubBackend[AsrEngine]):
 def _is_speech(names: set[str]) -> bool:
     """Whether a folder with files of these names may hold a speech model: words, sounds and a configuration."""
     return CONFIG in names and not names.isdisjoint(FEATURES) and not names.isdisjoint(TOKENIZERS)
-
-
-def _python() -> str | None:
-    return python_with("transformers", "transformers")

@@ -247,4 +247,4 @@ class PyannoteBackend(HubBackend[DiarizeEngine]):
         return PyannoteEngine(spec, placement, python=python)
 
     def _interpreter(self) -> str | None:
-        return self._python or python_with("pyannote", "pyannote")
+        return self._python or python_with("pyannote")
