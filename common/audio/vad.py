@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from common.audio.decode import FloatArray
+from common.onnx import onnx_session
 
 FRAME = 512  # samples at 16 kHz: 32 ms
 FRAME_SECONDS = FRAME / 16_000
@@ -49,12 +50,7 @@ def model_file() -> Path:
 
 @cache
 def _session() -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.inter_op_num_threads = 1
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(model_file()), options, providers=["CPUExecutionProvider"])
+    return onnx_session(model_file())
 
 
 class SpeechDetector:

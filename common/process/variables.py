@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from common.errors import ApiError
 from common.machine.resources import usable_cpus
 from common.messages import _
+from common.onnx import TELEMETRY_OFF
 
 
 def model_variables(*, use_gpu: bool, gpu_device_ids: Sequence[int] = (), threads: int = 0) -> dict[str, str]:
@@ -18,6 +19,7 @@ def model_variables(*, use_gpu: bool, gpu_device_ids: Sequence[int] = (), thread
     """
     count = str(threads or usable_cpus())
     env = {
+        **TELEMETRY_OFF,
         "OMP_WAIT_POLICY": "passive",  # else two models on the same cores spin against each other
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,

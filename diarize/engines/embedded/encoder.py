@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.audio.decode import FloatArray
+from common.onnx import onnx_session
 from diarize.engines.embedded.onnx_file import INPUT
 
 RATE = 16_000
@@ -87,13 +88,7 @@ class SpeakerEncoder:
     """Mel frames in, a unit vector of 64 numbers out. Safe to call from several threads."""
 
     def __init__(self, model: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.inter_op_num_threads = 1
-        options.intra_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # the arena would keep the largest batch ever seen
-        self._run = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"]).run
+        self._run = onnx_session(model, arena=False).run
         with np.load(_SPACE, allow_pickle=False) as space:
             self._mean = space["mean"].astype(np.float32)
             self._axes = space["axes"].astype(np.float32)
