@@ -6,8 +6,8 @@ overhead  the same recording through an engine alone (the same chunks, cut befor
           HTTP (upload, decoding, level, voice activity, chunks, joins, answer): the same machine, one after the other,
           several rounds. Engines: pocketsphinx as shipped, and a Parakeet CTC of 110 million RANDOM parameters through
           transformers (what it writes means nothing; what it computes is what a trained one does).
-long      recordings of 3 minutes and of 3 hours through asr (the same Parakeet) and through diarize (embedded): real-time
-          factor, and the peak of the memory (PSS of the service and its children) beside each other.
+long      recordings of 3 minutes and of 3 hours through asr (the same Parakeet) and through diarize (embedded): their
+          real-time factors, and the peaks of memory (PSS of the service and its children) beside each other.
 
 Recordings are made of real sentences (FLEURS, English) in a changing order with pauses, from the shared recordings,
 and of nothing else: without them there is no figure.
