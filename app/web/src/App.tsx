@@ -6,6 +6,7 @@ import { translate, useI18n } from "./i18n";
 import { MeetingsPage } from "./pages/meetings/MeetingsPage";
 
 const MeetingPage = lazy(() => import("./pages/meetings/MeetingPage"));
+const VoicesPage = lazy(() => import("./pages/voices/VoicesPage"));
 const ChatPage = lazy(() => import("./pages/chat/ChatPage"));
 const AdminPage = lazy(() => import("./pages/admin/AdminPage"));
 
@@ -23,6 +24,9 @@ export function App() {
               <MeetingsPage />
             </Route>
             <Route path="/reunions/:id">{({ id }) => <MeetingPage key={id} id={id} />}</Route>
+            <Route path="/voix">
+              <VoicesPage />
+            </Route>
             <Route path="/discussion">
               <ChatPage />
             </Route>

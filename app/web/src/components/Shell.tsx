@@ -1,5 +1,5 @@
 import { Box, Link as MuiLink, Typography } from "@mui/material";
-import { Gauge, MessagesSquare, Refrigerator, type LucideIcon } from "lucide-react";
+import { AudioWaveform, Gauge, MessagesSquare, Refrigerator, type LucideIcon } from "lucide-react";
 import type { ReactNode } from "react";
 import { Link, useLocation } from "wouter";
 import { useI18n } from "../i18n";
@@ -10,6 +10,7 @@ import { ServiceBanner } from "./ServiceBanner";
 
 const PAGES: readonly { path: string; key: Key; icon: LucideIcon }[] = [
   { path: "/reunions", key: "nav.meetings", icon: Refrigerator },
+  { path: "/voix", key: "nav.voices", icon: AudioWaveform },
   { path: "/discussion", key: "nav.chat", icon: MessagesSquare },
   { path: "/supervision", key: "nav.admin", icon: Gauge },
 ];

@@ -47,6 +47,7 @@ export const unreachable = (): RequestError => new RequestError(0, "unreachable"
 export interface Options {
   method?: string;
   json?: unknown;
+  form?: FormData;
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
 }
@@ -58,6 +59,8 @@ export async function send(path: string, options: Options = {}): Promise<Respons
   if (options.json !== undefined) {
     headers["Content-Type"] = "application/json";
     init.body = JSON.stringify(options.json);
+  } else if (options.form) {
+    init.body = options.form;
   }
   let response: Response;
   try {
@@ -88,6 +91,8 @@ export interface UploadFields {
   title?: string;
   language?: string;
   num_speakers?: string;
+  min_speakers?: string;
+  max_speakers?: string;
 }
 
 /** POST /api/meetings with progress (fetch has none for what is sent). */

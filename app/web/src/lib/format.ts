@@ -56,6 +56,12 @@ export function formatRough(seconds: number): string {
   return tens % 60 === 0 ? `${tens / 60}\u00a0h` : `${Math.floor(tens / 60)}\u00a0h ${tens % 60}\u00a0min`;
 }
 
+/** How fast a recording is worked on: 0.38 → « 0,4 », 12.4 → « 12 » times as fast as it is spoken. */
+export function formatRate(rate: number, lang: Lang): string {
+  const digits = rate < 0.095 ? 2 : rate < 9.95 ? 1 : 0;
+  return new Intl.NumberFormat(locale(lang), { maximumFractionDigits: digits }).format(rate);
+}
+
 /** A number of parameters: 8_400_000 → « 8,4 M ». */
 export function formatParameters(count: number | null | undefined, lang: Lang): string {
   if (!count || !Number.isFinite(count)) return "–";

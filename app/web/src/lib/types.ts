@@ -8,8 +8,17 @@ export interface Step {
   state: StepState;
   progress: number | null;
   seconds: number | null;
-  error?: string | { message?: string } | null;
+  error?: StepError | null;
+  /** Seconds of the recording that are done, of how many; left out by steps that do not count them. */
+  seconds_done?: number;
+  seconds_total?: number;
+  /** Seconds of the recording per second of work. */
+  rate?: number;
+  /** Seconds of work that are left; only while it runs. */
+  eta_seconds?: number;
 }
+
+export type StepError = string | { message?: string; service?: string };
 
 export interface Word {
   word: string;
@@ -74,9 +83,21 @@ export interface Meeting extends MeetingSummary {
   segments: Segment[];
   minutes: Minutes | null;
   diagram: Diagram | null;
+  /** Speakers whose voice was known: under which name, and how alike the voices are (cosine, 0 to 1). */
+  recognised?: Record<string, { name: string; similarity: number | null }>;
   models: { asr?: string | null; diarize?: string | null; chat?: string | null };
   warnings: string[];
   error?: string | { message?: string } | null;
+}
+
+/** Somebody whom diarize knows by voice; never the voice itself. */
+export interface KnownVoice {
+  id: string;
+  name: string;
+  /** Seconds of speech that it was taken from. */
+  seconds: number;
+  model: string;
+  created: string;
 }
 
 export interface ServiceStatus {

@@ -139,7 +139,12 @@ function Inside({ token, onRefused }: { token: string; onRefused: () => void }) 
       {data.services
         .filter(({ models }) => models && models.length > 0)
         .map((service) => (
-          <ServiceModels key={service.name} service={service} onAct={act} />
+          <ServiceModels
+            key={service.name}
+            service={service}
+            hasToken={data.huggingface_token === true}
+            onAct={act}
+          />
         ))}
       {gpt && gpt.state !== "down" && <Adapters gpt={gpt} headers={headers} />}
       {typeof data.huggingface_token === "boolean" && (

@@ -55,6 +55,7 @@ export function HubToken({ known, gated, headers, onChange }: Props) {
       )}
       <Box
         component="form"
+        id="jeton-hub"
         onSubmit={(event) => {
           event.preventDefault();
           if (draft.trim()) void run("keep", () => keep(draft.trim()));

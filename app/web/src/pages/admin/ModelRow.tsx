@@ -1,4 +1,5 @@
-import { Box, Chip, Typography } from "@mui/material";
+import { Box, Chip, Link, Typography } from "@mui/material";
+import type { MouseEvent } from "react";
 import { Linked, Outside } from "../../components/Linked";
 import { useI18n } from "../../i18n";
 import { formatNumber, formatParameters } from "../../lib/format";
@@ -11,9 +12,12 @@ import { actionsFor, MOVING, type ModelAction } from "./states";
 /** One model of a service: what it is, where it stands, what can be asked of it. */
 export function ModelRow({
   model,
+  hasToken,
   onAct,
 }: {
   model: ModelInfo;
+  /** Whether the hub's token is known: gated models need it. */
+  hasToken: boolean;
   onAct: (key: string, action: ModelAction) => Promise<void>;
 }) {
   const { t, lang } = useI18n();
@@ -46,7 +50,15 @@ export function ModelRow({
           {facts.join(" · ")}
         </Typography>
         {model.note && <Typography variant="body2">{model.note}</Typography>}
-        {model.hub_id && (
+        {model.gated && !hasToken && model.hub_id && (
+          <Typography variant="body2">
+            {t("admin.gatedTerms")} <Outside href={hubPage(model.hub_id)} text={model.hub_id} />.{" "}
+            <Link href="#jeton-hub" color="inherit" onClick={toToken}>
+              {t("admin.gatedToken")}
+            </Link>
+          </Typography>
+        )}
+        {model.hub_id && (!model.gated || hasToken) && (
           <Typography variant="body2" color="textSecondary">
             <Outside href={hubPage(model.hub_id)} text={model.hub_id} />
           </Typography>
@@ -83,6 +95,14 @@ export function ModelRow({
       )}
     </Box>
   );
+}
+
+/** Brings the token's form into sight, ready to be filled. */
+function toToken(event: MouseEvent): void {
+  event.preventDefault();
+  const form = document.getElementById("jeton-hub");
+  form?.scrollIntoView({ block: "center" });
+  form?.querySelector("input")?.focus({ preventScroll: true });
 }
 
 /** What computes it, once it is loaded: « ctranslate2, int8 ». */

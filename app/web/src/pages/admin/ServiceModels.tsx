@@ -16,11 +16,12 @@ const OPEN_SERVICE = "gpt";
 
 interface Props {
   service: AdminService;
+  hasToken: boolean;
   onAct: (service: string, key: string, action: ModelAction) => Promise<void>;
 }
 
 /** Models of one service: what serves first, then what fits here, then the rest. */
-export function ServiceModels({ service, onAct }: Props) {
+export function ServiceModels({ service, hasToken, onAct }: Props) {
   const { t } = useI18n();
   const order = useRef<string[]>([]);
   const models = service.models ?? [];
@@ -34,7 +35,14 @@ export function ServiceModels({ service, onAct }: Props) {
         {order.current.map((key) => {
           const model = byKey.get(key);
           return (
-            model && <ModelRow key={key} model={model} onAct={(name, action) => onAct(service.name, name, action)} />
+            model && (
+              <ModelRow
+                key={key}
+                model={model}
+                hasToken={hasToken}
+                onAct={(name, action) => onAct(service.name, name, action)}
+              />
+            )
           );
         })}
       </Box>

@@ -1,13 +1,17 @@
-import { Alert, Box, Button, LinearProgress, MenuItem, TextField, Typography } from "@mui/material";
+import { Alert, Box, Button, LinearProgress, Typography } from "@mui/material";
 import { FileAudio, PlayCircle, Upload } from "lucide-react";
 import { useEffect, useRef, useState, type DragEvent } from "react";
 import { useLocation } from "wouter";
 import { useI18n } from "../../i18n";
 import { isAbort, messageOf, request, uploadMeeting } from "../../lib/api";
 import { formatBytes, formatPercent } from "../../lib/format";
+import { readText, writeText } from "../../lib/storage";
+import { countFields } from "../../lib/voices";
+import { UploadFields, type Details } from "./UploadFields";
 
-const LANGUAGES = ["fr", "en", "de", "es", "it", "pt", "nl"] as const;
-const MAX_SPEAKERS = 10;
+/** The language that was said last: an office mostly speaks one. */
+const SPOKEN = "frigo.spoken";
+const ACCEPTED = "audio/*,video/*,.wav,.mp3,.m4a,.aac,.ogg,.oga,.opus,.flac,.webm,.mp4,.mov,.mkv";
 
 /** Drop, click or keyboard; then title, language and number of people; then the upload with its progress. */
 export function DropZone() {
@@ -17,9 +21,14 @@ export function DropZone() {
   const upload = useRef<AbortController | null>(null);
   const [over, setOver] = useState(false);
   const [file, setFile] = useState<File | null>(null);
-  const [title, setTitle] = useState("");
-  const [language, setLanguage] = useState("");
-  const [speakers, setSpeakers] = useState("");
+  const [details, setDetails] = useState<Details>(() => ({
+    title: "",
+    language: readText(SPOKEN) ?? "",
+    count: "",
+    least: "2",
+    most: "6",
+  }));
+  const change = (fields: Partial<Details>): void => setDetails((old) => ({ ...old, ...fields }));
   const [progress, setProgress] = useState<number | null>(null);
   const [starting, setStarting] = useState(false);
   const [problem, setProblem] = useState("");
@@ -33,7 +42,7 @@ export function DropZone() {
     setFile(first);
     setProblem("");
     setNote(files.length > 1 ? t("meetings.oneFile", { name: first.name }) : "");
-    if (!title || (file && title === titleOf(file))) setTitle(titleOf(first));
+    if (!details.title || (file && details.title === titleOf(file))) change({ title: titleOf(first) });
   };
 
   const start = async (): Promise<void> => {
@@ -42,7 +51,9 @@ export function DropZone() {
     setProblem("");
     setProgress(0);
     try {
-      const fields = { title: title.trim(), language, num_speakers: speakers };
+      const { title, language, count, least, most } = details;
+      writeText(SPOKEN, language || null);
+      const fields = { title: title.trim(), language, ...countFields(count, least, most) };
       const { id } = await uploadMeeting(file, fields, setProgress, upload.current.signal);
       navigate(`/reunions/${encodeURIComponent(id)}`);
     } catch (error) {
@@ -91,7 +102,7 @@ export function DropZone() {
       <input
         ref={input}
         type="file"
-        accept="audio/*,video/*,.wav,.mp3,.m4a,.ogg,.opus,.flac,.webm"
+        accept={ACCEPTED}
         hidden
         data-testid="recording"
         onChange={(event) => {
@@ -177,45 +188,7 @@ export function DropZone() {
               void start();
             }}
           >
-            <Box sx={{ display: "grid", gap: 2, mt: 2.5, gridTemplateColumns: { xs: "1fr", sm: "2fr 1fr 1fr" } }}>
-              <TextField
-                label={t("meetings.fieldTitle")}
-                value={title}
-                onChange={(e) => setTitle(e.target.value)}
-                disabled={uploading}
-                slotProps={{ htmlInput: { maxLength: 200 } }}
-              />
-              <TextField
-                select
-                label={t("meetings.fieldLanguage")}
-                value={language}
-                onChange={(e) => setLanguage(e.target.value)}
-                disabled={uploading}
-                slotProps={{ inputLabel: { shrink: true }, select: { displayEmpty: true } }}
-              >
-                <MenuItem value="">{t("meetings.auto")}</MenuItem>
-                {LANGUAGES.map((code) => (
-                  <MenuItem key={code} value={code}>
-                    {t(`meetings.language.${code}`)}
-                  </MenuItem>
-                ))}
-              </TextField>
-              <TextField
-                select
-                label={t("meetings.fieldSpeakers")}
-                value={speakers}
-                onChange={(e) => setSpeakers(e.target.value)}
-                disabled={uploading}
-                slotProps={{ inputLabel: { shrink: true }, select: { displayEmpty: true } }}
-              >
-                <MenuItem value="">{t("meetings.auto")}</MenuItem>
-                {Array.from({ length: MAX_SPEAKERS }, (_, n) => (
-                  <MenuItem key={n} value={String(n + 1)}>
-                    {n + 1}
-                  </MenuItem>
-                ))}
-              </TextField>
-            </Box>
+            <UploadFields value={details} disabled={uploading} onChange={change} />
             {uploading ? (
               <Box sx={{ mt: 2.5, display: "flex", alignItems: "center", gap: 2 }}>
                 <Box sx={{ flex: 1 }} aria-live="polite">
@@ -240,7 +213,7 @@ export function DropZone() {
                 <Button
                   onClick={() => {
                     setFile(null);
-                    setTitle("");
+                    change({ title: "" });
                   }}
                 >
                   {t("common.cancel")}

@@ -16,7 +16,7 @@ import { Player } from "./Player";
 import { Speakers } from "./Speakers";
 import { Steps } from "./Steps";
 import { Transcript } from "./Transcript";
-import { actOnMeeting, audioUrl, changeMeeting, useMeeting } from "./useMeeting";
+import { actOnMeeting, audioUrl, changeMeeting, rememberVoice, useMeeting } from "./useMeeting";
 import { usePlayer } from "./usePlayer";
 
 export default function MeetingPage({ id }: { id: string }) {
@@ -113,7 +113,7 @@ function MeetingView({ meeting, interrupted, set, reload }: ViewProps) {
           {problem}
         </Alert>
       )}
-      <Notices meeting={meeting} interrupted={interrupted} />
+      <Notices meeting={meeting} interrupted={interrupted} onPlay={seek} />
       <Steps meeting={meeting} />
 
       <Player
@@ -129,6 +129,10 @@ function MeetingView({ meeting, interrupted, set, reload }: ViewProps) {
             colourOf={colourOf}
             nameOf={nameOf}
             onRename={(speakers) => change({ speakers })}
+            onRemember={async (speaker, name) => {
+              await rememberVoice(meeting.id, speaker, name);
+              reload();
+            }}
             onListen={seek}
           />
         )}

@@ -1,19 +1,10 @@
-import {
-  Alert,
-  Box,
-  Button,
-  Dialog,
-  DialogActions,
-  DialogContent,
-  DialogContentText,
-  DialogTitle,
-  Typography,
-} from "@mui/material";
+import { Alert, Box, Button, Typography } from "@mui/material";
 import { useState } from "react";
+import { ConfirmDialog } from "../../components/ConfirmDialog";
 import { OpenFridge } from "../../components/Logo";
 import { Page } from "../../components/Shell";
 import { useI18n } from "../../i18n";
-import { messageOf, request } from "../../lib/api";
+import { request } from "../../lib/api";
 import { usePolling, useTitle } from "../../lib/hooks";
 import { TERMINAL, type MeetingSummary } from "../../lib/types";
 import { DropZone } from "./DropZone";
@@ -94,8 +85,12 @@ export function MeetingsPage() {
         )}
       </Box>
 
-      <DeleteDialog
-        meeting={doomed}
+      <ConfirmDialog
+        open={doomed !== null}
+        title={t("meetings.deleteTitle")}
+        text={t("meetings.deleteText", { title: doomed?.title || t("meetings.untitled") })}
+        action={t("common.delete")}
+        work={() => request(`/api/meetings/${encodeURIComponent(doomed?.id ?? "")}`, { method: "DELETE" })}
         onClose={(deleted) => {
           setDoomed(null);
           if (deleted) refresh();
@@ -106,50 +101,3 @@ export function MeetingsPage() {
 }
 
 const time = (value: string | number): number => (typeof value === "number" ? value * 1000 : Date.parse(value) || 0);
-
-function DeleteDialog({ meeting, onClose }: { meeting: MeetingSummary | null; onClose: (deleted: boolean) => void }) {
-  const { t } = useI18n();
-  const [problem, setProblem] = useState("");
-  const [pending, setPending] = useState(false);
-
-  const close = (deleted: boolean): void => {
-    setProblem("");
-    setPending(false);
-    onClose(deleted);
-  };
-  const remove = async (): Promise<void> => {
-    if (!meeting) return;
-    setPending(true);
-    try {
-      await request(`/api/meetings/${encodeURIComponent(meeting.id)}`, { method: "DELETE" });
-      close(true);
-    } catch (error) {
-      setPending(false);
-      setProblem(messageOf(error));
-    }
-  };
-
-  return (
-    <Dialog open={meeting !== null} onClose={() => close(false)} aria-labelledby="supprimer-titre">
-      <DialogTitle id="supprimer-titre">{t("meetings.deleteTitle")}</DialogTitle>
-      <DialogContent>
-        <DialogContentText>
-          {t("meetings.deleteText", { title: meeting?.title || t("meetings.untitled") })}
-        </DialogContentText>
-        {problem && (
-          <Alert severity="error" sx={{ mt: 2 }}>
-            {problem}
-          </Alert>
-        )}
-      </DialogContent>
-      <DialogActions>
-        <Button onClick={() => close(false)} autoFocus>
-          {t("common.cancel")}
-        </Button>
-        <Button color="error" variant="contained" onClick={() => void remove()} loading={pending}>
-          {t("common.delete")}
-        </Button>
-      </DialogActions>
-    </Dialog>
-  );
-}

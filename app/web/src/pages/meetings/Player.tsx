@@ -21,7 +21,7 @@ interface Props {
 /** Listening, over a ribbon that shows who speaks when. */
 export function Player({ src, player, duration, segments, colourOf, children }: Props) {
   const { t } = useI18n();
-  const total = duration ?? segments.at(-1)?.end ?? 0;
+  const total = duration ?? player.length ?? segments.at(-1)?.end ?? 0;
   const seconds = useClock(player.clock, (value) => Math.round(value * 10) / 10);
   const label = player.playing ? t("player.pause") : t("player.play");
 

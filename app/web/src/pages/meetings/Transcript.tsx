@@ -1,11 +1,13 @@
-import { Box, InputAdornment, TextField, Tooltip, Typography } from "@mui/material";
-import { AudioLines, Search } from "lucide-react";
+import { Box, Button, InputAdornment, TextField, Tooltip, Typography } from "@mui/material";
+import { AudioLines, Download, Search } from "lucide-react";
 import { memo, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Card, Pending } from "../../components/Card";
+import { CopyButton } from "../../components/CopyButton";
 import { useI18n } from "../../i18n";
 import { formatClock } from "../../lib/format";
 import { indexAt } from "../../lib/timeline";
 import { TERMINAL, type Meeting, type Segment } from "../../lib/types";
+import { exportUrl } from "./useMeeting";
 import { useClock, type Clock, type PlayerState } from "./usePlayer";
 
 interface Props {
@@ -82,6 +84,7 @@ export function Transcript({ meeting, player, colourOf, nameOf }: Props) {
         <Pending>{finished ? t("transcript.empty") : t("transcript.pending")}</Pending>
       ) : (
         <>
+          <Files meeting={meeting} nameOf={nameOf} />
           {wanted && (
             <Typography variant="body2" color="textSecondary" role="status" sx={{ mb: 1 }}>
               {t("transcript.hits", { n: hits.length })}
@@ -111,6 +114,43 @@ export function Transcript({ meeting, player, colourOf, nameOf }: Props) {
         </>
       )}
     </Card>
+  );
+}
+
+const KINDS = ["txt", "srt", "vtt", "json", "rttm"] as const;
+
+/** The transcript alone, for who came for a text or subtitles: ready before the minutes are. */
+function Files({ meeting, nameOf }: Pick<Props, "meeting" | "nameOf">) {
+  const { t } = useI18n();
+  const text = useMemo(
+    () => (meeting.segments ?? []).map((segment) => `${nameOf(segment.speaker)} : ${segment.text}`).join("\n"),
+    [meeting.segments, nameOf],
+  );
+  return (
+    <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", gap: 0.5, mb: 1 }}>
+      <Box role="group" aria-label={t("transcript.files")} sx={{ display: "flex", flexWrap: "wrap", gap: 0.5 }}>
+        {KINDS.map((kind) => (
+          <Tooltip key={kind} title={t(`meeting.download.${kind}`)}>
+            <Button
+              component="a"
+              href={exportUrl(meeting.id, kind)}
+              download
+              size="small"
+              variant="outlined"
+              aria-label={`${t("meeting.download")} : ${t(`meeting.download.${kind}`)}`}
+              startIcon={<Download size={14} aria-hidden="true" />}
+              sx={{ minWidth: 0, py: 0.1, px: 1, "& .MuiButton-startIcon": { mr: 0.5 } }}
+            >
+              {t(`transcript.file.${kind}`)}
+            </Button>
+          </Tooltip>
+        ))}
+      </Box>
+      <CopyButton text={text} label={t("transcript.copy")} />
+      <Typography variant="body2" color="textSecondary" sx={{ flexBasis: "100%" }}>
+        {t("transcript.help")}
+      </Typography>
+    </Box>
   );
 }
 

@@ -2,7 +2,7 @@ import { useCallback, useEffect, useState } from "react";
 import { translate, useI18n } from "../../i18n";
 import { isAbort, request, RequestError, send } from "../../lib/api";
 import { readEvents } from "../../lib/sse";
-import { TERMINAL, type Meeting } from "../../lib/types";
+import { TERMINAL, type KnownVoice, type Meeting } from "../../lib/types";
 
 const RECONNECT_MS = 2500;
 
@@ -94,6 +94,10 @@ export const changeMeeting = (
 
 export const actOnMeeting = (id: string, action: "cancel" | "retry"): Promise<unknown> =>
   request(`${pathOf(id)}/${action}`, { method: "POST" });
+
+/** Let the voice that `speaker` has in this meeting be known, from now on, as `name`'s. */
+export const rememberVoice = (id: string, speaker: string, name: string): Promise<KnownVoice> =>
+  request<KnownVoice>(`${pathOf(id)}/speakers/${encodeURIComponent(speaker)}/voice`, { method: "POST", json: { name } });
 
 export const audioUrl = (id: string): string => `${pathOf(id)}/audio`;
 

@@ -29,6 +29,8 @@ export interface PlayerState {
   clock: Clock;
   playing: boolean;
   failed: boolean;
+  /** Seconds, as the browser found them; null before. */
+  length: number | null;
   rate: number;
   toggle: () => void;
   /** Go to a time and play from there. */
@@ -43,6 +45,7 @@ export function usePlayer(): PlayerState {
   const [element, setElement] = useState<HTMLAudioElement | null>(null);
   const [playing, setPlaying] = useState(false);
   const [failed, setFailed] = useState(false);
+  const [length, setLength] = useState<number | null>(null);
   const [rate, setRateState] = useState(1);
   const current = useRef<HTMLAudioElement | null>(null);
   current.current = element;
@@ -62,7 +65,10 @@ export function usePlayer(): PlayerState {
     const onPause = (): void => setPlaying(false);
     const onSeek = (): void => clock.set(element.currentTime);
     const onError = (): void => setFailed(true);
-    const onReady = (): void => setFailed(false);
+    const onReady = (): void => {
+      setFailed(false);
+      setLength(Number.isFinite(element.duration) ? element.duration : null);
+    };
     element.addEventListener("play", onPlay);
     element.addEventListener("pause", onPause);
     element.addEventListener("seeking", onSeek);
@@ -109,7 +115,7 @@ export function usePlayer(): PlayerState {
   }, []);
 
   return useMemo(
-    () => ({ audio: setElement, clock, playing, failed, rate, toggle, seek, move, setRate }),
-    [clock, playing, failed, rate, toggle, seek, move, setRate],
+    () => ({ audio: setElement, clock, playing, failed, length, rate, toggle, seek, move, setRate }),
+    [clock, playing, failed, length, rate, toggle, seek, move, setRate],
   );
 }
