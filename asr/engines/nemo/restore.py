@@ -8,6 +8,7 @@ The second model of Canary-1b-v2, which gives the times of words, is built in th
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import pickle
@@ -60,6 +61,10 @@ def _weights(path: Path) -> dict[str, torch.Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         _log.warning("weights refused", exc_info=error)
         raise unusable(_("ses poids ne sont pas de simples tenseurs")) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise unusable(_("son archive est abîmée")) from error  # torch looks for what is before the file's beginning
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise unusable(_("ses poids ne sont pas de simples tenseurs"))
     return state
