@@ -30,7 +30,7 @@ class MeetingForm(BaseModel):
     language: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z]{2,4})?$",
-        description="Langue parlée (fr, en…) ; sinon détectée",
+        description="Langue parlée (fr, en…) ; sinon reconnue si le modèle le peut, ou supposée",
     )
     num_speakers: int | None = Field(default=None, ge=1, le=50, description="Nombre de personnes ; sinon trouvé")
     min_speakers: int | None = Field(default=None, ge=1, le=50, description="Nombre minimal de personnes")
