@@ -1,6 +1,6 @@
 import { Box, Link } from "@mui/material";
 import { Fragment } from "react";
-import { useI18n } from "../i18n";
+import { typeset, useI18n } from "../i18n";
 import { splitCode } from "../lib/code";
 import { splitLinks } from "../lib/links";
 import { MONO } from "../theme";
@@ -8,7 +8,8 @@ import { CopyButton } from "./CopyButton";
 
 /** A sentence of the server: its addresses as links, its commands as code that can be copied. */
 export function Linked({ text }: { text: string }) {
-  return splitCode(text).map(({ text: part, code }, index) =>
+  const { lang } = useI18n();
+  return splitCode(lang === "fr" ? typeset(text) : text).map(({ text: part, code }, index) =>
     code ? (
       <Command key={index} text={part} />
     ) : (

@@ -357,7 +357,7 @@ export const en: Record<Key, string> = {
     "Frigo runs on the small models that ship with it. One click downloads a better one, then loads it; meanwhile the small one goes on serving.",
   "admin.other": "Another model of the hub",
   "admin.otherHelp": "Its id, or the address of its page. Its size is checked before anything is downloaded.",
-  "admin.otherWrong": "Expected: owner/name, as in Qwen/Qwen2.5-0.5B-Instruct.",
+  "admin.otherWrong": "Expected: owner/name, as in {example}.",
   "admin.hubTerms": "Accept the terms on the model's page:",
   "admin.hubMake": "Create a read token ({page}), and paste it here.",
   "admin.gatedTerms": "Accept its terms on its page:",

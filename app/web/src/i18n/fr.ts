@@ -359,7 +359,7 @@ export const fr = {
     "Frigo tourne avec les petits modèles livrés avec lui. Un clic en télécharge un meilleur, puis le charge ; en attendant, le petit continue de servir.",
   "admin.other": "Un autre modèle du hub",
   "admin.otherHelp": "Son identifiant, ou l'adresse de sa page. Sa taille est vérifiée avant le téléchargement.",
-  "admin.otherWrong": "Attendu : propriétaire/nom, comme Qwen/Qwen2.5-0.5B-Instruct.",
+  "admin.otherWrong": "Attendu : propriétaire/nom, comme {example}.",
   "admin.hubTerms": "Acceptez les conditions sur la page du modèle :",
   "admin.hubMake": "Créez un jeton de lecture ({page}), et collez-le ici.",
   "admin.gatedTerms": "Acceptez ses conditions sur sa page :",

@@ -7,7 +7,7 @@ import { hubIdFrom, isHubId } from "../../lib/models";
 import { Refusal } from "./ModelParts";
 
 /** Any model of the hub, by its id or the address of its page. */
-export function HubModel({ onLoad }: { onLoad: (hubId: string) => Promise<void> }) {
+export function HubModel({ example, onLoad }: { example: string; onLoad: (hubId: string) => Promise<void> }) {
   const { t } = useI18n();
   const [draft, setDraft] = useState("");
   const { busy, problem, run, forget } = useAct();
@@ -28,13 +28,13 @@ export function HubModel({ onLoad }: { onLoad: (hubId: string) => Promise<void> 
         <TextField
           id={id}
           label={t("admin.other")}
-          placeholder="Qwen/Qwen2.5-0.5B-Instruct"
+          placeholder={example}
           value={draft}
           onChange={(event) => {
             setDraft(event.target.value);
             forget();
           }}
-          helperText={wrong ? t("admin.otherWrong") : t("admin.otherHelp")}
+          helperText={wrong ? t("admin.otherWrong", { example }) : t("admin.otherHelp")}
           error={wrong && draft.includes(" ")}
           slotProps={{ htmlInput: { autoCapitalize: "none", autoCorrect: "off", spellCheck: false } }}
           sx={{ flex: "1 1 260px", maxWidth: 520 }}

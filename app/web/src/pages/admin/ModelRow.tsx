@@ -49,7 +49,7 @@ export function ModelRow({
         <Typography variant="body2" color="textSecondary">
           {facts.join(" · ")}
         </Typography>
-        {model.note && <Typography variant="body2">{model.note}</Typography>}
+        {model.note && <Typography variant="body2"><Linked text={model.note} /></Typography>}
         {model.gated && !hasToken && model.hub_id && (
           <Typography variant="body2">
             {t("admin.gatedTerms")} <Outside href={hubPage(model.hub_id)} text={model.hub_id} />.{" "}

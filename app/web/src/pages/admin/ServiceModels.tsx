@@ -11,8 +11,8 @@ import { serviceTitle } from "./Services";
 import type { ModelAction } from "./states";
 import { Why } from "./Why";
 
-/** The one whose models are not all in its catalogue. */
-const OPEN_SERVICE = "gpt";
+/** Those that open models of the hub that no catalogue lists, with one as an example. */
+const EXAMPLES: Record<string, string> = { gpt: "Qwen/Qwen2.5-0.5B-Instruct", asr: "openai/whisper-tiny" };
 
 interface Props {
   service: AdminService;
@@ -46,7 +46,9 @@ export function ServiceModels({ service, hasToken, onAct }: Props) {
           );
         })}
       </Box>
-      {service.name === OPEN_SERVICE && <HubModel onLoad={(hubId) => onAct(service.name, hubId, "load")} />}
+      {EXAMPLES[service.name] && (
+        <HubModel example={EXAMPLES[service.name] ?? ""} onLoad={(hubId) => onAct(service.name, hubId, "load")} />
+      )}
     </Card>
   );
 }

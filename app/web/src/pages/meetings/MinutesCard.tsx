@@ -31,7 +31,7 @@ export function MinutesCard({ meeting }: { meeting: Meeting }) {
             <Table
               size="small"
               aria-label={t("minutes.actions")}
-              sx={{ "& td, & th": { px: 1, verticalAlign: "top" }, "& td": { overflowWrap: "anywhere" } }}
+              sx={{ "& td, & th": { px: 1, verticalAlign: "top" }, "& td": { overflowWrap: "anywhere" }, "& td:first-of-type": { overflowWrap: "break-word" } }}
             >
               <TableHead>
                 <TableRow>

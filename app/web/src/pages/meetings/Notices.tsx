@@ -29,7 +29,7 @@ export function Notices({ meeting, interrupted, onPlay }: Props) {
   const reason = errorText(failed?.error) || errorText(meeting.error);
   const partial = meeting.state === "done" && failed !== undefined;
   const demo = isDemo(meeting) || (meeting.warnings ?? []).some((text) => DEMO.test(text));
-  const advice = (meeting.warnings ?? []).find((text) => DEMO.test(text)) ?? t("meeting.demoHelp");
+  const advice = (meeting.warnings ?? []).find((text) => DEMO.test(text));
   const warnings = (meeting.warnings ?? []).filter((text) => text !== advice);
   const labelOf = (name: string): string => {
     const key = stepKey(name);
@@ -95,7 +95,11 @@ export function Notices({ meeting, interrupted, onPlay }: Props) {
           {meeting.synthetic && `${t("meeting.syntheticNote")} `}
           {demo && (
             <>
-              <strong>{t("meeting.demoEngine")}.</strong> {advice}{" "}
+              {advice ?? (
+                <>
+                  <strong>{t("meeting.demoEngine")}.</strong> {t("meeting.demoHelp")}
+                </>
+              )}{" "}
               <Link href="/supervision" style={{ color: "inherit", fontWeight: 600 }}>
                 {t("meeting.demoLink")}
               </Link>
