@@ -189,8 +189,8 @@ class Selector:
                 why = _("Le modèle livré avec Frigo : aucun autre ne peut fonctionner ici maintenant.")
                 return Selection(entry.key, why, verdict.available_bytes, tuple(self._rejected))
             self._reject(entry, verdict, verdict.reason)
-        reasons = " ; ".join(f"{one['key']} : {one['reason']}" for one in self._rejected)
-        raise SettingsError(f"{self._variable} : aucun modèle ne peut fonctionner ici. {reasons}")
+        reasons = " ; ".join(f"{one['key']} : {str(one['reason']).rstrip('.')}" for one in self._rejected)
+        raise SettingsError(f"{self._variable} : aucun modèle ne peut fonctionner ici. {reasons}.")
 
     def _against(self, entry: ModelEntry, verdict: Verdict) -> Text | None:
         """Why `auto` leaves an entry aside, or None."""
