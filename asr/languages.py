@@ -30,13 +30,37 @@ def language_code(value: str | None, param: str = "language") -> str | None:
 
 
 _NAMES = {
+    "ar": _("arabe"),
+    "bg": _("bulgare"),
+    "ca": _("catalan"),
+    "cs": _("tchèque"),
+    "da": _("danois"),
     "de": _("allemand"),
+    "el": _("grec"),
     "en": _("anglais"),
     "es": _("espagnol"),
+    "et": _("estonien"),
+    "fi": _("finnois"),
     "fr": _("français"),
+    "hr": _("croate"),
+    "hu": _("hongrois"),
     "it": _("italien"),
+    "ja": _("japonais"),
+    "ko": _("coréen"),
+    "lt": _("lituanien"),
+    "lv": _("letton"),
+    "mt": _("maltais"),
     "nl": _("néerlandais"),
+    "pl": _("polonais"),
     "pt": _("portugais"),
+    "ro": _("roumain"),
+    "ru": _("russe"),
+    "sk": _("slovaque"),
+    "sl": _("slovène"),
+    "sv": _("suédois"),
+    "tr": _("turc"),
+    "uk": _("ukrainien"),
+    "zh": _("chinois"),
 }
 
 

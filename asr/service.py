@@ -58,7 +58,7 @@ class AsrService:
             self._take_place(stack)
             leased = stack.enter_context(ExitStack())
             lease = leased.enter_context(self.registry.use(model))
-            asked = plan(ask, lease.engine, self.registry.catalogue, self._language)
+            asked = plan(ask, lease.engine, self.registry.catalogue, self._language, name=lease.entry.key)
             held = stack.pop_all()
         return self._steps(held, leased, lease, Transcription(reader, asked))
 

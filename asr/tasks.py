@@ -48,8 +48,10 @@ class Plan:
     vad_threshold: float | None = None
 
 
-def plan(ask: Ask, engine: AsrEngine, catalogue: Catalogue, default_language: str | None = None) -> Plan:
-    """The task for `engine`.
+def plan(
+    ask: Ask, engine: AsrEngine, catalogue: Catalogue, default_language: str | None = None, *, name: str | None = None
+) -> Plan:
+    """The task for `engine`, which serves the model that the catalogue calls `name`.
 
     The language, when none is given: the model's own if it has but one; what it hears, if it can tell; else
     `default_language` (ASR_LANGUAGE); else French if the model knows it, and the answer says so; else 400
@@ -59,9 +61,10 @@ def plan(ask: Ask, engine: AsrEngine, catalogue: Catalogue, default_language: st
     invalid_value.
     """
     _check_values(ask)
-    _check_parameters(ask, engine)
-    language, warnings = _language(ask, engine, catalogue, default_language)
-    target = _target(ask, engine, language)
+    name = name or engine.name
+    _check_parameters(ask, engine, name)
+    language, warnings = _language(ask, engine, catalogue, default_language, name)
+    target = _target(ask, engine, language, name)
     task = Task(language, target, ask.prompt.strip(), ask.temperature)
     shown = language or default_language or _usual(engine)
     return Plan(task, shown, (*warnings, *_demo(engine, catalogue)), ask.start, ask.vad_threshold)
@@ -80,18 +83,18 @@ def _check_values(ask: Ask) -> None:
         raise ApiError(400, "invalid_value", _("La température va de 0 à 1."), "temperature")
 
 
-def _check_parameters(ask: Ask, engine: AsrEngine) -> None:
+def _check_parameters(ask: Ask, engine: AsrEngine, model: str) -> None:
     for name, given, taken in (
         ("prompt", bool(ask.prompt.strip()), engine.capabilities.prompt),
         ("temperature", ask.temperature != 0, engine.capabilities.temperature),
     ):
         if given and not taken:
-            message = _("Le modèle chargé (%(model)s) ne prend pas « %(name)s ».", model=engine.name, name=name)
+            message = _("Le modèle chargé (%(model)s) ne prend pas « %(name)s ».", model=model, name=name)
             raise ApiError(400, "unsupported_parameter", message, name)
 
 
 def _language(
-    ask: Ask, engine: AsrEngine, catalogue: Catalogue, default_language: str | None
+    ask: Ask, engine: AsrEngine, catalogue: Catalogue, default_language: str | None, model: str
 ) -> tuple[str | None, list[Text]]:
     known = engine.capabilities.languages
     if ask.language is not None:
@@ -115,13 +118,13 @@ def _language(
         return ASSUMED, [warning]
     message = _(
         "Le modèle chargé (%(model)s) ne reconnaît pas la langue : indiquez-la (language). Il connaît : %(known)s.",
-        model=engine.name,
+        model=model,
         known=_names(known),
     )
     raise ApiError(400, "language_required", message, "language")
 
 
-def _target(ask: Ask, engine: AsrEngine, language: str | None) -> str | None:
+def _target(ask: Ask, engine: AsrEngine, language: str | None, model: str) -> str | None:
     if not ask.translate:
         return None
     target = ask.target or "en"
@@ -133,12 +136,12 @@ def _target(ask: Ask, engine: AsrEngine, language: str | None) -> str | None:
         return target
     param = "target" if ask.target else "model"
     if not pairs:
-        message = _("Le modèle chargé (%(model)s) ne traduit pas.", model=engine.name)
+        message = _("Le modèle chargé (%(model)s) ne traduit pas.", model=model)
     else:
         message = _(
             "Le modèle chargé (%(model)s) ne traduit pas de cette langue (%(spoken)s) vers celle-ci : %(target)s. "
             "Il sait traduire : %(pairs)s.",
-            model=engine.name,
+            model=model,
             spoken=language_name(language) if language else "auto",
             target=language_name(target),
             pairs=[f"{spoken}→{written}" for spoken, written in sorted(pairs)],

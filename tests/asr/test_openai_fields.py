@@ -13,8 +13,10 @@ from flask.testing import FlaskClient
 from openai.types import audio
 
 from asr.engines.base import Capabilities
+from asr.languages import language_name
 from asr.routes.forms import STAND_INS
-from tests.asr.speaking import OneEngine, Speaking, sample, speaking_app
+from common.models.catalogue import load_catalogue
+from tests.asr.speaking import ROOT, OneEngine, Speaking, sample, speaking_app
 from tests.common.audio_files import tone, wav_bytes
 
 CANARY = Capabilities(
@@ -105,6 +107,28 @@ def test_what_the_model_takes_reaches_it(tmp_path: Path, speech: bytes) -> None:
     assert post(client, speech, **fields).status_code == 200
     (task,) = registry.engine.tasks
     assert (task.language, task.target, task.prompt, task.temperature) == ("fr", None, "Frigo DINUM, Anne", 0.4)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("transcriptions", {"prompt": "Frigo"}),
+        ("translations", {"language": "fr", "model": "canary-180m-flash"}),
+        ("transcriptions", {}),
+    ],
+)
+def test_a_refusal_says_which_model_cannot_not_which_library(tmp_path: Path, path: str, fields: dict[str, str]) -> None:
+    spoken = frozenset({"de", "fi"}) if not fields else CANARY.languages
+    client, _registry = service(tmp_path, Capabilities(languages=spoken), name="nemo")
+    message = post(client, WAV, path, **fields).json["error"]["message"]
+    assert "(canary-180m-flash)" in message
+    assert "nemo" not in message
+
+
+def test_every_language_of_the_best_models_has_a_name_for_its_reader() -> None:
+    spoken = load_catalogue(ROOT / "asr" / "models.toml").find("canary-1b-v2").languages
+    assert len(spoken) == 25
+    assert not [code for code in spoken if str(language_name(code)) == code]
 
 
 def test_what_the_model_does_not_take_is_refused_by_name(tmp_path: Path) -> None:
