@@ -5,8 +5,14 @@ from __future__ import annotations
 from flask_openapi import OpenAPI
 
 from chat import embedded_prompts
+from chat.access import Access
+from chat.database import open_database
 from chat.diagrams.generate import DiagramMaker
 from chat.diagrams.parser import MermaidParser
+from chat.keys.limits import make_limits
+from chat.keys.routes import keys_blueprint
+from chat.keys.store import KeyStore
+from chat.keys.usage import UsageBook
 from chat.llm import LanguageModel
 from chat.minutes.write import MinutesWriter
 from chat.openai.routes import openai_blueprint
@@ -25,7 +31,12 @@ def create_app(settings: ChatSettings, *, parser: MermaidParser | None = None) -
     parser = parser or MermaidParser(settings.node)
     llm = LanguageModel(gpt)
     app = create_service("chat", settings, ready=Readiness(gpt, parser))
-    app.register_api(openai_blueprint(settings, gpt, asr))
-    app.register_api(diagrams_blueprint(settings, DiagramMaker(llm, parser, embedded_prompts.diagram_request), parser))
-    app.register_api(minutes_blueprint(settings, MinutesWriter(llm, embedded_prompts.minutes_request)))
+    database = open_database(settings)
+    book = UsageBook(database)
+    keys = KeyStore(database, book)
+    access = Access(settings, keys, book, make_limits(settings.redis_url, settings.data_dir))
+    app.register_api(openai_blueprint(access, llm, gpt, asr))
+    app.register_api(keys_blueprint(access, keys))
+    app.register_api(diagrams_blueprint(access, DiagramMaker(llm, parser, embedded_prompts.diagram_request), parser))
+    app.register_api(minutes_blueprint(access, MinutesWriter(llm, embedded_prompts.minutes_request)))
     return app

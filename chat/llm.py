@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from chat.keys import account
+from chat.keys.usage import usage_of
 from common.errors import ApiError
 from common.messages import _
 from common.web.client import Peer
@@ -44,15 +46,20 @@ class LanguageModel:
     def model(self, name: str | None) -> Model:
         """The model that `name` designates; none or "default": the one gpt would answer with now.
 
-        Raises `ApiError` 404 `model_not_found`, 503 `peer_unavailable`.
+        Raises `ApiError` 404 `model_not_found`, 503 `peer_unavailable`, 403 when the caller's key does not allow it.
         """
-        entries = self._entries()
-        if name and name.lower() != DEFAULT:
-            return _model(self._named(name, entries))
-        entry = self._serving(entries)
-        if entry is None:
-            raise ApiError(503, "model_not_ready", _("Aucun modèle de langue n'est prêt."), "model")
+        entry = self._entry(name)
+        if (holder := account.current.get()) is not None:
+            holder.check_model(entry["id"], lambda: names_of(entry))
         return _model(entry)
+
+    def names(self, name: str | None) -> list[str]:
+        """The id, then the aliases, of the model that `name` designates. As `model`."""
+        return names_of(self._entry(name))
+
+    def entries(self) -> list[dict[str, Any]]:
+        """What gpt's /v1/models lists, at most `KEPT_SECONDS` old."""
+        return list(self._entries())
 
     def complete(self, body: dict[str, Any]) -> Answer:
         """One chat completion, not streamed. Raises gpt's own errors.
@@ -69,6 +76,8 @@ class LanguageModel:
     def _complete(self, body: dict[str, Any]) -> Answer:
         response = self._gpt.request("POST", "/v1/chat/completions", json={**body, "stream": False})
         answer = response.raise_for_status().json()
+        if (holder := account.current.get()) is not None:
+            holder.count(usage_of(answer))
         try:
             choice = answer["choices"][0]
             text = str(choice["message"].get("content") or "")
@@ -77,6 +86,15 @@ class LanguageModel:
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             message = _("Le service %(service)s a donné une réponse inattendue.", service=self._gpt.name)
             raise ApiError(502, "peer_error", message) from error
+
+    def _entry(self, name: str | None) -> dict[str, Any]:
+        entries = self._entries()
+        if name is not None and not is_default(name):
+            return self._named(name, entries)
+        entry = self._serving(entries)
+        if entry is None:
+            raise ApiError(503, "model_not_ready", _("Aucun modèle de langue n'est prêt."), "model")
+        return entry
 
     def _entries(self) -> list[dict[str, Any]]:
         until, entries = self._known
@@ -90,7 +108,7 @@ class LanguageModel:
     def _named(self, name: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
         wanted = name.lower()
         for entry in entries:
-            if wanted in {str(n).lower() for n in (entry["id"], *(entry.get("aliases") or ()))}:
+            if wanted in {known.lower() for known in names_of(entry)}:
                 return entry
         found: dict[str, Any] = self._gpt.request("GET", model_address(name), timeout=10).raise_for_status().json()
         return found
@@ -107,6 +125,16 @@ class LanguageModel:
         answer = self._gpt.request("GET", "/api/models", timeout=10)
         selection = answer.json().get("selection") if answer.status == 200 else None
         return selection.get("chosen") if isinstance(selection, dict) else None
+
+
+def is_default(name: str | None) -> bool:
+    """Whether a request with this model leaves the choice to the service."""
+    return not name or name.strip().lower() == DEFAULT
+
+
+def names_of(entry: dict[str, Any]) -> list[str]:
+    """A listed model's id, then its aliases."""
+    return [str(name) for name in (entry["id"], *(entry.get("aliases") or ()))]
 
 
 def model_address(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from common.settings import ServiceSettings
+from common.settings import ServiceSettings, database_address
 
 
 class ChatSettings(ServiceSettings):
@@ -16,6 +16,10 @@ class ChatSettings(ServiceSettings):
     )
     asr_api_url: str = Field(
         default="http://127.0.0.1:5003", description="Adresse de asr ; plusieurs répliques séparées par des virgules."
+    )
+    database_url: str | None = Field(default=None, description="Base SQLAlchemy ; vide : SQLite dans DATA_DIR.")
+    redis_url: str | None = Field(
+        default=None, description="Redis où plusieurs hôtes comptent ensemble les requêtes de chaque clé."
     )
     node: str | None = Field(
         default=None,
@@ -29,3 +33,8 @@ class ChatSettings(ServiceSettings):
         if not urls or not all(url.startswith(("http://", "https://")) for url in urls):
             raise ValueError("une adresse http:// ou https:// est attendue")
         return ",".join(urls)
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in use."""
+        return database_address(self.database_url, self.data_dir / "chat.db")

@@ -8,7 +8,7 @@ from flask import Flask, request
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from app.admin import adapters, system, token
+from app.admin import adapters, keys, system, token
 from app.admin.models import ModelDesk
 from app.peers import Peers
 from app.probes import Probe, Probes
@@ -100,6 +100,7 @@ def admin(app: Flask, settings: AppSettings, peers: Peers, probes: Probes) -> AP
         return "", 204
 
     adapters.add_routes(routes, peers)
+    keys.add_routes(routes, peers)
     return routes
 
 

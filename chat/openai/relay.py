@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from flask import Response
 
+from chat.keys.account import Account
+from chat.openai.metering import metered, usage_in
 from common.errors import ApiError
 from common.web import context
 from common.web.client import PeerStream
@@ -18,15 +20,24 @@ KEPT_HEADERS = (
 EVENT_STREAM = "text/event-stream"
 
 
-def relay(stream: PeerStream) -> Response:
-    """The peer's status, type and bytes. An event stream is passed on chunk by chunk, anything else whole."""
+def relay(stream: PeerStream, account: Account | None = None, *, hide_usage: bool = False) -> Response:
+    """The peer's status, type and bytes. An event stream is passed on chunk by chunk, anything else whole.
+
+    What it used is counted for `account`; `hide_usage`: its reader did not ask to be told.
+    """
     headers = {name: stream.headers[name] for name in KEPT_HEADERS if name in stream.headers}
     if not headers.get("Content-Type", "").startswith(EVENT_STREAM):
         with stream:
-            return Response(stream.read().data, stream.status, headers)
+            data = stream.read().data
+        if account is not None and stream.status < 400:
+            account.count(usage_in(data))
+        return Response(data, stream.status, headers)
     headers["X-Accel-Buffering"] = "no"
     headers["Cache-Control"] = "no-cache"
-    response = Response(_chunks(stream), stream.status, headers)
+    chunks = _chunks(stream)
+    if account is not None:
+        chunks = metered(chunks, account, hide=hide_usage)
+    response = Response(chunks, stream.status, headers)
     response.call_on_close(stream.close)
     return response
 

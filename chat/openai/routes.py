@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO
 
-from flask import Response, request
+from flask import Response, jsonify, request
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from chat.access import key_required
-from chat.llm import model_address
+from chat.access import Access
+from chat.keys.account import Account, current
+from chat.llm import LanguageModel, model_address, names_of
+from chat.openai.asked import form_parts, looked_at
+from chat.openai.audio_models import AudioModels
 from chat.openai.relay import relay
-from chat.settings import ChatSettings
 from common.web.client import Peer
 from common.web.leaving import CallerWatch, stop_if_client_leaves
 from common.web.multipart import BLOCK_BYTES
@@ -23,6 +25,8 @@ _AUDIO = (
     "dire « celui qui est prêt ». asr en donne le détail dans sa propre documentation (/docs)."
 )
 
+FORM_BYTES = 4 * 1024 * 1024  # of one text field: asr takes samples of voices in them
+
 
 class ModelPath(BaseModel):
     """A model's id or alias."""
@@ -30,25 +34,31 @@ class ModelPath(BaseModel):
     model: str = Field(description="Identifiant ou alias du modèle")
 
 
-def openai_blueprint(settings: ChatSettings, gpt: Peer, asr: Peer) -> APIBlueprint:
-    """The gateway's routes over the two peers."""
+def openai_blueprint(access: Access, llm: LanguageModel, gpt: Peer, asr: Peer) -> APIBlueprint:
+    """The gateway's routes over the two peers; `llm` knows gpt's models by all their names."""
     bp = APIBlueprint("openai", __name__, url_prefix="/v1", abp_tags=[Tag(name="OpenAI")])
-    bp.before_request(key_required(settings))
+    bp.before_request(access.key_required)
 
     @bp.post("/chat/completions", summary="Répondre à une conversation (SSE avec stream)")
     def chat_completions() -> Response:
-        return _generate(gpt, "/v1/chat/completions")
+        return _generate(gpt, "/v1/chat/completions", llm)
 
     @bp.post("/completions", summary="Continuer un texte (SSE avec stream)")
     def completions() -> Response:
-        return _generate(gpt, "/v1/completions")
+        return _generate(gpt, "/v1/completions", llm)
 
     @bp.get("/models", summary="Les modèles de langue présents")
     def models() -> Response:
-        return relay(gpt.stream("GET", "/v1/models"))
+        account = current.get()
+        if account is None or not account.restricted:
+            return relay(gpt.stream("GET", "/v1/models"))
+        allowed = [entry for entry in llm.entries() if account.may_use(names_of(entry))]
+        return jsonify(object="list", data=allowed)
 
     @bp.get("/models/<path:model>", summary="Un modèle")
     def model(path: ModelPath) -> Response:
+        if (account := current.get()) is not None:
+            account.check_model(path.model, lambda: llm.names(path.model))
         return relay(gpt.stream("GET", model_address(path.model)))
 
     @bp.post("/audio/transcriptions", summary="Transcrire un enregistrement", description=_AUDIO)
@@ -62,13 +72,15 @@ def openai_blueprint(settings: ChatSettings, gpt: Peer, asr: Peer) -> APIBluepri
     return bp
 
 
-def _generate(gpt: Peer, path: str) -> Response:
-    """The body is not decoded here: gpt checks it and says what is wrong."""
+def _generate(gpt: Peer, path: str, llm: LanguageModel) -> Response:
+    """gpt checks the body and says what is wrong; here it is read only for a key that is counted."""
     if not request.is_json:
         raise invalid_json()
-    body = request.get_data(cache=False)
+    account = current.get()
+    body, hide = looked_at(request.get_data(cache=False), account, llm.names)
     stop_if_client_leaves()
-    return relay(gpt.stream("POST", path, body=body, headers={"Content-Type": "application/json"}))
+    headers = {"Content-Type": "application/json"}
+    return relay(gpt.stream("POST", path, body=body, headers=headers), account, hide_usage=hide)
 
 
 def _upload(asr: Peer, path: str) -> Response:
@@ -76,17 +88,28 @@ def _upload(asr: Peer, path: str) -> Response:
 
     Once it is read, a caller who leaves ends the call, and with it asr's work.
     """
+    account = current.get()
+    if account is not None and account.restricted:
+        return _read_upload(asr, path, account)
     headers = {"Content-Type": request.headers.get("Content-Type", "application/octet-stream")}
     if request.content_length is not None:
         headers["Content-Length"] = str(request.content_length)
     watch = CallerWatch(request.environ)
     try:
-        response = relay(asr.stream("POST", path, body=_blocks(request.stream, watch), headers=headers))
+        response = relay(asr.stream("POST", path, body=_blocks(request.stream, watch), headers=headers), account)
     except BaseException:
         watch.stop()
         raise
     response.call_on_close(watch.stop)
     return response
+
+
+def _read_upload(asr: Peer, path: str, account: Account) -> Response:
+    """As `_upload`, for a form whose model must be seen first: large files wait on disk meanwhile."""
+    request.max_form_memory_size = FORM_BYTES
+    fields = form_parts(request.form, request.files, account, AudioModels(asr).names)
+    stop_if_client_leaves()
+    return relay(asr.stream("POST", path, fields=fields), account)
 
 
 def _blocks(stream: IO[bytes], watch: CallerWatch) -> Iterator[bytes]:

@@ -7,12 +7,11 @@ from typing import Any, Literal
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
-from chat.access import service_or_key
+from chat.access import Access
 from chat.diagrams.generate import KIND, Diagram, DiagramMaker, unsupported_kind
 from chat.diagrams.graph import Direction
 from chat.diagrams.parser import MAX_CHARS, MermaidParser
 from chat.language import Language
-from chat.settings import ChatSettings
 from common.errors import ApiError
 from common.messages import _
 from common.web import context
@@ -43,10 +42,10 @@ class ValidateBody(BaseModel):
     mermaid: str = Field(max_length=MAX_CHARS)
 
 
-def diagrams_blueprint(settings: ChatSettings, maker: DiagramMaker, parser: MermaidParser) -> APIBlueprint:
+def diagrams_blueprint(access: Access, maker: DiagramMaker, parser: MermaidParser) -> APIBlueprint:
     """The two endpoints over `maker` and `parser`."""
     bp = APIBlueprint("diagrams", __name__, url_prefix="/api/diagrams", abp_tags=[Tag(name="Diagrammes")])
-    bp.before_request(service_or_key(settings))
+    bp.before_request(access.service_or_key)
 
     @bp.post("", summary="Dessiner un texte, ou modifier un diagramme par une consigne")
     def draw(body: DiagramBody) -> dict[str, Any]:

@@ -7,10 +7,9 @@ from typing import Any
 from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
-from chat.access import service_or_key
+from chat.access import Access
 from chat.language import Language
 from chat.minutes.write import MinutesWriter, Segment, as_transcript
-from chat.settings import ChatSettings
 from common.web import context
 from common.web.leaving import stop_if_client_leaves
 
@@ -28,10 +27,10 @@ class MinutesBody(BaseModel):
     model: str | None = Field(default=None, max_length=500)
 
 
-def minutes_blueprint(settings: ChatSettings, writer: MinutesWriter) -> APIBlueprint:
+def minutes_blueprint(access: Access, writer: MinutesWriter) -> APIBlueprint:
     """The endpoint over `writer`."""
     bp = APIBlueprint("minutes", __name__, url_prefix="/api/minutes", abp_tags=[Tag(name="Comptes rendus")])
-    bp.before_request(service_or_key(settings))
+    bp.before_request(access.service_or_key)
 
     @bp.post("", summary="Résumé, décisions, actions et points ouverts d'une transcription")
     def write(body: MinutesBody) -> dict[str, Any]:

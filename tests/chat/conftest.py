@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,11 +66,11 @@ def llm(gpt_url: str) -> LanguageModel:
 
 
 @pytest.fixture
-def make_client(gpt_url: str, mermaid_parser: MermaidParser) -> Callable[..., FlaskClient]:
+def make_client(gpt_url: str, mermaid_parser: MermaidParser, tmp_path: Path) -> Callable[..., FlaskClient]:
     """A client of chat; keyword arguments are its settings."""
 
     def make(**settings: Any) -> FlaskClient:
-        values = {"gpt_api_url": gpt_url, "log_level": "WARNING", **settings}
+        values = {"gpt_api_url": gpt_url, "log_level": "WARNING", "data_dir": tmp_path / "data", **settings}
         return create_app(ChatSettings(**values), parser=mermaid_parser).test_client()
 
     return make

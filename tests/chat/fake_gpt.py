@@ -109,6 +109,7 @@ class FakeGpt:
     def _stream(self, body: dict[str, Any]) -> Response:
         count = int(body.get("max_tokens") or 5)
         connection = request.environ["werkzeug.socket"] if "breaks_after" in body else None
+        null_usage = {"usage": None} if (body.get("stream_options") or {}).get("include_usage") else {}
 
         def chunks() -> Iterator[bytes]:
             try:
@@ -118,9 +119,12 @@ class FakeGpt:
                     if number == body.get("breaks_after"):
                         connection.shutdown(socket.SHUT_RDWR)
                     self.chunks_sent += 1
-                    delta = {"choices": [{"index": 0, "delta": {"content": f"é{number} "}}]}
-                    yield f"data: {json.dumps(delta, ensure_ascii=False)}\n\n".encode()
+                    delta = {"choices": [{"index": 0, "delta": {"content": f"é{number} "}}], **null_usage}
+                    yield f"data: {json.dumps(delta, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
                     time.sleep(body.get("pace", 0.0))
+                if null_usage:
+                    usage = {"prompt_tokens": 11, "completion_tokens": count, "total_tokens": 11 + count}
+                    yield f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n".encode()
                 yield b"data: [DONE]\n\n"
             finally:
                 self.stream_closed.set()

@@ -254,12 +254,12 @@ def test_a_wrong_variable_is_one_sentence_that_names_it() -> None:
     assert done.stderr.strip() == "Configuration refusée — GPT_API_URL : une adresse http:// ou https:// est attendue"
 
 
-def test_importing_chat_brings_no_heavy_library() -> None:
+def test_importing_chat_brings_no_heavy_library(tmp_path: Path) -> None:
     code = (
         "import sys, chat.wsgi; "
         "print([m for m in ('torch','transformers','onnxruntime','llguidance','numpy','av') if m in sys.modules])"
     )
-    environ = {"PATH": os.environ["PATH"]}
+    environ = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True)
     assert done.stdout.strip().splitlines()[-1] == "[]", done.stderr
 
