@@ -46,6 +46,11 @@ def child_died(reason: Text) -> ApiError:
     return ApiError(503, "engine_died", reason, headers={"Retry-After": "3"})
 
 
+def child_stuck() -> ApiError:
+    """What a call gets when the process that serves it gives no sign of life any more."""
+    return ApiError(503, "engine_stuck", _("Le moteur ne répond plus."), headers={"Retry-After": "5"})
+
+
 class Child:
     """Runs ``python -m MODULE FD`` and waits until what `spec` describes is loaded there; `facts` is what it says.
 
@@ -109,7 +114,7 @@ class Child:
         try:
             return answer.result(seconds)
         except FutureTimeout as error:
-            raise ApiError(503, "engine_stuck", _("Le moteur ne répond plus."), headers={"Retry-After": "5"}) from error
+            raise child_stuck() from error
 
     def stream(self, method: str, args: tuple[Any, ...], item: Item, last: Callable[[Any], bool]) -> Callable[[], None]:
         """Start `method`, whose items come to `item` from this object's thread until one is the `last`; gives what
@@ -155,6 +160,11 @@ class Child:
             return sum(one.rss - one.shared for one in held)
         except psutil.Error:
             return 0
+
+    def kill(self) -> None:
+        """End a process that hangs. Its watchers hear of it, as of any death."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
         """End the process, politely then not; its memory is back when this returns. May be called twice."""

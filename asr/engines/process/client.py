@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +15,8 @@ from asr.engines.base import Capabilities, Chunk, EngineGoneError, Heard, Task, 
 from asr.engines.batcher import Batcher
 from asr.engines.process.spec import Facts, Opening, Said, Spec
 from common.errors import ApiError
-from common.messages import Text
 from common.process.child import Child, child_died
+from common.process.engine import ChildEngine
 from common.process.variables import model_variables
 from common.speech.join import spread
 
@@ -31,7 +28,7 @@ SLOWEST = 60.0
 _ENDS = {"engine_died", "engine_stuck"}
 
 
-class ProcessEngine:
+class ProcessEngine(ChildEngine):
     """Opens the model at `path` with the class called `engine`, under the interpreter `python`.
 
     Raises what the model refuses it with, and 507 `engine_died` when its process ends while loading.
@@ -66,24 +63,12 @@ class ProcessEngine:
         self._end: ApiError | None = None  # how the process ended, if it did
         self._batcher = Batcher(self._decode, batch_seconds=facts.batch_seconds, ahead=True)
 
-    @property
-    def pid(self) -> int:
-        return self._child.pid
-
     def transcribe(self, chunks: Iterable[Chunk], task: Task) -> Iterator[Heard]:
         """See `AsrEngine`. Raises 503 `engine_died` when the process ends meanwhile, `engine_stuck` when it hangs.
 
         What was being decoded then is lost to its recordings; those that waited get an `EngineGoneError`.
         """
         return self._batcher.transcribe(chunks, task)
-
-    def watch(self, died: Callable[[Text], None]) -> None:
-        """Call `died(reason)` once, if the process ends without having been asked to."""
-        self._child.watch(died)
-
-    def memory_bytes(self) -> int:
-        """Bytes that come back when the engine closes, measured."""
-        return self._child.memory_bytes()
 
     def close(self) -> None:
         """End the process: its memory is back when this returns. What was being decoded is given up.
@@ -117,8 +102,7 @@ class ProcessEngine:
             if error.code in _ENDS:
                 self._end = self._end or error
             if error.code == "engine_stuck":  # it will not come back: let it die, to be loaded afresh
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._child.pid, signal.SIGKILL)
+                self._child.kill()
             if error.code == "engine_died" and isinstance(error.__cause__, OSError):
                 raise _gone(error) from error
             raise

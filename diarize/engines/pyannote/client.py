@@ -6,10 +6,9 @@ import contextlib
 import errno
 import os
 import queue
-import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,10 @@ import numpy as np
 from common.audio.decode import SPEECH_RATE, FloatArray
 from common.audio.level import LevelledAudio
 from common.errors import ApiError
-from common.messages import Text, _
+from common.messages import _
 from common.models.backends import Placement
-from common.process.child import Child
+from common.process.child import Child, child_stuck
+from common.process.engine import ChildEngine
 from common.process.variables import model_variables
 from diarize.engines.base import Found, Progress, SpeakerRange, Turn
 from diarize.engines.pyannote.spec import Facts, Job, Recording, Said, Span, Spec, Step
@@ -37,7 +37,7 @@ _STUCK_SECONDS = 900.0
 _WRITING = 0.05  # share of the work
 
 
-class PyannoteEngine:
+class PyannoteEngine(ChildEngine):
     """Opens the pipeline of `spec` under the interpreter `python`.
 
     Raises what the pipeline is refused with, and 507 `engine_died` when its process ends while loading.
@@ -51,10 +51,6 @@ class PyannoteEngine:
         self._child = Child(MODULE, spec, env, load_seconds=LOAD_SECONDS, python=python)
         facts: Facts = self._child.facts
         self.space = facts.space
-
-    @property
-    def pid(self) -> int:
-        return self._child.pid
 
     def process(self, audio: LevelledAudio, speakers: SpeakerRange) -> Iterator[Progress | Found]:
         """See `DiarizeEngine`. Raises 503 `engine_died`, or `engine_stuck` when its process hangs."""
@@ -83,26 +79,12 @@ class PyannoteEngine:
             raw: bytes | None = self._child.call("embed", file.recording())
         return None if raw is None else _vector(raw)
 
-    def watch(self, died: Callable[[Text], None]) -> None:
-        """Call `died(reason)` once, if the process ends without having been asked to."""
-        self._child.watch(died)
-
-    def memory_bytes(self) -> int:
-        """Bytes that come back when the engine closes, measured."""
-        return self._child.memory_bytes()
-
-    def close(self) -> None:
-        """End the process: its memory is back when this returns."""
-        self._child.close()
-
     def _next(self, items: queue.SimpleQueue[Any], seconds: float) -> Step | Said:
         try:
             item: Step | Said | Exception = items.get(timeout=_STUCK_SECONDS + seconds)
         except queue.Empty as error:
-            with contextlib.suppress(ProcessLookupError):  # it will not come back: let it die, to be loaded afresh
-                os.kill(self._child.pid, signal.SIGKILL)
-            message = _("Le moteur ne répond plus.")
-            raise ApiError(503, "engine_stuck", message, headers={"Retry-After": "5"}) from error
+            self._child.kill()  # it will not come back: let it die, to be loaded afresh
+            raise child_stuck() from error
         if isinstance(item, Exception):
             raise item
         return item

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.messages import Text
 from common.process.child import Child
+from common.process.engine import ChildEngine
 from common.process.variables import model_variables
 from gpt.engines.base import Capabilities, Delta, Emit, GenerationRequest, Message, Prompt, SamplingDefaults
 from gpt.engines.options import EngineOptions
@@ -16,7 +16,7 @@ from gpt.engines.process.spec import Facts, Spec
 MODULE = "gpt.engines.process.host"
 
 
-class ProcessEngine:
+class ProcessEngine(ChildEngine):
     """Opens `folder` with the engine called `engine`. Raises what the engine refuses it with."""
 
     def __init__(
@@ -40,10 +40,6 @@ class ProcessEngine:
         self.context = facts.context
         self.defaults: SamplingDefaults = facts.defaults
         self.quantization = facts.quantization
-
-    @property
-    def pid(self) -> int:
-        return self._child.pid
 
     @property
     def load(self) -> tuple[int, int]:
@@ -77,18 +73,6 @@ class ProcessEngine:
 
     def adapters(self) -> tuple[str, ...]:
         return tuple(self._child.call("adapters"))
-
-    def watch(self, died: Callable[[Text], None]) -> None:
-        """Call `died(reason)` once, if the process ends without having been asked to."""
-        self._child.watch(died)
-
-    def memory_bytes(self) -> int:
-        """Bytes that come back when the engine closes, measured."""
-        return self._child.memory_bytes()
-
-    def close(self) -> None:
-        """End the process: its memory is back when this returns."""
-        self._child.close()
 
 
 def _is_last(item: Delta | Exception) -> bool:
