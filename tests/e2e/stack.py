@@ -47,7 +47,8 @@ class Stack:
         self.env = {name: value for name, value in os.environ.items() if name in kept}
         self.env |= {"DATA_DIR": str(self.data_dir), "ADMIN_TOKEN": ADMIN_TOKEN, "PORT": str(ports["app"])}
         self.env |= {f"{name.upper()}_API_URL": url for name, url in self.urls.items() if name != "app"}
-        self.env |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub"), **variables}
+        self.env |= {"ENGINES_DIR": str(folder / "engines"), "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub")}
+        self.env |= variables
         self._shared = shared_variables(self.env)
         self._known: dict[str, Process] = {process.name: process for process in processes(self.env)}
         self._running: dict[str, subprocess.Popen[bytes]] = {}

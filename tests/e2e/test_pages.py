@@ -1,68 +1,28 @@
 """The pages, as a person uses them: a real Chromium on the real stack.
 
-What the browser complains about on its console (scripts and styles that the Content-Security-Policy refuses, errors of
-the page) fails the test that met it.
+What the browser complains about on its console fails the test that met it: see `tests.e2e.browsing`.
 """
 
 import json
 import re
-import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import urllib3
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from scripts.environment import ROOT
 from scripts.stack import prepare
+from tests.e2e.browsing import MEETING_MS, NEEDS, visit
 from tests.e2e.stack import Stack
 from tests.hub_server import Fault, HubServer
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]
-MEETING_MS = 240_000
 ANSWER_MS = 90_000
 RECOVERY_MS = 60_000
-# What a service that is down, or a refused token, makes the browser write; everything else is a fault of the page.
-EXPECTED = re.compile(r"the server responded with a status of (400|401|403|413|415|422|503)|ERR_CONNECTION_REFUSED")
-
 OUTSIDER, CLOSED = "someone/small-model", "someone/closed-model"
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-    pytest.mark.skipif(not (ROOT / "app/web/dist/index.html").is_file(), reason="the page is not built (app/web/dist)"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def page(browser: Browser, stack: Stack) -> Iterator[Page]:
-    """A fresh visitor at the desk, on the home page."""
-    yield from visit(browser, stack, 1280, 800)
-
-
-@pytest.fixture
-def phone(browser: Browser, stack: Stack) -> Iterator[Page]:
-    """A fresh visitor with a small phone."""
-    yield from visit(browser, stack, 360, 740)
+pytestmark = NEEDS
 
 
 @pytest.fixture(scope="module")
@@ -109,23 +69,6 @@ def write_model(folder: Path, mebibytes: int) -> Path:
         file.write(struct.pack("<Q", len(header)) + header)
         file.truncate(8 + len(header) + mebibytes * 2**20)
     return folder
-
-
-def visit(browser: Browser, stack: Stack, width: int, height: int) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": width, "height": height}, locale="fr-FR")
-    faults: list[str] = []
-
-    def heard(message: ConsoleMessage) -> None:
-        if message.type == "error" and not EXPECTED.search(message.text):
-            faults.append(message.text)
-
-    page = context.new_page()
-    page.on("console", heard)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(stack.app_url)
-    yield page
-    context.close()
-    assert faults == []
 
 
 def test_sample_meeting_to_its_diagram(page: Page) -> None:
@@ -335,7 +278,7 @@ def test_language_is_switched_and_remembered(page: Page) -> None:
     assert page.evaluate("document.documentElement.lang") == "en"
 
 
-@pytest.mark.parametrize("path", ["/reunions", "/discussion", "/supervision"])
+@pytest.mark.parametrize("path", ["/reunions", "/voix", "/discussion", "/supervision"])
 def test_fits_a_phone_and_names_every_control(phone: Page, stack: Stack, path: str) -> None:
     phone.goto(f"{stack.app_url}{path}")
     expect(phone.get_by_role("heading", level=1)).to_be_attached()
