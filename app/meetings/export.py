@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.meetings.store import Turns
 from common.errors import ApiError
 from common.messages import Text, _
+from common.speech import subtitles
+from common.speech.cues import Passage
 from common.speech.rttm import rttm
-from common.speech.words import Turn
+from common.speech.words import Turn, Word
 
 Meeting = Mapping[str, Any]
-_CUE_CHARS = 84
-_CUE_SECONDS = 7.0
-_CUE_PAUSE = 0.8
 _LISTS = ((_("Décisions"), "decisions"), (_("Actions"), "actions"), (_("Points ouverts"), "open_points"))
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|])")
 
@@ -28,11 +27,6 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes:02}:{whole % 60:02}"
 
 
-def _stamp(seconds: float, mark: str) -> str:
-    millis = max(0, round(seconds * 1000))
-    return f"{millis // 3_600_000:02}:{millis // 60_000 % 60:02}:{millis // 1000 % 60:02}{mark}{millis % 1000:03}"
-
-
 def _name(meeting: Meeting, speaker: str) -> str:
     return str(meeting["speakers"].get(speaker, speaker))
 
@@ -42,52 +36,21 @@ def text(meeting: Meeting) -> str:
     return "".join(f"[{clock(s['start'])}] {_name(meeting, s['speaker'])}: {s['text']}\n" for s in meeting["segments"])
 
 
-def cues(meeting: Meeting) -> Iterator[tuple[str, float, float, str]]:
-    """(speaker, start, end, text) of each subtitle: two lines at most, seven seconds at most, one speaker."""
-    for segment in meeting["segments"]:
-        held: list[dict[str, Any]] = []
-        for word in segment["words"]:
-            if held and _cut(held, word):
-                yield segment["speaker"], held[0]["start"], held[-1]["end"], _text_of(held)
-                held = []
-            held.append(word)
-        if held:
-            yield segment["speaker"], held[0]["start"], held[-1]["end"], _text_of(held)
-
-
-def _text_of(words: list[dict[str, Any]]) -> str:
-    return " ".join(word["word"] for word in words)
-
-
-def _cut(held: list[dict[str, Any]], word: dict[str, Any]) -> bool:
-    before = held[-1]
-    if word["start"] - before["end"] > _CUE_PAUSE or word["end"] - held[0]["start"] > _CUE_SECONDS:
-        return True
-    length = len(_text_of(held))
-    if length + 1 + len(word["word"]) > _CUE_CHARS:
-        return True
-    return length > _CUE_CHARS // 2 and before["word"].endswith((".", "!", "?", "…"))
-
-
 def srt(meeting: Meeting) -> str:
     """SubRip."""
-    blocks = []
-    for number, (speaker, start, end, said) in enumerate(cues(meeting), start=1):
-        blocks.append(f"{number}\n{_stamp(start, ',')} --> {_stamp(end, ',')}\n{_name(meeting, speaker)} : {said}\n")
-    return "\n".join(blocks)
+    return subtitles.srt(_passages(meeting))
 
 
 def vtt(meeting: Meeting) -> str:
     """WebVTT, with voice tags."""
-    blocks = ["WEBVTT\n"]
-    for speaker, start, end, said in cues(meeting):
-        voice, words = _vtt(_name(meeting, speaker)), _vtt(said)
-        blocks.append(f"{_stamp(start, '.')} --> {_stamp(end, '.')}\n<v {voice}>{words}</v>\n")
-    return "\n".join(blocks)
+    return subtitles.vtt(_passages(meeting))
 
 
-def _vtt(said: str) -> str:
-    return " ".join(said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
+def _passages(meeting: Meeting) -> list[Passage]:
+    return [
+        Passage([Word(**word) for word in segment["words"]], _name(meeting, segment["speaker"]))
+        for segment in meeting["segments"]
+    ]
 
 
 def turns(meeting: Meeting, found: Turns) -> str:

@@ -17,10 +17,10 @@ from asr.routes.docs import errors, shapes
 from asr.routes.forms import FORM_BYTES, FORM_PARTS, TranscriptionForm, TranslationForm
 from asr.routes.steps import Steps, attended, finished
 from asr.service import AsrService, Done
-from asr.subtitles import srt, vtt
 from asr.transcript import Partial, Transcript
 from common.audio.upload import opened
 from common.speech.cues import Passage
+from common.speech.subtitles import srt, vtt
 from common.web import context
 from common.web.leaving import client_gone
 from common.web.sse import sse

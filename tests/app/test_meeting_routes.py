@@ -232,7 +232,7 @@ def test_the_sample_meeting_says_that_it_is_synthetic(client: Any) -> None:
     [
         ("md", "text/markdown", "# Point hebdo \\<b\\>"),
         ("txt", "text/plain", "[00:01] Intervenant 2: Hi Anna.\n"),
-        ("srt", "application/x-subrip", "1\n00:00:00,000 --> 00:00:00,900\nIntervenant 1 : Hello there.\n"),
+        ("srt", "application/x-subrip", "1\n00:00:00,000 --> 00:00:01,000\n[Intervenant 1] Hello there.\n"),
         ("vtt", "text/vtt", "WEBVTT\n"),
         ("json", "application/json", '"text": "Hi Anna."'),
         ("rttm", "text/plain", " 1 1.100 1.000 <NA> <NA> SPEAKER_01 <NA> <NA>\n"),

@@ -8,9 +8,9 @@ import re
 
 import pytest
 
-from asr.engines.base import Word
-from asr.subtitles import srt, vtt
 from common.speech.cues import Cue, Passage, cues
+from common.speech.subtitles import srt, vtt
+from common.speech.words import Word
 
 CLOCK = re.compile(r"(\d{2,}):([0-5]\d):([0-5]\d)[,.](\d{3}) --> (\d{2,}):([0-5]\d):([0-5]\d)[,.](\d{3})")
 FRENCH = "Nous avons terminé la maquette , elle sera livrée lundi . Pourquoi pas avant ? « Impossible ! » dit Anne ."
