@@ -6,7 +6,7 @@ or a keyword written that way is never syntax, in any kind of diagram.
 
 import re
 
-from chat.diagrams.graph import clean_label
+from chat.diagrams.labels import clean_label
 
 # Written as entities everywhere: quotes, entities, HTML, Markdown.
 _ALWAYS = re.compile(r"[\"#&<>`*_~\\]")
@@ -23,10 +23,13 @@ _STYLE_WORDS = re.compile(r"style|classDef")  # Mermaid rewrites "style…:…#�
 _UNQUOTED = re.compile(r"[^\w\s',.!?/()-]|[_:;]", re.A)
 
 
-def quote(label: str) -> str:
-    """`label` as a quoted Mermaid string that shows exactly its (cleaned) text; lines are kept as line breaks."""
+def quote(label: str, *, signs: str = "") -> str:
+    """`label` as a quoted Mermaid string that shows exactly its (cleaned) text; lines are kept as line breaks.
+
+    `signs` are more signs to write as entities.
+    """
     text = _MARKS.sub("\u200c", clean_label(label))
-    special = _special(text)
+    special = _special(text) | {i for i, char in enumerate(text) if char in signs}
     if _STYLE_WORDS.search(text):
         special.update(i for i, char in enumerate(text) if char == ":")
     return '"' + (_written(text, special).replace("\n", "<br/>") or " ") + '"'

@@ -6,7 +6,8 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from chat.diagrams.graph import MAX_EDGE_LABEL, MAX_LABEL, Actor, Graph, GraphError, Kind, clean_label
+from chat.diagrams.graph import MAX_EDGE_LABEL, Actor, Graph, Kind
+from chat.diagrams.labels import MAX_LABEL, GraphError, clean_label
 
 _FENCE = re.compile(r"^\s*```[\w-]*\s*\n(.*?)\n?```\s*$", re.S)
 _THOUGHTS = re.compile(r"^\s*<think>.*?</think>", re.S)
@@ -29,7 +30,7 @@ def read_graph(written: str, *, cut: bool = False) -> Graph:
 
     Raises `GraphError`, whose message tells the model what is wrong.
     """
-    data = _json(written, cut=cut)
+    data = read_json(written, cut=cut)
     if not isinstance(data, dict) or not isinstance(data.get("nodes"), list):
         raise GraphError('The answer must be a JSON object with the keys "nodes" and "edges".')
     edges = data.get("edges")
@@ -50,7 +51,8 @@ def read_graph(written: str, *, cut: bool = False) -> Graph:
     return graph
 
 
-def _json(written: str, *, cut: bool) -> Any:
+def read_json(written: str, *, cut: bool = False) -> Any:
+    """The JSON object in a model's answer; raises `GraphError`."""
     text = _THOUGHTS.sub("", written)
     fenced = _FENCE.match(text)
     text = fenced.group(1) if fenced else text

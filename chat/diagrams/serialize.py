@@ -5,7 +5,8 @@ diagram or be read as syntax, Markdown, HTML, an icon or a formula: it is shown 
 """
 
 from chat.diagrams.escape import quote
-from chat.diagrams.graph import Direction, Graph, Node, clean_label
+from chat.diagrams.graph import Direction, Graph, Node
+from chat.diagrams.labels import clean_label
 
 # Actor → fill, stroke. The text is dark: at least 5:1 on each of these fills (WCAG AA asks 4.5:1).
 COLOURS = {

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from difflib import SequenceMatcher
 
-from chat.diagrams.graph import Source
+from chat.diagrams.labels import Source
 
 LEAST_SCORE = 0.35
 STEM = 4

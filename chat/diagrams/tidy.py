@@ -2,7 +2,8 @@
 
 import unicodedata
 
-from chat.diagrams.graph import MAX_EDGES, MAX_NODES, Edge, Graph, Node, clean_label
+from chat.diagrams.graph import MAX_EDGES, MAX_NODES, Edge, Graph, Node
+from chat.diagrams.labels import clean_label
 
 
 def tidy(graph: Graph) -> Graph:

@@ -8,9 +8,14 @@ from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
 from chat.access import Access
-from chat.diagrams.generate import KIND, Diagram, DiagramMaker, unsupported_kind
+from chat.diagrams.diagram import Diagram, unsupported_kind
+from chat.diagrams.generate import DiagramMaker
 from chat.diagrams.graph import Direction
+from chat.diagrams.kinds import registry
+from chat.diagrams.kinds.registry import FLOWCHART
+from chat.diagrams.link import live_url
 from chat.diagrams.parser import MAX_CHARS, MermaidParser
+from chat.diagrams.pvb import read_board
 from chat.language import Language
 from common.errors import ApiError
 from common.messages import _
@@ -21,14 +26,17 @@ MAX_TEXT = 500_000  # a meeting of eight hours
 
 
 class DiagramBody(BaseModel):
-    """A text to draw, or a diagram and the instruction that changes it."""
+    """A text or a Product Vision Board to draw, or a diagram and the instruction that changes it."""
 
     model_config = ConfigDict(extra="forbid")
 
     text: str | None = Field(default=None, max_length=MAX_TEXT, description="Le texte à dessiner")
+    pvb: dict[str, Any] | str | None = Field(
+        default=None, description="Un Product Vision Board : quatre sections numérotées et Summary"
+    )
     mermaid: str | None = Field(default=None, max_length=50_000, description="Le diagramme à modifier")
     instruction: str | None = Field(default=None, max_length=4000, description="« ajoute une validation »")
-    kind: str = Field(default=KIND, max_length=40, description="flowchart")
+    kind: str | None = Field(default=None, max_length=40, description="flowchart, sequence, class, state, er, gantt…")
     direction: Literal["TD", "TB", "LR"] | None = Field(default=None, description="TD : vertical, LR : horizontal")
     language: Language | None = Field(default=None, description="fr ou en ; absent : celle du texte")
     model: str | None = Field(default=None, max_length=500)
@@ -47,27 +55,42 @@ def diagrams_blueprint(access: Access, maker: DiagramMaker, parser: MermaidParse
     bp = APIBlueprint("diagrams", __name__, url_prefix="/api/diagrams", abp_tags=[Tag(name="Diagrammes")])
     bp.before_request(access.service_or_key)
 
-    @bp.post("", summary="Dessiner un texte, ou modifier un diagramme par une consigne")
+    @bp.post("", summary="Dessiner un texte ou un Product Vision Board, ou modifier un diagramme par une consigne")
     def draw(body: DiagramBody) -> dict[str, Any]:
         stop_if_client_leaves()
-        if body.kind.lower() != KIND:
-            raise unsupported_kind(body.kind, "kind")
+        kind = _kind(body.kind)
         direction: Direction | None = "TD" if body.direction == "TB" else body.direction
-        if body.mermaid is None:
-            if body.instruction is not None:
-                raise _missing("mermaid", _("Une consigne modifie un diagramme : donnez-le dans « mermaid »."))
-            text = _given(body.text, "text", _("Donnez un texte à dessiner, ou un diagramme et une consigne."))
-            made = maker.draw(text, direction=direction or "TD", language=body.language, model=body.model)
-        else:
+        if body.mermaid is not None:
+            if body.pvb is not None:
+                raise _one_source("pvb")
             instruction = _given(body.instruction, "instruction", _("Dites ce qu'il faut changer au diagramme."))
             made = maker.refine(
                 _given(body.mermaid, "mermaid", _("Le diagramme à modifier est vide.")),
                 instruction,
                 text=body.text,
+                kind=kind,
                 direction=direction,
                 language=body.language,
                 model=body.model,
             )
+            return _answer(made)
+        if body.instruction is not None:
+            raise _missing("mermaid", _("Une consigne modifie un diagramme : donnez-le dans « mermaid »."))
+        if body.pvb is not None and body.text is not None:
+            raise _one_source("pvb")
+        board = read_board(body.pvb) if body.pvb is not None else None
+        if board is not None and len(board.text) > MAX_TEXT:
+            message = _("Ce Product Vision Board dépasse %(most)s caractères.", most=MAX_TEXT)
+            raise ApiError(400, "invalid_pvb", message, "pvb")
+        asked = _("Donnez un texte à dessiner, un Product Vision Board, ou un diagramme et une consigne.")
+        made = maker.draw(
+            board.text if board else _given(body.text, "text", asked),
+            kind=kind or FLOWCHART,
+            direction=direction,
+            language=body.language,
+            model=body.model,
+            board=board,
+        )
         return _answer(made)
 
     @bp.post("/validate", summary="Ce que le parseur de Mermaid dit d'un diagramme")
@@ -83,16 +106,29 @@ def diagrams_blueprint(access: Access, maker: DiagramMaker, parser: MermaidParse
     return bp
 
 
+def _kind(name: str | None) -> str | None:
+    """The kind that `name` designates. Raises 400 on one that is not known."""
+    if name is None:
+        return None
+    kind = registry.named(name)
+    if kind is None:
+        raise unsupported_kind(name, "kind")
+    return kind
+
+
 def _answer(diagram: Diagram) -> dict[str, Any]:
-    return {
+    answer: dict[str, Any] = {
         "mermaid": diagram.mermaid,
         "valid": diagram.valid,
         "kind": diagram.kind,
-        "graph": diagram.graph.public(),
+        "graph": diagram.graph.public() if diagram.graph else None,
+        "text": diagram.text,
         "repairs": diagram.repairs,
         "model": diagram.model,
         "warnings": [warning.render(context.language.get()) for warning in diagram.warnings],
+        "live_url": live_url(diagram.mermaid),
     }
+    return {key: value for key, value in answer.items() if value is not None or key in {"valid", "model"}}
 
 
 def _given(value: str | None, param: str, otherwise: Any) -> str:
@@ -103,3 +139,8 @@ def _given(value: str | None, param: str, otherwise: Any) -> str:
 
 def _missing(param: str, message: Any) -> ApiError:
     return ApiError(400, "missing_field", message, param)
+
+
+def _one_source(param: str) -> ApiError:
+    message = _("Donnez une seule chose à dessiner : « text », « pvb », ou « mermaid » et « instruction ».")
+    return ApiError(400, "too_many_sources", message, param)

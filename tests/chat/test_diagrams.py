@@ -19,7 +19,7 @@ def test_a_text_is_drawn(client: FlaskClient, gpt: FakeGpt) -> None:
     gpt.enqueue(GRAPH)
     answer = client.post("/api/diagrams", json={"text": TEXT, "direction": "TB"})
     assert answer.status_code == 200
-    assert set(answer.json) == {"mermaid", "valid", "kind", "graph", "repairs", "model", "warnings"}
+    assert set(answer.json) == {"mermaid", "valid", "kind", "graph", "repairs", "model", "warnings", "live_url"}
     assert answer.json["valid"] is True
     assert answer.json["mermaid"].startswith("flowchart TD\n")
     first = answer.json["graph"]["nodes"][0]
@@ -46,6 +46,8 @@ def test_a_text_is_drawn(client: FlaskClient, gpt: FakeGpt) -> None:
         ({"mermaid": "flowchart TD\n a-->b"}, "instruction"),
         ({"mermaid": " ", "instruction": "x"}, "mermaid"),
         ({"text": "x", "kind": "sequence"}, "kind"),
+        ({"text": "x", "kind": "dessin"}, "kind"),
+        ({"mermaid": "pie", "instruction": "x", "pvb": {}}, "pvb"),
         ({"text": "x", "direction": "UP"}, "direction"),
         ({"text": "x", "language": "de"}, "language"),
         ({"text": "x" * 500_001}, "text"),
@@ -66,7 +68,7 @@ def test_what_is_not_a_json_object_is_refused(client: FlaskClient, data: str) ->
 
 
 def test_errors_speak_english_on_demand(client: FlaskClient) -> None:
-    french = client.post("/api/diagrams", json={"text": "x", "kind": "pie"})
+    french = client.post("/api/diagrams", json={"text": "x", "kind": "dessin"})
     assert "types acceptés : flowchart" in french.json["error"]["message"]
 
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from chat.diagrams.graph import Graph, GraphError, graph_schema
+from chat.diagrams.graph import Graph, graph_schema
+from chat.diagrams.labels import GraphError
 from chat.diagrams.read import read_graph
 
 GOOD = {

@@ -11,7 +11,8 @@ import pytest
 
 from chat.diagrams import graph as graphs
 from chat.diagrams.escape import quote
-from chat.diagrams.graph import Edge, Graph, Node, clean_label
+from chat.diagrams.graph import Edge, Graph, Node
+from chat.diagrams.labels import GraphError, clean_label
 from chat.diagrams.parser import VALIDATOR, MermaidParser
 from chat.diagrams.serialize import COLOURS, TEXT_COLOUR, serialize
 from tests.chat.hostile import LABELS, random_label
@@ -131,9 +132,9 @@ def test_an_empty_label_is_still_a_label() -> None:
 
 
 def test_unknown_and_repeated_ids_are_named() -> None:
-    with pytest.raises(graphs.GraphError, match='"zz"'):
+    with pytest.raises(GraphError, match='"zz"'):
         Graph.model_validate({"nodes": [{"id": "a", "label": "x"}], "edges": [{"from": "a", "to": "zz"}]}).check()
-    with pytest.raises(graphs.GraphError, match='Two nodes have the id "a"'):
+    with pytest.raises(GraphError, match='Two nodes have the id "a"'):
         Graph.model_validate({"nodes": [{"id": "a", "label": "x"}, {"id": "a", "label": "y"}]}).check()
 
 
