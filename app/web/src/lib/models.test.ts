@@ -65,6 +65,15 @@ describe("the first offer", () => {
   it("has gated models once there is a token", () => {
     expect(keys(offersOf([service], true)[0]?.fitting ?? [])).toEqual(["best", "light", "closed"]);
   });
+  it("is of what must be asked for where nothing else fits, until there is a token", () => {
+    const gated = [mini, model("terms", { rank: 1, gated: true, need_bytes: GB })];
+    const [offer] = offersOf([{ ...service, models: gated }], false);
+    expect([offer?.closed?.key, offer?.fitting]).toEqual(["terms", []]);
+    expect(offersOf([{ ...service, models: gated }], true)[0]).toMatchObject({ closed: null, fitting: [{ key: "terms" }] });
+    expect(offersOf([service], false)[0]?.closed).toBeNull();
+    const absent = [mini, model("terms", { rank: 1, gated: true, fits: false, need_bytes: GB, reason: "Absent." })];
+    expect(offersOf([{ ...service, models: absent }], false)).toEqual([]);
+  });
   it("keeps what is on its way in sight", () => {
     const moving = models.map((m) => (m.key === "near" ? { ...m, state: "downloading" } : m));
     expect(keys(offersOf([{ ...service, models: moving }], false)[0]?.fitting ?? [])).toContain("near");

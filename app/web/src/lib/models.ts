@@ -37,11 +37,14 @@ export interface Offer {
   fitting: ModelInfo[];
   /** The best of those that cannot run here, and why: its `reason`. */
   unfit: ModelInfo | null;
+  /** Where nothing else fits: the best of those whose terms must be accepted first, with the hub's token. */
+  closed: ModelInfo | null;
 }
 
 /**
  * What each service that only runs on what ships with Frigo could run instead: the best model that fits, then the best
- * of half its size, and again. Models whose terms must be accepted first need the hub's token.
+ * of half its size, and again. Models whose terms must be accepted first need the hub's token: without it, the best of
+ * them is told where there is nothing else.
  */
 export function offersOf(services: readonly AdminService[], hasToken: boolean): Offer[] {
   return services
@@ -56,9 +59,10 @@ export function offersOf(services: readonly AdminService[], hasToken: boolean): 
         const lighter = !last || (model.need_bytes ?? LAST) <= (last.need_bytes ?? LAST) * LIGHTER;
         if (model.fits && model.need_bytes && (moving || (fitting.length < OFFERS && lighter))) fitting.push(model);
       }
-      return { service, fitting, unfit: others.find(({ fits, reason }) => fits === false && reason) ?? null };
+      const closed = fitting.length > 0 ? undefined : others.find(({ gated, fits }) => gated && !hasToken && fits);
+      return { service, fitting, closed: closed ?? null, unfit: others.find(({ fits, reason }) => fits === false && reason) ?? null };
     })
-    .filter(({ fitting }) => fitting.length > 0);
+    .filter(({ fitting, closed }) => fitting.length > 0 || closed !== null);
 }
 
 const byRank = (a: ModelInfo, b: ModelInfo): number => (a.rank ?? LAST) - (b.rank ?? LAST);

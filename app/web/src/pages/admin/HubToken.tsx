@@ -7,7 +7,7 @@ import { useI18n } from "../../i18n";
 import { request } from "../../lib/api";
 import { useAct } from "../../lib/hooks";
 import type { ModelInfo } from "../../lib/types";
-import { hubPage, TOKENS_PAGE } from "./hub";
+import { hubPage, TOKEN_FORM, TOKENS_PAGE } from "./hub";
 
 interface Props {
   known: boolean;
@@ -55,7 +55,7 @@ export function HubToken({ known, gated, headers, onChange }: Props) {
       )}
       <Box
         component="form"
-        id="jeton-hub"
+        id={TOKEN_FORM}
         onSubmit={(event) => {
           event.preventDefault();
           if (draft.trim()) void run("keep", () => keep(draft.trim()));

@@ -1,5 +1,4 @@
-import { Box, Chip, Link, Typography } from "@mui/material";
-import type { MouseEvent } from "react";
+import { Box, Chip, Typography } from "@mui/material";
 import { Linked, Outside } from "../../components/Linked";
 import { useI18n } from "../../i18n";
 import { formatNumber, formatParameters } from "../../lib/format";
@@ -7,6 +6,7 @@ import { useAct } from "../../lib/hooks";
 import { errorText, type ModelInfo } from "../../lib/types";
 import { hubPage } from "./hub";
 import { ActionButton, languagesText, Memory, Progress, rowSx, State } from "./ModelParts";
+import { Terms } from "./Terms";
 import { actionsFor, MOVING, type ModelAction } from "./states";
 
 /** One model of a service: what it is, where it stands, what can be asked of it. */
@@ -50,14 +50,7 @@ export function ModelRow({
           {facts.join(" · ")}
         </Typography>
         {model.note && <Typography variant="body2"><Linked text={model.note} /></Typography>}
-        {model.gated && !hasToken && model.hub_id && (
-          <Typography variant="body2">
-            {t("admin.gatedTerms")} <Outside href={hubPage(model.hub_id)} text={model.hub_id} />.{" "}
-            <Link href="#jeton-hub" color="inherit" onClick={toToken}>
-              {t("admin.gatedToken")}
-            </Link>
-          </Typography>
-        )}
+        {model.gated && !hasToken && model.hub_id && <Terms hubId={model.hub_id} />}
         {model.hub_id && (!model.gated || hasToken) && (
           <Typography variant="body2" color="textSecondary">
             <Outside href={hubPage(model.hub_id)} text={model.hub_id} />
@@ -95,14 +88,6 @@ export function ModelRow({
       )}
     </Box>
   );
-}
-
-/** Brings the token's form into sight, ready to be filled. */
-function toToken(event: MouseEvent): void {
-  event.preventDefault();
-  const form = document.getElementById("jeton-hub");
-  form?.scrollIntoView({ block: "center" });
-  form?.querySelector("input")?.focus({ preventScroll: true });
 }
 
 /** What computes it, once it is loaded: « ctranslate2, int8 ». */

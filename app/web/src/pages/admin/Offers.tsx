@@ -9,6 +9,7 @@ import { displayName, offersOf } from "../../lib/models";
 import { errorText, type AdminService, type ModelInfo } from "../../lib/types";
 import { ActionButton, languagesText, Progress, State } from "./ModelParts";
 import { serviceTitle } from "./Services";
+import { Terms } from "./Terms";
 import { MOVING, type ModelAction } from "./states";
 
 interface Props {
@@ -27,7 +28,7 @@ export function Offers({ services, hasToken, onAct }: Props) {
       <Typography variant="body2" color="textSecondary" sx={{ maxWidth: "80ch" }}>
         {t("admin.offersHelp")}
       </Typography>
-      {offers.map(({ service, fitting, unfit }) => {
+      {offers.map(({ service, fitting, unfit, closed }) => {
         const title = serviceTitle(service.name);
         return (
           <Box key={service.name} sx={{ mt: 2 }}>
@@ -48,6 +49,7 @@ export function Offers({ services, hasToken, onAct }: Props) {
               {[...fitting, ...(unfit ? [unfit] : [])].map((model) => (
                 <Tile key={model.key} model={model} onAct={(action) => onAct(service.name, model.key, action)} />
               ))}
+              {closed && <Tile model={closed} closed onAct={(action) => onAct(service.name, closed.key, action)} />}
             </Box>
           </Box>
         );
@@ -56,7 +58,14 @@ export function Offers({ services, hasToken, onAct }: Props) {
   );
 }
 
-function Tile({ model, onAct }: { model: ModelInfo; onAct: (action: ModelAction) => Promise<void> }) {
+interface TileProps {
+  model: ModelInfo;
+  /** Its terms must be accepted, and the token given, before anything else. */
+  closed?: boolean;
+  onAct: (action: ModelAction) => Promise<void>;
+}
+
+function Tile({ model, closed = false, onAct }: TileProps) {
   const { t, lang } = useI18n();
   const { busy, problem, run } = useAct();
   const fits = model.fits !== false;
@@ -118,7 +127,8 @@ function Tile({ model, onAct }: { model: ModelInfo; onAct: (action: ModelAction)
         </Typography>
       )}
       <Box sx={{ mt: "auto", pt: 0.75 }}>
-        {model.state !== "unloading" && (
+        {closed && <Terms hubId={model.hub_id ?? model.key} />}
+        {!closed && model.state !== "unloading" && (
           <ActionButton
             action={action}
             model={model}

@@ -2,4 +2,6 @@
 const HUB = "https://huggingface.co";
 
 export const hubPage = (hubId: string): string => `${HUB}/${hubId.split("/").map(encodeURIComponent).join("/")}`;
+/** Id of the form that takes the hub's token. */
+export const TOKEN_FORM = "jeton-hub";
 export const TOKENS_PAGE = `${HUB}/settings/tokens`;
