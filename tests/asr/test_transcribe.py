@@ -82,8 +82,8 @@ def test_a_language_no_model_knows_says_so(client: FlaskClient) -> None:
 
 def test_french_speech_is_transcribed_all_the_same(client: FlaskClient, shared_data: Path) -> None:
     samples = AudioReader(shared_data / "speech" / "fr-two-speakers" / "fr_two_speakers.wav").read()
-    body = post(client, wav_bytes(samples[: 16_000 * 4]), language="fr").json
-    assert len(body["words"]) > 3
+    body = post(client, wav_bytes(samples[: 16_000 * 2]), language="fr").json
+    assert len(body["words"]) > 2
     assert len(body["warnings"]) == 2
 
 
@@ -121,10 +121,12 @@ def test_what_is_not_a_recording_is_refused_by_name(
     assert "Traceback" not in answer.text
 
 
-def test_a_truncated_mp3_is_used_as_far_as_it_goes(client: FlaskClient, english: bytes) -> None:
-    whole = encoded(AudioReader(io.BytesIO(english), rate=44_100).read(), "mp3", "libmp3lame", rate=44_100)
+def test_a_truncated_mp3_is_used_as_far_as_it_goes(tmp_path: Path) -> None:
+    client, _registry = scripted(tmp_path)
+    sound = AudioReader(io.BytesIO(sample(0.5, 7.0)), rate=44_100).read()
+    whole = encoded(sound, "mp3", "libmp3lame", rate=44_100)
     body = post(client, whole[: len(whole) // 2], name="coupe.mp3").json
-    assert 1.0 < body["duration"] < 2.0
+    assert 2.5 < body["duration"] < 4.0
     assert body["text"]
     assert any("tronqué" in warning for warning in body["warnings"])
 
@@ -160,11 +162,13 @@ def events_of(answer: TestResponse) -> list[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("how", ["query", "header"])
-def test_progress_is_streamed_then_the_result(client: FlaskClient, english: bytes, how: str) -> None:
+def test_progress_is_streamed_then_the_result(tmp_path: Path, how: str) -> None:
+    client, _registry = scripted(tmp_path, max_chunk_seconds=5.0)
+    speech = sample(0.5, 18.0)
     if how == "query":
-        answer = post(client, english, "?stream=true")
+        answer = post(client, speech, "?stream=true")
     else:
-        answer = post(client, english, headers={"Accept": "text/event-stream"})
+        answer = post(client, speech, headers={"Accept": "text/event-stream"})
     assert answer.mimetype == "text/event-stream"
     assert answer.headers["X-Accel-Buffering"] == "no"
     events = events_of(answer)
@@ -174,13 +178,13 @@ def test_progress_is_streamed_then_the_result(client: FlaskClient, english: byte
     shares = [data["progress"] for name, data in events if name == "progress"]
     assert shares == sorted(shares)
     assert shares[0] == 0.0
-    assert len(shares) >= 2
+    assert len(shares) >= 4
     last = [data for name, data in events if name == "progress"][-1]
     assert last["rate"] > 0
-    assert last["seconds_total"] == pytest.approx(3.0)
+    assert last["seconds_total"] == pytest.approx(17.5)
     result = events[-1][1]
-    assert result["text"].endswith("country")
-    assert result["duration"] == pytest.approx(3.0)
+    assert result["text"].endswith("lundi .")
+    assert result["duration"] == pytest.approx(17.5)
     partials = [data for name, data in events if name == "partial"]
     assert [word for data in partials for word in data["words"]] == result["words"]
     through = [data["through"] for data in partials]
