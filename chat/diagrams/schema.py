@@ -3,6 +3,7 @@
 `source` is ours and never asked for. What has a default may be left out; what has none must be there.
 """
 
+import inspect
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -18,15 +19,25 @@ MOST_ITEMS = 100
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of `model`: objects, arrays, strings, numbers, enumerations; ids come first."""
-    fields = [(name, field) for name, field in model.model_fields.items() if name != "source"]
-    fields.sort(key=lambda pair: pair[0] != "id")
+    """The JSON schema of `model`: objects, arrays, strings, numbers, enumerations; keys in the order of the code."""
+    fields = [(name, model.model_fields[name]) for name in _order(model) if name != "source"]
     return {
         "type": "object",
         "properties": {field.alias or name: _of_field(field) for name, field in fields},
         "required": [field.alias or name for name, field in fields if field.is_required()],
         "additionalProperties": False,
     }
+
+
+def _order(model: type[BaseModel]) -> list[str]:
+    """The names of the fields as classes declare them, the last declaration counting: constrained models write so."""
+    names: dict[str, None] = {}
+    for base in reversed(model.__mro__):
+        for name in inspect.get_annotations(base):
+            if name in model.model_fields:
+                names.pop(name, None)
+                names[name] = None
+    return list(names)
 
 
 def _of_field(field: FieldInfo) -> dict[str, Any]:
