@@ -74,7 +74,7 @@ class LanguageModel:
         return self._complete({key: value for key, value in body.items() if key != "response_format"})
 
     def _complete(self, body: dict[str, Any]) -> Answer:
-        response = self._gpt.request("POST", "/v1/chat/completions", json={**body, "stream": False})
+        response = self._gpt.request("POST", "/v1/chat/completions", json={**body, "stream": False}, again=True)
         answer = response.raise_for_status().json()
         if (holder := account.current.get()) is not None:
             holder.count(usage_of(answer))

@@ -80,7 +80,7 @@ def _generate(gpt: Peer, path: str, llm: LanguageModel) -> Response:
     body, hide = looked_at(request.get_data(cache=False), account, llm.names)
     stop_if_client_leaves()
     headers = {"Content-Type": "application/json"}
-    return relay(gpt.stream("POST", path, body=body, headers=headers), account, hide_usage=hide)
+    return relay(gpt.stream("POST", path, body=body, headers=headers, again=True), account, hide_usage=hide)
 
 
 def _upload(asr: Peer, path: str) -> Response:

@@ -1,18 +1,16 @@
 """Calls from one service to another: pooled, bounded in time, traced by X-Request-ID, retried only when safe.
 
-A GET is tried again; anything else only when the peer refused the connection, so that nothing is done twice.
-A peer that does not answer is left alone for `COOL_DOWN_SECONDS`: callers then fail at once instead of queueing.
+A GET is tried again, and so is, at another address, what its caller says may be done `again`; anything else only when
+the peer refused the connection, so that nothing is done twice. Once an answer has begun it is asked for nowhere else.
+A peer that does not answer is left alone for a while: callers then fail at once instead of queueing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json as jsonlib
-import socket
-import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any
 from urllib.parse import urlencode
@@ -22,6 +20,7 @@ from pydantic import SecretStr
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
+    NameResolutionError,
     NewConnectionError,
     ProtocolError,
     ReadTimeoutError,
@@ -31,11 +30,19 @@ from common.errors import ApiError
 from common.messages import _
 from common.web import context
 from common.web.auth import SERVICE_TOKEN_HEADER
+from common.web.connections import Cancellation, Watch, new_pool, on_its_own
 from common.web.multipart import Multipart, Part
+from common.web.replicas import Replica, Replicas
 
-COOL_DOWN_SECONDS = 2.0
+__all__ = ["Body", "Cancellation", "Peer", "PeerResponse", "PeerStream", "unavailable"]
 GET_TRIES = 2
+LOOK_SECONDS = 5.0
+LOOKS = 2
+"""Of a call that may be made elsewhere: how often its host's /health is asked, and may fail in a row."""
+PROBE_TIMEOUT = 5.0
+"""A call that gives itself no more time is a probe: it does not wait for a host that sleeps."""
 _REFUSED = (NewConnectionError, ConnectTimeoutError)
+_TURNED_AWAY = {502, 503, 504}
 
 Body = bytes | IO[bytes] | Iterable[bytes]
 
@@ -81,9 +88,13 @@ class PeerResponse:
 class PeerStream:
     """An answer read as it comes. Close it (or leave its ``with``) to make the peer stop."""
 
-    def __init__(self, service: str, response: urllib3.BaseHTTPResponse) -> None:
+    def __init__(
+        self, service: str, response: urllib3.BaseHTTPResponse, ended: Callable[[bool], None] = lambda _broken: None
+    ) -> None:
+        """`ended` is told the end, and whether the peer broke the answer."""
         self.service = service
         self._response = response
+        self._ended = ended
         self._closed = False
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
@@ -93,7 +104,9 @@ class PeerStream:
         try:
             while chunk := self._response.read1():
                 yield chunk
+            self._ended(False)
         except HTTPError as error:
+            self._ended(not self._closed)
             raise _broken(self.service) from error
         except (AttributeError, OSError, ValueError) as error:
             if not self._closed:
@@ -126,6 +139,7 @@ class PeerStream:
         with contextlib.suppress(ValueError, RuntimeError, OSError):
             self._response.shutdown()  # wakes a thread that is reading, which `close` would wait for
         self._response.close()
+        self._ended(False)
 
     def __enter__(self) -> PeerStream:
         return self
@@ -147,71 +161,20 @@ def _broken(service: str) -> ApiError:
     return ApiError(502, "peer_broken", message, extra={"service": service})
 
 
-class Cancellation:
-    """A way to end, from another thread, the call that is being made under it: ``with cancellation.covers(): …``."""
+class _Upload:
+    """A body that can be sent once, and knows whether that has begun."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._socket: Any = None
-        self.cancelled = False
+    def __init__(self, body: IO[bytes] | Iterable[bytes]) -> None:
+        self._body = body
+        self.begun = False
 
-    def cancel(self) -> None:
-        """End the call, at once, even while its answer has not begun; the peer sees its caller leave."""
-        with self._lock:
-            self.cancelled = True
-            self._shut_down()
-
-    def hold(self, sock: Any) -> None:
-        """The call now waits on `sock` (None: on nothing)."""
-        with self._lock:
-            self._socket = sock
-            if self.cancelled:
-                self._shut_down()
-
-    @contextlib.contextmanager
-    def covers(self) -> Iterator[None]:
-        token = _covering.set(self)
-        try:
-            yield
-        finally:
-            _covering.reset(token)
-            self.hold(None)  # the connection may now serve another call
-
-    def _shut_down(self) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-
-_covering: ContextVar[Cancellation | None] = ContextVar("cancellation", default=None)
-
-
-class _Connection(urllib3.connection.HTTPConnection):
-    """Tells the `Cancellation` that covers the call on which socket it waits."""
-
-    def getresponse(self) -> Any:
-        if (cancellation := _covering.get()) is not None:
-            cancellation.hold(self.sock)
-        return super().getresponse()
-
-
-class _SecureConnection(urllib3.connection.HTTPSConnection):
-    def getresponse(self) -> Any:
-        if (cancellation := _covering.get()) is not None:
-            cancellation.hold(self.sock)
-        return super().getresponse()
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
+    def __iter__(self) -> Iterator[bytes]:
+        self.begun = True
+        yield from self._body
 
 
 class Peer:
-    """Another service, at one or several addresses (comma-separated replicas, tried in turn)."""
+    """Another service, at one or several addresses (comma-separated replicas)."""
 
     def __init__(
         self,
@@ -221,17 +184,15 @@ class Peer:
         service_token: SecretStr | None = None,
         connect_timeout: float = 3.0,
         read_timeout: float = 600.0,
+        wake_seconds: float | None = None,
     ) -> None:
         self.name = name
         self.urls = [part.strip().rstrip("/") for part in url.split(",") if part.strip()]
         self._token = service_token
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
-        self._pool = urllib3.PoolManager(num_pools=8, maxsize=64, block=False, retries=False)
-        self._pool.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
-        self._dead_until: dict[str, float] = {}
-        self._next = 0
-        self._lock = threading.Lock()
+        self._pool = new_pool()
+        self._replicas = Replicas(self.urls, self._healthy, wake_seconds)
 
     def request(
         self,
@@ -244,10 +205,19 @@ class Peer:
         fields: Mapping[str, Part] | None = None,
         query: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        again: bool = False,
     ) -> PeerResponse:
         """Send and read the whole answer. Raises `ApiError` 503 `peer_unavailable` when nobody answers."""
         with self.stream(
-            method, path, json=json, body=body, headers=headers, fields=fields, query=query, timeout=timeout
+            method,
+            path,
+            json=json,
+            body=body,
+            headers=headers,
+            fields=fields,
+            query=query,
+            timeout=timeout,
+            again=again,
         ) as stream:
             return stream.read()
 
@@ -262,8 +232,13 @@ class Peer:
         fields: Mapping[str, Part] | None = None,
         query: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        again: bool = False,
     ) -> PeerStream:
-        """Send, and hand the answer over as soon as its headers are there. `timeout`: seconds between two reads."""
+        """Send, and hand the answer over as soon as its headers are there. `timeout`: seconds between two reads.
+
+        `again`: doing it twice changes nothing (a generation), so that another address may be asked when one fails
+        before its answer begins.
+        """
         sent = self._headers(headers)
         if json is not None:
             body = jsonlib.dumps(json, ensure_ascii=False).encode()
@@ -275,37 +250,103 @@ class Peer:
             sent["Content-Length"] = str(multipart.length)
         if query:
             path = f"{path}?{urlencode(query)}"
-        replayable = body is None or isinstance(body, bytes)
-        tries = GET_TRIES if method == "GET" else 1
-        for _attempt in range(tries):
-            for url in self._candidates():
-                try:
-                    return self._send(method, url + path, body, sent, timeout)
-                except _REFUSED:
-                    self._mark_dead(url)
-                    if not replayable:  # part of the body may have been read
-                        break
-                except (HTTPError, OSError) as error:
-                    if method != "GET":
-                        if isinstance(error, ReadTimeoutError | ProtocolError):
-                            raise _broken(self.name) from error
-                        raise unavailable(self.name) from error
-        raise unavailable(self.name)
+        if body is not None and not isinstance(body, bytes):
+            body = _Upload(body)
+        call = _Call(method, path, body, sent, timeout or self._read_timeout, again=again or method == "GET")
+        patient = (timeout is None or timeout > PROBE_TIMEOUT) and bool(self._replicas.asleep())
+        if patient and not call.repeatable and not any(one.awake for one in self._replicas.all):
+            self._replicas.wake()  # what cannot be sent twice had better find its host awake
+        answer = self._ask(call)
+        if patient and call.fresh and (answer is None or (call.repeatable and _from_a_proxy(answer))):
+            if answer is not None:
+                answer.close()
+            answer = self._ask(call) if self._replicas.wake() else None
+        if answer is None:
+            raise unavailable(self.name)
+        return answer
 
-    def _send(
-        self, method: str, url: str, body: Body | None, headers: Mapping[str, str], timeout: float | None
-    ) -> PeerStream:
-        response = self._pool.request(
-            method,
-            url,
-            body=body,
-            headers=headers,
-            preload_content=False,
-            decode_content=False,
-            redirect=False,
-            timeout=urllib3.Timeout(connect=self._connect_timeout, read=timeout or self._read_timeout),
-        )
-        return PeerStream(self.name, response)
+    def _ask(self, call: _Call) -> PeerStream | None:
+        """The first answer that is one, else the last that turned the call away; None when nobody answers.
+
+        Raises `ApiError` 502 when an answer was broken off and the call can be made nowhere else.
+        """
+        turned_away: PeerStream | None = None
+        broken: Exception | None = None
+        for _attempt in range(GET_TRIES if call.method == "GET" else 1):
+            candidates = self._replicas.in_order()
+            for place, replica in enumerate(candidates):
+                try:
+                    answer = self._send(replica, call, others=len(candidates) > place + 1)
+                except _REFUSED:
+                    self._replicas.failed(replica, leave_alone=True)
+                    if not call.fresh:  # part of the body was read
+                        return None
+                    continue
+                except (HTTPError, OSError) as error:
+                    self._replicas.failed(replica, leave_alone=False)
+                    broken = error
+                    if not call.repeatable:
+                        break
+                    continue
+                if turned_away is not None:
+                    turned_away.close()
+                if answer.status not in _TURNED_AWAY or not call.repeatable:
+                    return answer
+                self._replicas.failed(replica, leave_alone=False)
+                turned_away = answer
+            if turned_away is not None:
+                return turned_away
+        if isinstance(broken, ReadTimeoutError | ProtocolError) and call.method != "GET":
+            raise _broken(self.name) from broken
+        return None
+
+    def _send(self, replica: Replica, call: _Call, *, others: bool) -> PeerStream:
+        end = self._replicas.began(replica)
+
+        def ended(broken: bool) -> None:
+            end()
+            if broken:
+                self._replicas.failed(replica, leave_alone=False)
+
+        try:
+            with (
+                self._watch(replica, call).over() if others and call.again and call.fresh else contextlib.nullcontext()
+            ):
+                response = self._pool.request(
+                    call.method,
+                    replica.url + call.path,
+                    body=call.body,
+                    headers=call.headers,
+                    preload_content=False,
+                    decode_content=False,
+                    redirect=False,
+                    timeout=urllib3.Timeout(connect=self._connect_timeout, read=call.timeout),
+                )
+        except BaseException:
+            end()
+            raise
+        if response.status not in _TURNED_AWAY:
+            self._replicas.answered(replica)
+        return PeerStream(self.name, response, ended)
+
+    def _watch(self, replica: Replica, call: _Call) -> Watch:
+        looks: list[bool] = []
+
+        def hung() -> bool:
+            looks.append(self._replicas.hung(replica))
+            return len(looks) >= LOOKS and all(looks[-LOOKS:])
+
+        return Watch(LOOK_SECONDS, call.timeout, hung)
+
+    def _healthy(self, url: str, seconds: float) -> bool | None:
+        try:
+            with on_its_own():
+                timeout = urllib3.Timeout(connect=min(seconds, self._connect_timeout), read=seconds)
+                return self._pool.request("GET", f"{url}/health", redirect=False, timeout=timeout).status == 200
+        except NameResolutionError:
+            return None
+        except (HTTPError, OSError):
+            return False
 
     def _headers(self, given: Mapping[str, str] | None) -> dict[str, str]:
         headers = {"Accept-Language": context.language.get()}
@@ -315,14 +356,28 @@ class Peer:
             headers[SERVICE_TOKEN_HEADER] = self._token.get_secret_value()
         return headers | dict(given or {})
 
-    def _mark_dead(self, url: str) -> None:
-        self._dead_until[url] = time.monotonic() + COOL_DOWN_SECONDS
 
-    def _candidates(self) -> list[str]:
-        """The addresses to try, in turn, without those that just refused."""
-        with self._lock:
-            first = self._next
-            self._next = (self._next + 1) % len(self.urls)
-        turned = self.urls[first:] + self.urls[:first]
-        now = time.monotonic()
-        return [url for url in turned if self._dead_until.get(url, 0.0) <= now]
+@dataclass(frozen=True)
+class _Call:
+    method: str
+    path: str
+    body: bytes | _Upload | None
+    headers: dict[str, str]
+    timeout: float
+    again: bool
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be made a second time, and can."""
+        return self.again and not isinstance(self.body, _Upload)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether all of its body can still be sent."""
+        return not (isinstance(self.body, _Upload) and self.body.begun)
+
+
+def _from_a_proxy(answer: PeerStream) -> bool:
+    """Whether it was not the service that turned the call away: ours sign their answers, and speak JSON."""
+    signed = "X-Request-ID" in answer.headers or answer.headers.get("Content-Type", "").startswith("application/json")
+    return answer.status in _TURNED_AWAY and not signed

@@ -51,7 +51,7 @@ class Upstream:
         silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         self.name = name
-        self._peer = Peer(name, base, connect_timeout=CONNECT_SECONDS, read_timeout=silence_seconds)
+        self._peer = Peer(name, base, connect_timeout=CONNECT_SECONDS, read_timeout=silence_seconds, wake_seconds=0)
         self._headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key is not None else {}
         self._hidden = dict(hidden or {})
         if key is not None:

@@ -13,8 +13,7 @@ from flask import Flask, Response, request
 from pydantic import SecretStr
 
 from common.errors import ApiError
-from common.web import client as client_module
-from common.web import context
+from common.web import context, replicas
 from common.web.client import Cancellation, Peer
 
 Serve = Callable[..., str]
@@ -108,7 +107,7 @@ def test_events_are_parsed_across_chunks(serve: Serve, peer_app: Flask) -> None:
 def test_a_dead_peer_is_named_then_left_alone_then_found_again(
     serve: Serve, peer_app: Flask, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "COOL_DOWN_SECONDS", 0.3)
+    monkeypatch.setattr(replicas, "COOL_DOWN_SECONDS", 0.3)
     peer = Peer("diarize", f"http://127.0.0.1:{free_port}")
     with pytest.raises(ApiError) as caught:
         peer.request("POST", "/echo", body=b"")
