@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from asr.engines.letters import EUROPEAN, spelled
 from asr.engines.transformers.align import _path, spans
 from asr.engines.transformers.decode import looped
-from asr.engines.transformers.languages import EUROPEAN, spelled
 from asr.engines.transformers.words import Piece, said
 
 PIECES = [

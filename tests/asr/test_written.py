@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asr.engines.transformers.languages import EUROPEAN
+from asr.engines.letters import EUROPEAN
 from asr.written import language_of
 
 TEXTS = {

@@ -8,9 +8,9 @@ import torch
 from omegaconf import OmegaConf, open_dict
 
 from asr.engines.base import Capabilities, Task
+from asr.engines.letters import spelled
 from asr.engines.nemo.canary import Read
 from asr.engines.nemo.words import Spelled
-from asr.engines.transformers.languages import spelled
 
 
 class Acoustic:

@@ -15,13 +15,11 @@ from typing import Any
 import torch
 
 from asr.engines.base import Capabilities, Task
+from asr.engines.canary import told, translations
+from asr.engines.letters import EUROPEAN, spelled
 from asr.engines.nemo.remembered import remember_sounds
 from asr.engines.nemo.words import Spelled, Token, spell
-from asr.engines.transformers.languages import EUROPEAN, spelled
-from common.errors import ApiError
-from common.messages import _
 
-_PIVOT = "en"  # every pair that Canary was taught has English on one side
 _SPECIAL_TOKENIZER = "spl_tokens"
 _log = logging.getLogger("frigo.asr")
 
@@ -46,10 +44,9 @@ class Canary:
         self._writes_times = self._second and times is None and self._has("<|0|>", "<|timestamp|>")
         self.frame_seconds = float(model.cfg.preprocessor.window_stride) * model.encoder.subsampling_factor
         languages = _languages(model.tokenizer)
-        others = languages - {_PIVOT} if _PIVOT in languages else frozenset()
         self.capabilities = Capabilities(
             languages=languages,
-            translations=frozenset(pair for one in others for pair in ((_PIVOT, one), (one, _PIVOT))),
+            translations=translations(languages),
             temperature=True,
             word_times=self._writes_times or times is not None,
             punctuates=True,
@@ -59,7 +56,8 @@ class Canary:
         """What each of `sounds` (float32 at 16 kHz, at least a second) says. Raises ApiError 400."""
         from nemo.collections.asr.models.aed_multitask_models import MultiTaskTranscriptionConfig
 
-        source, target = self._check(task)
+        languages = self.capabilities.languages
+        source, target = told(task, languages, languages)
         prompt = {"role": "user", "slots": self._prompt(source, target)}
         self._model.decoding.decoding.greedy_search.temperature = task.temperature or None
         config = MultiTaskTranscriptionConfig(
@@ -78,23 +76,6 @@ class Canary:
         most = [self._most_tokens(sound.numel(), prompt) for sound in sounds]
         read = [self._spell(hypothesis, count) for hypothesis, count in zip(found, most, strict=True)]
         return self._align(sounds, read) if self._times is not None and source == target else read
-
-    def _check(self, task: Task) -> tuple[str, str]:
-        languages = self.capabilities.languages
-        if task.language is None:
-            message = _("Ce modèle ne reconnaît pas la langue : dites laquelle (« language »).")
-            raise ApiError(400, "language_required", message, "language")
-        if task.language not in languages:
-            known = ", ".join(sorted(languages))
-            message = _("Ce modèle ne comprend pas « %(language)s » (%(known)s).", language=task.language, known=known)
-            raise ApiError(400, "unsupported_language", message, "language")
-        target = task.target or task.language
-        if target != task.language and (task.language, target) not in self.capabilities.translations:
-            message = _(
-                "Ce modèle ne traduit pas de « %(source)s » vers « %(target)s ».", source=task.language, target=target
-            )
-            raise ApiError(400, "unsupported_translation", message, "language")
-        return task.language, target
 
     def _prompt(self, source: str, target: str) -> dict[str, str]:
         """The slots of the prompt. What is not said here is the model's own default, if it has one."""

@@ -15,11 +15,11 @@ import torch
 from transformers import CanaryForConditionalGeneration
 
 from asr.engines.base import Capabilities, Task
+from asr.engines.canary import told, translations
+from asr.engines.letters import EUROPEAN, spelled
 from asr.engines.process.spec import Facts, Opening, Said, Utterance
 from asr.engines.transformers.decode import Encoded, Rules, write
-from asr.engines.transformers.languages import EUROPEAN, spelled
 from asr.engines.transformers.opening import RATE, Loaded, load, padded, unusable
-from common.errors import ApiError
 from common.messages import _
 
 _LEAST_SECONDS = 1.0  # NeMo pads shorter sound for Canary: it reads a lone syllable badly
@@ -47,12 +47,11 @@ class Canary:
         languages = spelled(words) & self._codes
         if not languages:
             raise unusable(_("son vocabulaire n'écrit aucune langue connue"))
-        others = languages - {"en"} if "en" in languages else frozenset()
         self.facts = Facts(
             name="transformers",
             capabilities=Capabilities(
                 languages=languages,
-                translations=frozenset(("en", one) for one in others) | frozenset((one, "en") for one in others),
+                translations=translations(languages),
                 temperature=True,
                 word_times=False,
                 punctuates=True,
@@ -87,19 +86,9 @@ class Canary:
     def prompt(self, task: Task) -> list[int]:
         """The decoder's first tokens for `task`: languages, with punctuation, without times nor speakers.
 
-        Raises `ApiError` 400 `language_required`, `unsupported_language`, `unsupported_translation`.
+        Raises what `told` raises.
         """
-        spoken = task.language
-        if spoken is None:
-            message = _("Ce modèle ne reconnaît pas la langue : dites laquelle (« language »).")
-            raise ApiError(400, "language_required", message, "language")
-        if spoken not in self._codes:
-            known = ", ".join(sorted(self.facts.capabilities.languages))
-            message = _("Ce modèle ne comprend pas « %(language)s » (%(known)s).", language=spoken, known=known)
-            raise ApiError(400, "unsupported_language", message, "language")
-        target = task.target or spoken
-        if target != spoken and (target not in self._codes or "en" not in (spoken, target)):
-            message = _("Ce modèle ne traduit pas de « %(source)s » vers « %(target)s ».", source=spoken, target=target)
-            raise ApiError(400, "unsupported_translation", message, "language")
-        pair = [self._loaded.token(f"<|{code}|>") for code in (spoken, target)]
+        pair = [
+            self._loaded.token(f"<|{code}|>") for code in told(task, self._codes, self.facts.capabilities.languages)
+        ]
         return [*self._before, *pair, *self._after]

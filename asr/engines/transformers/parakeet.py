@@ -9,9 +9,9 @@ import torch
 from transformers import ParakeetForCTC, ParakeetForRNNT, ParakeetForTDT
 
 from asr.engines.base import Capabilities, Task
+from asr.engines.letters import spelled
 from asr.engines.process.spec import Facts, Opening, Said, Utterance
 from asr.engines.transformers import transducer
-from asr.engines.transformers.languages import spelled
 from asr.engines.transformers.opening import RATE, Loaded, load, padded
 from asr.engines.transformers.transducer import Emission
 from asr.engines.transformers.words import Piece, said
