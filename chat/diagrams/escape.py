@@ -39,10 +39,10 @@ def plain(label: str, *, keywords: re.Pattern[str] | None = None, signs: str = "
     """`label` where Mermaid has no quotes, showing exactly its (cleaned) text.
 
     `keywords` matches a beginning that would be read as a statement, `signs` are more signs to write as entities, and
-    `lines` is what a line break becomes.
+    `lines` is what a line break becomes. Around it, a colon that is syntax is followed by a space (see `_STYLE_WORDS`).
     """
     text = _MARKS.sub("\u200c", clean_label(label))
-    special = _special(text) | {found.start() for found in _STYLE_WORDS.finditer(text)}
+    special = _special(text)
     special.update(i for i, char in enumerate(text) if char in signs or (char.isascii() and _UNQUOTED.match(char)))
     if keywords is not None and keywords.match(text):
         special.add(0)

@@ -11,6 +11,8 @@ LABELS = [
     "1. Recevoir la demande",
     "2) Classer",
     "- puce",
+    "-« retrait »",
+    "timeline 2",
     "* puce",
     "# titre",
     "---",
