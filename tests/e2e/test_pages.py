@@ -5,6 +5,7 @@ What the browser complains about on its console fails the test that met it: see 
 
 import json
 import re
+import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,17 +21,20 @@ from tests.hub_server import Fault, HubServer
 
 ANSWER_MS = 90_000
 RECOVERY_MS = 60_000
-OUTSIDER, CLOSED = "someone/small-model", "someone/closed-model"
+OUTSIDER, CLOSED, SPEECH = "someone/small-model", "someone/closed-model", "openai/whisper-base"
 
 pytestmark = NEEDS
 
 
 @pytest.fixture(scope="module")
 def hub_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """app and gpt alone, left to choose their model, in front of a slow hub that has two models of no catalogue."""
+    """app, gpt and asr alone, gpt left to choose its model, in front of a slow hub.
+
+    It has two language models of no catalogue, and a speech model of asr's.
+    """
     folder = tmp_path_factory.mktemp("hub-stack")
     repo = write_model(folder / "repo", mebibytes=40)
-    hub = HubServer({OUTSIDER: repo, CLOSED: repo})
+    hub = HubServer({OUTSIDER: repo, CLOSED: repo, SPEECH: write_speech_model(folder / "speech", repo)})
     hub.faults += [Fault(CLOSED, status=403, error_code="GatedRepo"), Fault("model.safetensors", slow=0.05)]
     hub.start()
     running = Stack(folder, HF_HUB_OFFLINE="0", HF_ENDPOINT=hub.url, IA_MODEL="auto")
@@ -39,6 +43,7 @@ def hub_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         prepare(running.env)
         running._start("app")  # never ready: its other peers are not there
         running.restart("gpt")
+        running.restart("asr")
         yield running
     finally:
         running.close()
@@ -71,6 +76,15 @@ def write_model(folder: Path, mebibytes: int) -> Path:
     return folder
 
 
+def write_speech_model(folder: Path, language_model: Path) -> Path:
+    """The same for a speech model, with another model's weights."""
+    shutil.copytree(language_model, folder)
+    shape = {"d_model": 1024, "encoder_layers": 1, "decoder_layers": 1, "vocab_size": 20480, "num_mel_bins": 80}
+    (folder / "config.json").write_text(json.dumps({"model_type": "whisper", **shape}), encoding="utf-8")
+    (folder / "preprocessor_config.json").write_text("{}", encoding="utf-8")
+    return folder
+
+
 def test_sample_meeting_to_its_diagram(page: Page) -> None:
     expect(page).to_have_url(re.compile("/reunions$"))
     expect(page).to_have_title("Réunions · Frigo")
@@ -79,8 +93,10 @@ def test_sample_meeting_to_its_diagram(page: Page) -> None:
     expect(page.get_by_text("Exemple synthétique")).to_be_visible()
     steps = page.get_by_role("region", name="Étapes")
     expect(steps.get_by_role("listitem")).to_have_count(5)
+    expect(steps.get_by_text(re.compile(r"\d:\d\d sur 1:15")).first).to_be_visible(timeout=MEETING_MS)
 
     expect(page.get_by_text("Terminée").first).to_be_visible(timeout=MEETING_MS)
+    expect(steps.get_by_role("listitem").first).to_contain_text("le temps réel")
     expect(page.get_by_text("Moteur de démonstration", exact=False).first).to_be_visible()
     drawing = page.get_by_test_id("diagram").locator("svg")
     expect(drawing).to_be_visible(timeout=30_000)
@@ -200,9 +216,9 @@ def test_supervision_shows_every_model(page: Page, stack: Stack) -> None:
 
 
 def ask_of_the_hub(page: Page, name: str) -> None:
-    field = page.get_by_label("Un autre modèle du hub")
-    field.fill(name)
-    page.locator("form", has=field).get_by_role("button", name="Charger").click()
+    form = page.get_by_role("region", name="Modèles de langue").locator("form")
+    form.get_by_label("Un autre modèle du hub").fill(name)
+    form.get_by_role("button", name="Charger").click()
 
 
 def figures(row: Locator) -> str:
@@ -225,6 +241,16 @@ def test_a_model_of_the_hub_comes_with_its_progress_and_is_stopped(supervision: 
     expect(row.get_by_text(re.compile(r"gardés\s: reprise possible"))).to_be_visible()
     expect(row.get_by_role("button", name=f"Reprendre {OUTSIDER}")).to_be_enabled()
     expect(supervision.get_by_text("en attendant, frigo-mini répond")).to_be_hidden()
+
+
+def test_a_speech_model_comes_with_its_progress_and_is_stopped(supervision: Page) -> None:
+    row = supervision.locator('[data-model="whisper-base"]')
+    row.get_by_role("button", name="Télécharger whisper-base").click()
+    expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile(r"[1-9]"))
+    expect(row.get_by_text(re.compile(r"[1-9].*Mo sur 41,9\sMo · \d+\s%"))).to_be_visible()
+    row.get_by_role("button", name="Annuler whisper-base").click()
+    expect(row.get_by_text(re.compile(r"gardés\s: reprise possible"))).to_be_visible()
+    expect(row.get_by_role("button", name="Reprendre whisper-base")).to_be_enabled()
 
 
 def test_a_model_with_terms_leads_to_them(supervision: Page) -> None:

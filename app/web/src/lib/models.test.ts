@@ -40,6 +40,7 @@ it("names models as people do", () => {
   const name = (hub_id: string): string => displayName({ key: "k", hub_id });
   expect(name("Qwen/Qwen2.5-0.5B-Instruct")).toBe("Qwen2.5 0.5B");
   expect(name("nvidia/canary-180m-flash")).toBe("Canary 180M flash");
+  expect(name("pyannote/speaker-diarization-community-1")).toBe("Pyannote community 1");
   expect(name("mistralai/Mistral-7B-Instruct-v0.3")).toBe("Mistral 7B");
   expect(displayName({ key: "frigo-mini", hub_id: null })).toBe("Frigo mini");
 });

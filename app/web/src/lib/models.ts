@@ -26,6 +26,7 @@ export function displayName(model: Pick<ModelInfo, "key" | "hub_id">): string {
   const tail = (model.hub_id ?? model.key).split("/").at(-1) ?? model.key;
   const words = tail
     .replace(/[-_](instruct|it|chat|hf)\b.*$/i, "")
+    .replace(/^speaker-diarization-/, "pyannote-")
     .replace(/\b(\d+(?:\.\d+)?)([bm])\b/g, (_, size: string, unit: string) => size + unit.toUpperCase())
     .split(/[-_]/)
     .join(" ");
