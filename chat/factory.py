@@ -15,6 +15,7 @@ from chat.keys.store import KeyStore
 from chat.keys.usage import UsageBook
 from chat.llm import LanguageModel
 from chat.minutes.write import MinutesWriter
+from chat.openai.aliases import ModelAliases
 from chat.openai.routes import openai_blueprint
 from chat.readiness import Readiness
 from chat.routes.diagrams import diagrams_blueprint
@@ -35,7 +36,7 @@ def create_app(settings: ChatSettings, *, parser: MermaidParser | None = None) -
     book = UsageBook(database)
     keys = KeyStore(database, book)
     access = Access(settings, keys, book, make_limits(settings.redis_url, settings.data_dir))
-    app.register_api(openai_blueprint(access, llm, gpt, asr))
+    app.register_api(openai_blueprint(access, ModelAliases(settings.model_aliases), llm, gpt, asr))
     app.register_api(keys_blueprint(access, keys))
     app.register_api(diagrams_blueprint(access, DiagramMaker(llm, parser, embedded_prompts.diagram_request), parser))
     app.register_api(minutes_blueprint(access, MinutesWriter(llm, embedded_prompts.minutes_request)))

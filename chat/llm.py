@@ -15,6 +15,7 @@ from common.web.client import Peer
 
 DEFAULT = "default"
 KEPT_SECONDS = 3.0
+KEPT_NAMES = 1000
 UNKNOWN_CONTEXT = 2048
 
 
@@ -42,20 +43,47 @@ class LanguageModel:
     def __init__(self, gpt: Peer) -> None:
         self._gpt = gpt
         self._known: tuple[float, list[dict[str, Any]]] = (0.0, [])
+        self._unknown: dict[str, float] = {}
 
     def model(self, name: str | None) -> Model:
         """The model that `name` designates; none or "default": the one gpt would answer with now.
 
         Raises `ApiError` 404 `model_not_found`, 503 `peer_unavailable`, 403 when the caller's key does not allow it.
         """
-        entry = self._entry(name)
+        entry = self.entry(name)
         if (holder := account.current.get()) is not None:
             holder.check_model(entry["id"], lambda: names_of(entry))
         return _model(entry)
 
+    def entry(self, name: str | None) -> dict[str, Any]:
+        """As gpt's /v1/models shows the model that `name` designates. As `model`, without a look at the key."""
+        entries = self._entries()
+        if name is not None and not is_default(name):
+            return self._named(name, entries)
+        entry = self._serving(entries)
+        if entry is None:
+            raise ApiError(503, "model_not_ready", _("Aucun modèle de langue n'est prêt."), "model")
+        return entry
+
+    def knows(self, name: str) -> bool:
+        """Whether gpt has a model of that name, here or to be fetched."""
+        now = time.monotonic()
+        if self._unknown.get(name, 0.0) > now:
+            return False
+        try:
+            self.entry(name)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            if len(self._unknown) >= KEPT_NAMES:
+                self._unknown.clear()
+            self._unknown[name] = now + KEPT_SECONDS
+            return False
+        return True
+
     def names(self, name: str | None) -> list[str]:
         """The id, then the aliases, of the model that `name` designates. As `model`."""
-        return names_of(self._entry(name))
+        return names_of(self.entry(name))
 
     def entries(self) -> list[dict[str, Any]]:
         """What gpt's /v1/models lists, at most `KEPT_SECONDS` old."""
@@ -86,15 +114,6 @@ class LanguageModel:
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             message = _("Le service %(service)s a donné une réponse inattendue.", service=self._gpt.name)
             raise ApiError(502, "peer_error", message) from error
-
-    def _entry(self, name: str | None) -> dict[str, Any]:
-        entries = self._entries()
-        if name is not None and not is_default(name):
-            return self._named(name, entries)
-        entry = self._serving(entries)
-        if entry is None:
-            raise ApiError(503, "model_not_ready", _("Aucun modèle de langue n'est prêt."), "model")
-        return entry
 
     def _entries(self) -> list[dict[str, Any]]:
         until, entries = self._known

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 
 from common.settings import ServiceSettings, database_address
 
@@ -16,6 +19,10 @@ class ChatSettings(ServiceSettings):
     )
     asr_api_url: str = Field(
         default="http://127.0.0.1:5003", description="Adresse de asr ; plusieurs répliques séparées par des virgules."
+    )
+    model_aliases: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description="Noms que des clients imposent, et nos modèles : nom=modèle,*=default.",
     )
     database_url: str | None = Field(default=None, description="Base SQLAlchemy ; vide : SQLite dans DATA_DIR.")
     redis_url: str | None = Field(
@@ -33,6 +40,21 @@ class ChatSettings(ServiceSettings):
         if not urls or not all(url.startswith(("http://", "https://")) for url in urls):
             raise ValueError("une adresse http:// ou https:// est attendue")
         return ",".join(urls)
+
+    @field_validator("model_aliases", mode="before")
+    @classmethod
+    def _split_aliases(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found: dict[str, str] = {}
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            name, equals, model = (word.strip() for word in part.partition("="))
+            if not (name and equals and model):
+                raise ValueError("attendu : nom=modèle, séparés par des virgules")
+            if name.lower() in {known.lower() for known in found}:
+                raise ValueError(f"« {name} » y est deux fois")
+            found[name] = model
+        return found
 
     @property
     def database(self) -> str:

@@ -1,63 +1,52 @@
 """What a request asks, looked at before it is passed on: the model it names, and whether its stream tells its usage.
 
-Requests that nobody counts go by unread: gpt and asr check them and say what is wrong.
+Requests of which nothing is counted, limited or renamed go by unread: gpt and asr check them and say what is wrong.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from werkzeug.datastructures import FileStorage, MultiDict
 
 from chat.keys.account import Account
-from chat.llm import is_default
+from chat.openai.aliases import Chooser
 from common.web.multipart import Part
 from common.web.validation import invalid_json
 
-Names = Callable[[str | None], list[str]]
-"""The id, then the aliases, of a model of gpt's or asr's; None: of the one that answers when none is named."""
 
-
-def looked_at(data: bytes, account: Account | None, names: Names) -> tuple[bytes, bool]:
+def looked_at(data: bytes, account: Account | None, chooser: Chooser) -> tuple[bytes, bool]:
     """The JSON body to send, and whether the stream's usage is to be hidden from its reader.
 
     Raises ApiError 400 on what is no JSON object, 403 on a model that the key does not allow.
     """
-    if account is None:
+    if account is None and not chooser.reads(account):
         return data, False
     body = _object(data)
-    hide = _ask_usage(body)
-    if account.restricted and isinstance(model := body.get("model"), str | None):
-        body["model"] = permitted(model, account, names)
-    return json.dumps(body).encode() if hide or account.restricted else data, hide
+    hide = account is not None and _ask_usage(body)
+    changed = hide
+    asked = body.get("model")
+    if chooser.reads(account) and isinstance(asked, str | None):
+        model = chooser.choose(asked, account)
+        changed = changed or model != asked or (account is not None and account.restricted)
+        if model is not None:
+            body["model"] = model
+    return json.dumps(body).encode() if changed else data, hide
 
 
 def form_parts(
-    fields: MultiDict[str, str], files: MultiDict[str, FileStorage], account: Account | None, names: Names
+    fields: MultiDict[str, str], files: MultiDict[str, FileStorage], account: Account | None, chooser: Chooser
 ) -> Mapping[str, Part]:
     """A form to send again, its model checked as above."""
     parts: dict[str, Part] = {name: values for name, values in fields.lists() if name != "model"}
-    model = fields.get("model")
-    if account is not None and account.restricted:
-        model = permitted(model, account, names)
+    model = chooser.choose(fields.get("model"), account)
     if model is not None:
         parts["model"] = model
     for name, file in files.items():
         parts[name] = (file.filename or name, file.stream, file.content_type or "application/octet-stream")
     return parts
-
-
-def permitted(model: str | None, account: Account, names: Names) -> str:
-    """The name to send for `model`; when none is named, the one that would answer. Raises ApiError 403."""
-    if not is_default(model):
-        assert model is not None  # noqa: S101  `is_default` of None is true
-        account.check_model(model, lambda: names(model))
-        return model
-    serving = names(None)
-    account.check_model(serving[0], lambda: serving)
-    return serving[0]
 
 
 def _object(data: bytes) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from pydantic import BaseModel, Field
 
 from chat.access import Access
 from chat.keys.account import Account, current
-from chat.llm import LanguageModel, model_address, names_of
+from chat.llm import LanguageModel, model_address
+from chat.openai.aliases import Chooser, ModelAliases
 from chat.openai.asked import form_parts, looked_at
 from chat.openai.audio_models import AudioModels
+from chat.openai.listing import Listing
 from chat.openai.relay import relay
 from common.web.client import Peer
 from common.web.leaving import CallerWatch, stop_if_client_leaves
@@ -34,63 +36,65 @@ class ModelPath(BaseModel):
     model: str = Field(description="Identifiant ou alias du modèle")
 
 
-def openai_blueprint(access: Access, llm: LanguageModel, gpt: Peer, asr: Peer) -> APIBlueprint:
+def openai_blueprint(access: Access, aliases: ModelAliases, llm: LanguageModel, gpt: Peer, asr: Peer) -> APIBlueprint:
     """The gateway's routes over the two peers; `llm` knows gpt's models by all their names."""
+    audio = AudioModels(asr)
+    text_model = Chooser(aliases, llm.names, llm.knows)
+    audio_model = Chooser(aliases, audio.names, audio.known)
+    listing = Listing(llm, aliases)
     bp = APIBlueprint("openai", __name__, url_prefix="/v1", abp_tags=[Tag(name="OpenAI")])
     bp.before_request(access.key_required)
 
     @bp.post("/chat/completions", summary="Répondre à une conversation (SSE avec stream)")
     def chat_completions() -> Response:
-        return _generate(gpt, "/v1/chat/completions", llm)
+        return _generate(gpt, "/v1/chat/completions", text_model)
 
     @bp.post("/completions", summary="Continuer un texte (SSE avec stream)")
     def completions() -> Response:
-        return _generate(gpt, "/v1/completions", llm)
+        return _generate(gpt, "/v1/completions", text_model)
 
     @bp.get("/models", summary="Les modèles de langue présents")
     def models() -> Response:
-        account = current.get()
-        if account is None or not account.restricted:
+        if not text_model.reads(account := current.get()):
             return relay(gpt.stream("GET", "/v1/models"))
-        allowed = [entry for entry in llm.entries() if account.may_use(names_of(entry))]
-        return jsonify(object="list", data=allowed)
+        return jsonify(object="list", data=listing.all(account))
 
     @bp.get("/models/<path:model>", summary="Un modèle")
     def model(path: ModelPath) -> Response:
-        if (account := current.get()) is not None:
-            account.check_model(path.model, lambda: llm.names(path.model))
-        return relay(gpt.stream("GET", model_address(path.model)))
+        if not text_model.reads(account := current.get()):
+            return relay(gpt.stream("GET", model_address(path.model)))
+        return jsonify(listing.one(path.model, account))
 
     @bp.post("/audio/transcriptions", summary="Transcrire un enregistrement", description=_AUDIO)
     def transcriptions() -> Response:
-        return _upload(asr, "/v1/audio/transcriptions")
+        return _upload(asr, "/v1/audio/transcriptions", audio_model)
 
     @bp.post("/audio/translations", summary="Traduire un enregistrement en anglais", description=_AUDIO)
     def translations() -> Response:
-        return _upload(asr, "/v1/audio/translations")
+        return _upload(asr, "/v1/audio/translations", audio_model)
 
     return bp
 
 
-def _generate(gpt: Peer, path: str, llm: LanguageModel) -> Response:
-    """gpt checks the body and says what is wrong; here it is read only for a key that is counted."""
+def _generate(gpt: Peer, path: str, chooser: Chooser) -> Response:
+    """gpt checks the body and says what is wrong; here it is read only for a key that is counted, or for aliases."""
     if not request.is_json:
         raise invalid_json()
     account = current.get()
-    body, hide = looked_at(request.get_data(cache=False), account, llm.names)
+    body, hide = looked_at(request.get_data(cache=False), account, chooser)
     stop_if_client_leaves()
     headers = {"Content-Type": "application/json"}
     return relay(gpt.stream("POST", path, body=body, headers=headers, again=True), account, hide_usage=hide)
 
 
-def _upload(asr: Peer, path: str) -> Response:
+def _upload(asr: Peer, path: str, chooser: Chooser) -> Response:
     """The upload goes through as it is read, so that no file is held in memory here.
 
     Once it is read, a caller who leaves ends the call, and with it asr's work.
     """
     account = current.get()
-    if account is not None and account.restricted:
-        return _read_upload(asr, path, account)
+    if chooser.reads(account):
+        return _read_upload(asr, path, account, chooser)
     headers = {"Content-Type": request.headers.get("Content-Type", "application/octet-stream")}
     if request.content_length is not None:
         headers["Content-Length"] = str(request.content_length)
@@ -104,10 +108,10 @@ def _upload(asr: Peer, path: str) -> Response:
     return response
 
 
-def _read_upload(asr: Peer, path: str, account: Account) -> Response:
+def _read_upload(asr: Peer, path: str, account: Account | None, chooser: Chooser) -> Response:
     """As `_upload`, for a form whose model must be seen first: large files wait on disk meanwhile."""
     request.max_form_memory_size = FORM_BYTES
-    fields = form_parts(request.form, request.files, account, AudioModels(asr).names)
+    fields = form_parts(request.form, request.files, account, chooser)
     stop_if_client_leaves()
     return relay(asr.stream("POST", path, fields=fields), account)
 
