@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import time
@@ -153,6 +154,10 @@ def _install_errors(app: OpenAPI, settings: ServiceSettings) -> None:
     def on_bug(error: Exception) -> Response:
         if refusal := unread_field(error):
             return render(refusal)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _log.error("disk full", exc_info=error)
+            message = _("Le disque du serveur est plein : libérez de la place, puis recommencez.")
+            return render(ApiError(507, "disk_full", message))
         _log.error("bug", exc_info=error)
         message = _(
             "Erreur interne. Le journal du service la décrit sous l'identifiant %(id)s.",

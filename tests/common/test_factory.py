@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -48,6 +49,10 @@ def client(state: dict[str, str]) -> FlaskClient:
     @app.post("/upload")
     def upload() -> dict[str, Any]:
         return {"size": len(request.files["file"].read())}
+
+    @app.get("/full")
+    def full() -> dict[str, Any]:
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/secret-path")
 
     @app.post("/form")
     def filled(form: Form) -> dict[str, Any]:
@@ -205,3 +210,9 @@ def test_a_form_field_that_no_json_reader_ends_is_refused_by_its_name(
 
 def test_a_bug_of_ours_behind_a_form_is_still_a_bug(client: FlaskClient) -> None:
     assert client.post("/form", data={"bug": "true"}).status_code == 500
+
+
+def test_a_full_disk_is_told_without_its_paths(client: FlaskClient) -> None:
+    answer = client.get("/full")
+    assert (answer.status_code, answer.json["error"]["code"]) == (507, "disk_full")
+    assert "secret-path" not in answer.text
