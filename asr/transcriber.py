@@ -20,7 +20,7 @@ from asr.written import language_of
 from common.audio.decode import AudioReader
 from common.audio.level import LevelledAudio
 from common.audio.progress import Progress
-from common.messages import Text, _
+from common.messages import Text, _, clock
 
 _SHOWN = 5
 _SAME = 0.001
@@ -99,7 +99,7 @@ class Transcription:
                 "%(seconds)s s de son entendu comme de la parole n'ont donné aucun mot, même relu : %(spans)s.",
                 seconds=round(sum(end - start for start, end in self._undecoded)),
                 spans=[
-                    *(f"{_clock(start)}-{_clock(end)}" for start, end in self._undecoded[:_SHOWN]),
+                    *(f"{clock(start)}-{clock(end)}" for start, end in self._undecoded[:_SHOWN]),
                     *(["…"] if len(self._undecoded) > _SHOWN else []),
                 ],
             )
@@ -219,10 +219,3 @@ def _placed(heard: Heard) -> list[Word]:
         end = min(max(round(word.end * 1000), start), max(start, last))
         words.append(replace(word, start=start / 1000, end=end / 1000))
     return sorted(words, key=lambda word: (word.start, word.end))
-
-
-def _clock(seconds: float) -> str:
-    """``1:02:03`` or ``02:03``."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"

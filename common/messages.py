@@ -74,6 +74,13 @@ class Figure:
         return format(str(self), spec)
 
 
+def clock(seconds: float) -> str:
+    """A moment of a recording: ``1:02:03``, or ``02:03`` under an hour."""
+    whole = int(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes:02}:{whole % 60:02}"
+
+
 def gigabytes(size: int) -> Figure:
     """`size` bytes in Go (10**9): one decimal from 10 Go, then two, and three for what would look like nothing."""
     value = size / 1e9

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.meetings.store import Turns
 from common.errors import ApiError
-from common.messages import Text, _
+from common.messages import Text, _, clock
 from common.speech import subtitles
 from common.speech.cues import Passage
 from common.speech.rttm import rttm
@@ -18,13 +18,6 @@ from common.speech.words import Turn, Word
 Meeting = Mapping[str, Any]
 _LISTS = ((_("Décisions"), "decisions"), (_("Actions"), "actions"), (_("Points ouverts"), "open_points"))
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|])")
-
-
-def clock(seconds: float) -> str:
-    """``1:02:03``, or ``02:03`` under an hour."""
-    whole = int(seconds)
-    hours, minutes = whole // 3600, whole // 60 % 60
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes:02}:{whole % 60:02}"
 
 
 def _name(meeting: Meeting, speaker: str) -> str:
