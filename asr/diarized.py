@@ -18,8 +18,9 @@ from common.audio.upload import kept
 from common.errors import ApiError, client_left
 from common.messages import _
 from common.models.lifecycle.calls import stays
-from common.speech.join import Segment, Turn, join
-from common.speech.join import Word as JoinWord
+from common.speech.join import join
+from common.speech.words import Segment, Turn
+from common.speech.words import Word as JoinWord
 from common.web.client import Peer, PeerStream
 from common.web.multipart import Part
 

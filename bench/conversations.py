@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 
-from common.speech.join import Turn, Word
+from common.speech.words import Turn, Word
 
 _SENTENCES = (
     "Bonjour à tous, merci d'être venus ce matin.", "On commence par le point sur les livraisons ?",

@@ -19,7 +19,8 @@ from typing import Any
 from bench.conversations import Conversation, converse, diarized, exclusive, heard
 from bench.cpwer import CpWer, cpwer, normalised, shown
 from bench.der import read_rttm
-from common.speech.join import Segment, Spoken, Turn, Word, attribute, group, join, smooth, spread
+from common.speech.join import attribute, group, join, smooth
+from common.speech.words import Segment, Spoken, Turn, Word, spread
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data" / "speech" / "fr-two-speakers"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from common.speech.join import Spoken
+from common.speech.words import Spoken
 
 SENTENCE_PAUSE = 0.6
 """Seconds of silence that end a sentence."""

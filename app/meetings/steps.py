@@ -25,7 +25,8 @@ from app.meetings.transcript import Transcript, transcript
 from app.peers import Peers
 from common.errors import ApiError
 from common.messages import Text, _
-from common.speech.join import Segment, Turn, Word, group, speakers_of, spread
+from common.speech.join import group, speakers_of
+from common.speech.words import Segment, Turn, Word, spread
 from common.web import context
 
 _log = logging.getLogger("frigo.meetings")

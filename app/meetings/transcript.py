@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from common.speech.join import Segment, Word
+from common.speech.words import Segment, Word
 
 
 @dataclass(frozen=True)

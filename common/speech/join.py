@@ -13,8 +13,6 @@ from dataclasses import replace
 from common.speech.boundaries import settle
 from common.speech.words import Segment, Spoken, Turn, Word
 
-__all__ = ["Segment", "Spoken", "Turn", "Word", "attribute", "group", "join", "smooth", "speakers_of", "spread"]
-
 ONLY_SPEAKER = "SPEAKER_00"
 PARAGRAPH_PAUSE = 2.0
 """Seconds of silence that start a new segment of the same speaker."""
@@ -126,15 +124,3 @@ def _new_segment(segment: Segment, previous: Spoken, here: Spoken) -> bool:
     if here.speaker != previous.speaker or here.word.start - previous.word.end >= PARAGRAPH_PAUSE:
         return True
     return previous.word.end - segment.start > LONG_SEGMENT and previous.word.word.endswith((".", "!", "?", "…"))
-
-
-def spread(text: str, start: float, end: float) -> list[Word]:
-    """Words of a text whose own times are unknown: time is shared out by length."""
-    pieces = text.split()
-    total = sum(len(piece) + 1 for piece in pieces)
-    words, at = [], start
-    for piece in pieces:
-        until = at + (end - start) * (len(piece) + 1) / total
-        words.append(Word(piece, round(at, 3), round(until, 3)))
-        at = until
-    return words

@@ -46,3 +46,15 @@ class Segment:
     @property
     def text(self) -> str:
         return " ".join(word.word for word in self.words)
+
+
+def spread(text: str, start: float, end: float) -> list[Word]:
+    """Words of a text whose own times are unknown: time is shared out by length."""
+    pieces = text.split()
+    total = sum(len(piece) + 1 for piece in pieces)
+    words, at = [], start
+    for piece in pieces:
+        until = at + (end - start) * (len(piece) + 1) / total
+        words.append(Word(piece, round(at, 3), round(until, 3)))
+        at = until
+    return words

@@ -11,7 +11,8 @@ from app.meetings.transcript import transcript
 from bench.conversations import converse, diarized, exclusive, heard
 from bench.cpwer import CpWer
 from bench.join_quality import by_segment, by_word, on_conversation, score
-from common.speech.join import Turn, Word, group, join, speakers_of, spread
+from common.speech.join import group, join, speakers_of
+from common.speech.words import Turn, Word, spread
 
 A, B = "SPEAKER_00", "SPEAKER_01"
 

@@ -18,7 +18,7 @@ from common.errors import ApiError
 from common.process.child import Child, child_died
 from common.process.engine import ChildEngine
 from common.process.variables import model_variables
-from common.speech.join import spread
+from common.speech.words import spread
 
 MODULE = "asr.engines.process.host"
 LOAD_SECONDS = 1800.0
