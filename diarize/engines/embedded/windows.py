@@ -12,6 +12,7 @@ import numpy.typing as npt
 from common.audio.decode import FloatArray
 from common.audio.vad import FRAME_SECONDS, TwoWayDetector, speech_spans
 from diarize.engines.embedded.encoder import DIMENSIONS, MELS, MelStream, SpeakerEncoder
+from diarize.engines.embedded.pauses import Powers, without_silence
 
 WINDOW_FRAMES = 120  # shorter than what the encoder was trained on: fewer windows hold two voices
 WINDOW_SECONDS = WINDOW_FRAMES / 100
@@ -39,10 +40,11 @@ class Speech:
 
 def listen(blocks: Iterable[FloatArray]) -> Iterator[int | Speech]:
     """First pass: samples heard so far, again and again, then the speech."""
-    detector, heard = TwoWayDetector(), 0
+    detector, powers, heard = TwoWayDetector(), Powers(), 0
     parts = []
     for block in blocks:
         parts.append(detector.push(block))
+        powers.push(block)
         heard += block.size
         yield heard
     parts.append(detector.finish())
@@ -53,7 +55,8 @@ def listen(blocks: Iterable[FloatArray]) -> Iterator[int | Speech]:
     )
     sure = speech_spans(forward, threshold=0.35, release=0.2, min_silence=0.2, min_speech=0.1, pad=0.0)
     pauses = [(before.end + after.start) / 2 for before, after in itertools.pairwise(sure)]
-    yield Speech(list(_cut([(span.start, span.end) for span in wide], pauses)), either)
+    spans = list(_cut([(span.start, span.end) for span in wide], pauses))
+    yield Speech(list(without_silence(spans, either, powers.all())), either)
 
 
 def _cut(spans: list[tuple[float, float]], pauses: list[float]) -> Iterator[tuple[float, float]]:
