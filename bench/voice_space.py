@@ -82,8 +82,12 @@ def heard(samples: Samples, random: np.random.Generator) -> FloatArray:
     return np.asarray(samples * np.sqrt(SPEECH_POWER / np.mean(samples**2)), np.float32)
 
 
-def discriminant(vectors: FloatArray, speakers: npt.NDArray[np.str_]) -> tuple[FloatArray, FloatArray]:
-    """Mean (256,) and axes (256, 64): scatter within speakers made a sphere, then the widest scatter between them."""
+def discriminant(vectors: FloatArray, speakers: npt.NDArray[np.str_]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean (256,), axes (256, 64) and spread (64,).
+
+    The scatter within speakers is made a sphere, then come the widest axes of the scatter between them. The spread is
+    the variance between speakers on each axis, in units of the variance within them.
+    """
     mean = vectors.mean(axis=0)
     centred = (vectors - mean).astype(np.float64)
     names, index = np.unique(speakers, return_inverse=True)
@@ -92,12 +96,13 @@ def discriminant(vectors: FloatArray, speakers: npt.NDArray[np.str_]) -> tuple[F
     within = rest.T @ rest / (len(centred) - len(names))
     between = centres.T @ centres / len(names) - within / (len(centred) / len(names))
     size = len(mean)
-    within = (1.0 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / size * np.eye(size)
-    values, vectors_ = np.linalg.eigh(within)
+    shrunk = (1.0 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / size * np.eye(size)
+    values, vectors_ = np.linalg.eigh(shrunk)
     sphere = vectors_ / np.sqrt(values)
     ratios, turned = np.linalg.eigh(sphere.T @ between @ sphere)
     axes = sphere @ turned[:, np.argsort(ratios)[::-1][:DIMENSIONS]]
-    return mean, np.asarray(axes / np.abs(axes).max(), np.float32)
+    spread = np.einsum("ij,ik,kj->j", axes, between, axes) / np.einsum("ij,ik,kj->j", axes, within, axes)
+    return mean, np.asarray(axes / np.abs(axes).max(), np.float32), np.asarray(spread, np.float32)
 
 
 def main() -> None:
@@ -121,8 +126,8 @@ def main() -> None:
             windows.append(np.pad(mels, ((0, WINDOW_FRAMES - len(mels)), (0, 0))))
         vectors.append(encoder.raw(np.stack(windows)))
         speakers += [speaker] * PER_SPEAKER
-    mean, axes = discriminant(np.concatenate(vectors), np.array(speakers))
-    np.savez_compressed(TARGET, mean=mean.astype(np.float32), axes=axes.astype(np.float16))
+    mean, axes, spread = discriminant(np.concatenate(vectors), np.array(speakers))
+    np.savez_compressed(TARGET, mean=mean.astype(np.float32), axes=axes.astype(np.float16), spread=spread)
     print(f"{len(set(speakers))} speakers, {len(speakers)} windows: {TARGET.stat().st_size} bytes")
 
 

@@ -13,13 +13,21 @@ from diarize.engines.embedded.encoder import unit
 from diarize.engines.embedded.turns import joined
 from diarize.engines.embedded.windows import windows
 
+SPREAD = np.geomspace(12.0, 0.15, 64).astype(np.float32)  # as in the space of voices
 
-def voices(sizes: list[int], noise: float = 0.05, seed: int = 0) -> np.ndarray:
-    """`sizes[i]` unit vectors around voice i."""
+
+def voices(sizes: list[int], seed: int = 0) -> np.ndarray:
+    """`sizes[i]` unit vectors of voice i, all heard through one channel."""
     random = np.random.default_rng(seed)
-    centres = random.normal(0, 0.125, (len(sizes), 64))
-    rows = np.concatenate([centres[i] + random.normal(0, noise, (size, 64)) for i, size in enumerate(sizes)])
+    centres = random.normal(0, 1, (len(sizes), 64)) * np.sqrt(SPREAD) + random.normal(0, 1, 64)
+    rows = np.concatenate([centres[i] + random.normal(0, 1, (size, 64)) for i, size in enumerate(sizes)])
     return unit(rows)
+
+
+def clustered(sizes: list[int], least: int = 1, most: int | None = None) -> np.ndarray:
+    """The voices one after the other, a window every 0.2 s, with pauses between them."""
+    times = np.concatenate([np.arange(size) * 0.2 + 1e5 * i for i, size in enumerate(sizes)])
+    return cluster(voices(sizes), times, SPREAD, least, most)
 
 
 def grouping(labels: np.ndarray, sizes: list[int]) -> list[set[int]]:
@@ -29,27 +37,40 @@ def grouping(labels: np.ndarray, sizes: list[int]) -> list[set[int]]:
 
 @pytest.mark.parametrize("sizes", [[60], [40, 30], [50, 20, 35], [40, 40, 40, 40, 40]])
 def test_the_number_of_voices_is_found(sizes: list[int]) -> None:
-    groups = grouping(cluster(voices(sizes)), sizes)
+    groups = grouping(clustered(sizes), sizes)
     assert all(len(group) == 1 for group in groups)
     assert len(set.union(*groups)) == len(sizes)
 
 
+def test_a_word_or_two_is_no_voice_unless_so_many_are_asked_for() -> None:
+    assert len(set(clustered([60, 50, 4]).tolist())) == 2
+    assert len(set(clustered([60, 50, 4], 3, 3).tolist())) == 3
+
+
+def test_windows_that_hold_two_voices_at_once_are_no_third_one() -> None:
+    both = voices([50, 50])
+    mixed = unit(both[10:26] + both[60:76])
+    times = np.arange(116) * 0.2
+    labels = cluster(np.concatenate((both[:50], mixed, both[50:])), times, SPREAD)
+    assert len(set(labels.tolist())) == 2
+
+
 @pytest.mark.parametrize(("least", "most", "expected"), [(1, 1, 1), (1, 2, 2), (4, 4, 4), (5, None, 5)])
 def test_bounds_are_kept(least: int, most: int | None, expected: int) -> None:
-    assert len(set(cluster(voices([30, 30, 30]), least, most).tolist())) == expected
+    assert len(set(clustered([30, 30, 30], least, most).tolist())) == expected
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_very_few_windows(count: int) -> None:
-    labels = cluster(voices([count])) if count else cluster(np.zeros((0, 256), np.float32))
+    labels = clustered([count]) if count else cluster(np.zeros((0, 64), np.float32), np.zeros(0), SPREAD)
     assert labels.shape == (count,)
     assert len(set(labels.tolist())) <= 1
-    assert len(set(cluster(voices([3]), least=8).tolist())) <= 3
+    assert len(set(clustered([3], least=8).tolist())) <= 3
 
 
 def test_hours_are_clustered_without_a_huge_matrix() -> None:
     sizes = [6_000, 5_000]
-    groups = grouping(cluster(voices(sizes)), sizes)
+    groups = grouping(clustered(sizes), sizes)
     assert [len(group) for group in groups] == [1, 1]
     assert groups[0] != groups[1]
 

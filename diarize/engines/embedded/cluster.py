@@ -1,8 +1,8 @@
 """Who is who: embeddings grouped by speaker, the number of speakers found or bounded.
 
-Average-link clustering gives small pure groups; each window then goes to its nearest centre, and the two most similar
-groups are merged again and again, until what is left is too different to be one voice. Two small groups are compared
-less strictly than two big ones, because the centre of a few windows is a noisy thing.
+Average-link clustering gives small pure groups, which are merged as long as one voice explains two of them better
+than two voices do; then every window is shared out anew, and voices that are not needed, or that say too little,
+disappear.
 """
 
 from __future__ import annotations
@@ -13,14 +13,11 @@ from scipy.cluster.hierarchy import fcluster, linkage
 
 from common.audio.decode import FloatArray
 from diarize.engines.embedded.encoder import unit
+from diarize.engines.embedded.likelihood import Labels, merged, needed, observed
 
-Labels = npt.NDArray[np.int64]
-
-_PURE = 0.55  # cosine similarity within the first groups
-_SAME_VOICE = 0.82  # two groups closer than this, less the allowance, are one voice
-_ALLOWANCE = 0.27  # over the square root of the smaller group's seconds
-_WINDOWS_PER_SECOND = 5
-_SMALLEST = 6  # windows; a smaller group is noise unless so many speakers are asked for
+_PURE = 0.6  # cosine similarity within the first groups
+_SMALLEST = 5  # windows; a smaller group is noise unless so many speakers are asked for
+_BRIEF = 7  # windows (1.3 s); a voice heard less is the one that it is most like
 _BELL_SECONDS = 0.6
 _NEIGHBOURS = 6
 _LARGEST_PROBLEM = 2000  # windows compared with one another at once: 7 minutes of speech
@@ -36,32 +33,48 @@ def smoothed(embeddings: FloatArray, times: npt.NDArray[np.float64]) -> FloatArr
     return unit(total)
 
 
-def cluster(embeddings: FloatArray, least: int = 1, most: int | None = None) -> Labels:
+def cluster(
+    embeddings: FloatArray,
+    times: npt.NDArray[np.float64],
+    spread: FloatArray,
+    least: int = 1,
+    most: int | None = None,
+) -> Labels:
     """A speaker number, from 0, for each unit embedding. Asked bounds are kept as far as there are windows.
 
-    `embeddings` are in order of time: those of a long recording are first grouped by stretches, and only the groups
-    are compared all with all.
+    `embeddings` are in order of `times` (seconds): those of a long recording are first grouped by stretches, and only
+    the groups are compared all with all. `spread`: see `SpeakerEncoder`.
     """
     count = len(embeddings)
     if count <= 1:
         return np.zeros(count, np.int64)
     least = min(max(1, least), count)
     most = count if most is None else max(most, least)
-    stretches = np.array_split(embeddings, -(-count // _LARGEST_PROBLEM))
+    steady = smoothed(embeddings, times)
     parts: list[Labels] = []
     groups = 0
-    for stretch in stretches:
+    for stretch in np.array_split(steady, -(-count // _LARGEST_PROBLEM)):
         parts.append(_first_groups(stretch, min(least, len(stretch))) + groups)
         groups = int(parts[-1].max()) + 1
-    labels = np.concatenate(parts)
+    rows = observed(embeddings, spread)
+    labels = _settled(steady, merged(rows, np.concatenate(parts), spread, least, most))
+    fewer = needed(rows, labels, spread)
+    if fewer.max() + 1 >= least:
+        labels = fewer
+    return _without_brief(embeddings, labels, least)
+
+
+def _without_brief(embeddings: FloatArray, labels: Labels, least: int) -> Labels:
+    """The shortest voices given to those that they are most like."""
     while (groups := int(labels.max()) + 1) > least:
-        i, j, excess = _closest(embeddings, labels)
-        if groups <= most and excess < 0:
+        sizes = np.bincount(labels)
+        brief = int(sizes.argmin())
+        if sizes[brief] >= _BRIEF:
             break
-        labels = _renumbered(np.where(labels == j, i, labels))
-        if len(stretches) == 1:
-            labels = _settled(embeddings, labels)
-    return _settled(embeddings, labels)
+        centres = centres_of(embeddings, labels)
+        likeness = np.where(np.arange(groups) == brief, -np.inf, centres @ centres[brief])
+        labels = _renumbered(np.where(labels == brief, int(likeness.argmax()), labels))
+    return labels
 
 
 def _first_groups(embeddings: FloatArray, least: int) -> Labels:
@@ -88,16 +101,6 @@ def _settled(embeddings: FloatArray, labels: npt.NDArray[np.integer], rounds: in
             break
         settled = moved
     return settled
-
-
-def _closest(embeddings: FloatArray, labels: Labels) -> tuple[int, int, float]:
-    """The pair of groups most like one voice, and by how much its similarity exceeds what tells two voices apart."""
-    centres, sizes = centres_of(embeddings, labels), np.bincount(labels)
-    seconds = np.minimum(sizes[:, None], sizes[None, :]) / _WINDOWS_PER_SECOND
-    excess = centres @ centres.T - (_SAME_VOICE - _ALLOWANCE / np.sqrt(seconds))
-    np.fill_diagonal(excess, -np.inf)
-    i, j = np.unravel_index(int(excess.argmax()), excess.shape)
-    return int(min(i, j)), int(max(i, j)), float(excess[i, j])
 
 
 def centres_of(embeddings: FloatArray, labels: Labels) -> FloatArray:

@@ -5,7 +5,8 @@ windows. `convert` writes the network as ONNX, out of the wheel, once; neither t
 
 The encoder's own vectors hold the microphone, the room and the noise beside the voice. `voice_space.npz` is a linear
 discriminant analysis (made by `python -m bench.voice_space`) that keeps the 64 directions in which people differ
-most, for how much one person varies from one channel to another.
+most, for how much one person varies from one channel to another. It holds nothing of the recordings it was learnt
+from: LibriSpeech (V. Panayotov et al., https://www.openslr.org/12), used under CC BY 4.0.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ class SpeakerEncoder:
         with np.load(_SPACE, allow_pickle=False) as space:
             self._mean = space["mean"].astype(np.float32)
             self._axes = space["axes"].astype(np.float32)
+            self.spread = space["spread"].astype(np.float32)
+            """Variance between people on each axis, in units of one person's (64,)."""
 
     def raw(self, windows: FloatArray) -> FloatArray:
         """Resemblyzer's own unit vectors (batch, 256) of mel windows (batch, frames, 40)."""

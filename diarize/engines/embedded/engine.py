@@ -10,7 +10,7 @@ import numpy as np
 from common.audio.decode import FloatArray
 from common.audio.level import LevelledAudio
 from diarize.engines.base import Found, Progress, SpeakerRange
-from diarize.engines.embedded.cluster import centres_of, cluster, smoothed
+from diarize.engines.embedded.cluster import centres_of, cluster
 from diarize.engines.embedded.encoder import RATE, SpeakerEncoder
 from diarize.engines.embedded.turns import turns
 from diarize.engines.embedded.windows import Speech, all_embeddings, listen, windows
@@ -51,7 +51,7 @@ class EmbeddedEngine:
             else:
                 voices = done
         times = np.array([window.centre for window in wanted])
-        labels = cluster(smoothed(voices, times), speakers.least, speakers.most)
+        labels = cluster(voices, times, self._encoder.spread, speakers.least, speakers.most)
         centres = centres_of(voices, labels)
         found = turns(speech.spans, times, voices, centres)
         heard_of = {turn.speaker for turn in found}
