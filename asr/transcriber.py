@@ -100,7 +100,7 @@ class Transcription:
                 seconds=round(sum(end - start for start, end in self._undecoded)),
                 spans=[
                     *(f"{clock(start)}-{clock(end)}" for start, end in self._undecoded[:_SHOWN]),
-                    *(["…"] if len(self._undecoded) > _SHOWN else []),
+                    *(["etc"] if len(self._undecoded) > _SHOWN else []),
                 ],
             )
         if self._words and not timed:
