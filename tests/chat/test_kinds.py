@@ -72,7 +72,8 @@ def test_every_label_is_shown() -> None:
         page.add_script_tag(path=str(script))
         page.evaluate("mermaid.initialize({startOnLoad: false, securityLevel: 'strict'})")
         for number, (kind, spec) in enumerate(KINDS.items()):
-            for four in FOURS[number % 3 :: 3]:
+            some = FOURS if kind == "sequence" else FOURS[number % 3 :: 3]  # it alone cuts words that are too long
+            for four in some:
                 drawing, labels = drawing_of(kind, four)
                 shown = _joined(page.evaluate(_DRAW, spec.serialize(drawing, None)))
                 assert [label for label in labels if _joined(label) not in shown] == [], kind

@@ -1,6 +1,7 @@
 """Sequence diagrams: who tells whom what, in order."""
 
 from itertools import groupby
+from textwrap import wrap
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +10,9 @@ from chat.diagrams.escape import plain
 from chat.diagrams.graph import Direction
 from chat.diagrams.kinds.base import kind_of, known, numbered
 from chat.diagrams.labels import Drawing, Id, Item, Label
+
+WIDTH = 32  # characters of a line of a block's label
+LONG_WORD = 12  # characters that fit in the narrowest block
 
 
 class Participant(Item):
@@ -63,9 +67,20 @@ def _between(last: Block | None, block: Block | None) -> list[str]:
     """The lines that end `last` and begin `block`; another branch of the same choice goes on."""
     branches = {"alt": "else", "par": "and"}
     if last and block and last.kind == block.kind and block.kind in branches:
-        return [f"    {branches[block.kind]} {plain(block.label)}"]
+        return [f"    {branches[block.kind]} {_condition(block.label)}"]
     lines = ["    end"] if last else []
-    return [*lines, f"    {block.kind} {plain(block.label)}"] if block else lines
+    return [*lines, f"    {block.kind} {_condition(block.label)}"] if block else lines
+
+
+def _condition(label: str) -> str:
+    """The words of a block, in lines of our own: Mermaid hyphenates long words wherever it likes, even in an entity,
+    but only where it finds no line break."""
+    lines = [
+        line for each in label.split("\n") for line in wrap(each, WIDTH, break_long_words=False, break_on_hyphens=False)
+    ]
+    written = plain("\n".join(lines))
+    long = any("#" in word and len(word) + 3 * word.count("#") > LONG_WORD for word in written.split())
+    return f"{written}<br/>" if long and "<br/>" not in written else written
 
 
 def _line(message: Message, ids: dict[str, str]) -> str:
