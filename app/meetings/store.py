@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,12 @@ from common.errors import ApiError
 from common.messages import _
 
 MAX_TITLE = 200
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def one_line(text: str) -> str:
+    """The text without ends of lines and control characters, some of which no PostgreSQL takes (NUL)."""
+    return _CONTROLS.sub(" ", text).strip()
 
 
 @dataclass(frozen=True)
@@ -78,12 +85,13 @@ class MeetingStore:
     def create(self, new: NewMeeting) -> str:
         """Record the meeting, ready to be worked on, and return its id."""
         meeting_id = uuid.uuid4().hex
-        title = (new.title or "").strip() or Path(new.file_name).stem.strip() or new.file_name
+        file_name = one_line(new.file_name)
+        title = one_line(new.title or "") or Path(file_name).stem.strip() or file_name
         now = utc_now()
         meeting = Meeting(
             id=meeting_id,
             title=title[:MAX_TITLE],
-            file_name=new.file_name[:255],
+            file_name=file_name[:255],
             stored_name=new.stored_name,
             size=new.size,
             synthetic=new.synthetic,
@@ -141,7 +149,7 @@ class MeetingStore:
         with self.database.write() as session:
             meeting = _one(session, meeting_id)
             if title is not None:
-                meeting.title = title.strip()[:MAX_TITLE] or meeting.title
+                meeting.title = one_line(title)[:MAX_TITLE] or meeting.title
             if speakers is not None:
                 merged = meeting.speakers | {key: name.strip() for key, name in speakers.items()}
                 meeting.speakers = {key: name for key, name in merged.items() if name}

@@ -47,6 +47,16 @@ def test_without_a_title_the_meeting_is_called_after_its_file(client: Any, wav: 
     assert client.get(f"/api/meetings/{meeting_id}").json["title"] == "Point été"
 
 
+def test_a_title_is_one_line_that_any_database_takes(client: Any, wav: bytes) -> None:
+    meeting_id = post(client, wav, title="Comité\0du\r\nlundi\x1b").json["id"]
+    meeting = client.get(f"/api/meetings/{meeting_id}").json
+    assert meeting["title"] == "Comité du lundi"
+    changed = client.patch(f"/api/meetings/{meeting_id}", json={"title": "Point\0été"}).json
+    assert changed["title"] == "Point été"
+    unnamed = client.get(f"/api/meetings/{post(client, wav, 'a' + chr(0) + 'b.wav').json['id']}").json
+    assert not {chr(0), chr(10)} & set(unnamed["title"] + unnamed["file_name"])
+
+
 def test_a_hostile_file_name_leads_nowhere(client: Any, settings: AppSettings, wav: bytes) -> None:
     assert post(client, wav, "../../../../tmp/evil.sh\x00.html").status_code == 202
     (stored,) = settings.uploads_dir.iterdir()
@@ -97,6 +107,7 @@ def test_a_wrong_field_is_named_and_leaves_nothing(
 ) -> None:
     answer = post(client, wav, **fields)
     assert (answer.status_code, answer.json["error"]["param"]) == (400, param)
+    assert "pattern" not in answer.json["error"]["message"]
     assert list(settings.uploads_dir.iterdir()) == []
 
 
