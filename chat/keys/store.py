@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 
 from chat.keys import secret
 from chat.keys.models import ApiKey, KeyUsage
@@ -16,6 +16,16 @@ from common.database import Database, utc_now
 from common.errors import ApiError
 from common.messages import _
 
+_KEY, _USAGE = ApiKey.__table__.c, KeyUsage.__table__.c
+_HOLDER = (  # made once: it runs for each request
+    select(
+        *(_KEY.salt, _KEY.digest, _KEY.expires_at, _KEY.revoked_at, _KEY.models),
+        *(_KEY.requests_per_minute, _KEY.tokens_per_day, _USAGE.prompt_tokens, _USAGE.completion_tokens),
+    )
+    .select_from(ApiKey)
+    .outerjoin(KeyUsage, (KeyUsage.key_id == ApiKey.id) & (KeyUsage.day == bindparam("day")))
+    .where(ApiKey.id == bindparam("key_id"))
+)
 State = Literal["active", "expired", "revoked"]
 
 
@@ -93,19 +103,9 @@ class KeyStore:
         key_id = secret.id_of(key)
         if key_id is None:
             return None
-        table, usage = ApiKey.__table__.c, KeyUsage.__table__.c
-        query = (
-            select(
-                *(table.salt, table.digest, table.expires_at, table.revoked_at, table.models),
-                *(table.requests_per_minute, table.tokens_per_day, usage.prompt_tokens, usage.completion_tokens),
-            )
-            .select_from(ApiKey)
-            .outerjoin(KeyUsage, (KeyUsage.key_id == ApiKey.id) & (KeyUsage.day == today()))
-            .where(ApiKey.id == key_id)
-        )
         waiting = self._book.unwritten(key_id)  # before the database is read: what is written meanwhile counts twice
         with self._database.engine.connect() as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(_HOLDER, {"key_id": key_id, "day": today()}).first()
         if not secret.opens(key, row.salt if row else None, row.digest if row else None) or row is None:
             return None
         return Holder(
