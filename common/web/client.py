@@ -31,7 +31,7 @@ from common.messages import _
 from common.web import context
 from common.web.auth import SERVICE_TOKEN_HEADER
 from common.web.connections import Cancellation, Watch, new_pool, on_its_own
-from common.web.multipart import Multipart, Part
+from common.web.multipart import BLOCK_BYTES, Multipart, Part
 from common.web.replicas import Replica, Replicas
 
 __all__ = ["Body", "Cancellation", "Peer", "PeerResponse", "PeerStream", "unavailable"]
@@ -170,7 +170,12 @@ class _Upload:
 
     def __iter__(self) -> Iterator[bytes]:
         self.begun = True
-        yield from self._body
+        read = getattr(self._body, "read", None)
+        if read is None:
+            yield from self._body
+            return
+        while block := read(BLOCK_BYTES):  # a file's own iteration is by lines
+            yield block
 
 
 class Peer:

@@ -237,6 +237,18 @@ def test_what_is_sent_once_finds_its_host_awake(serve: Serve, hosts: tuple[Host,
     assert (hosts[0].asked, hosts[0].health) == (["once"], 4)
 
 
+def test_a_file_is_sent_in_blocks_and_not_by_lines(serve: Serve) -> None:
+    class Recording(io.BytesIO):
+        def __iter__(self) -> Any:
+            raise AssertionError("by lines")
+
+    app = Flask("asr")
+    app.add_url_rule("/size", view_func=lambda: {"bytes": len(request.get_data())}, methods=["POST"])
+    sent = Recording(b"a\n" * 100_000)
+    headers = {"Content-Length": "200000"}
+    assert Peer("asr", serve(app)).request("POST", "/size", body=sent, headers=headers).json() == {"bytes": 200_000}
+
+
 def test_one_that_refuses_for_a_while_is_waited_for(serve: Serve, hosts: tuple[Host, Host], free_port: int) -> None:
     peer = Peer("gpt", f"http://127.0.0.1:{free_port}", wake_seconds=20)
     starting = threading.Timer(0.3, lambda: serve(hosts[0].app, free_port))
