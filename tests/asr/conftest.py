@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +12,7 @@ from flask_openapi import OpenAPI
 
 from asr.factory import create_app
 from asr.settings import AsrSettings
-from common.audio.decode import AudioReader
 from common.settings import load
-from tests.common.audio_files import wav_bytes
 
 
 def wait_ready(client: FlaskClient) -> None:
@@ -50,9 +47,3 @@ def client(asr_app: OpenAPI) -> FlaskClient:
 def jfk(shared_data: Path) -> bytes:
     """Eleven seconds of English."""
     return (shared_data / "speech" / "jfk" / "jfk.flac").read_bytes()
-
-
-@pytest.fixture(scope="session")
-def english(jfk: bytes) -> bytes:
-    """Its last three seconds: "ask what you can do for your country"."""
-    return wav_bytes(AudioReader(io.BytesIO(jfk)).read()[-16_000 * 3 :])

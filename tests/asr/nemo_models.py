@@ -18,8 +18,10 @@ from typing import Any
 
 from filelock import FileLock
 
+from common.process.environments import engines_dir
+
 ROOT = Path(__file__).resolve().parents[2]
-PYTHON = ROOT / ".engines" / "nemo" / "bin" / "python"
+PYTHON = engines_dir() / "nemo" / "bin" / "python"
 KINDS = (
     *("random-canary-1b", "random-canary-flash", "random-canary-v2", "random-ctc", "random-tdt"),
     *("taught-canary-flash", "taught-canary-v2"),  # random, then taught by heart what LESSONS says, whatever they hear

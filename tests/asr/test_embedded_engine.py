@@ -17,6 +17,7 @@ from asr.engines.base import Chunk, Heard, Task, Word
 from asr.engines.embedded.engine import EmbeddedEngine
 from common.audio.decode import AudioReader
 from common.errors import ApiError
+from tests.common.audio_files import wav_bytes
 
 
 @pytest.fixture(scope="module")
@@ -115,12 +116,13 @@ def test_closing_the_iterator_stops_the_work(engine: EmbeddedEngine, brief: Chun
     assert len(asked) < 5
 
 
-def test_health_answers_while_a_decoder_works(asr_app: object, english: bytes) -> None:
+def test_health_answers_while_a_decoder_works(asr_app: object, speech: Chunk) -> None:
     client = asr_app.test_client()  # type: ignore[attr-defined]
     done = threading.Event()
 
     def work() -> None:
-        asr_app.test_client().post("/api/audio/transcribe", data={"file": (io.BytesIO(english), "e.wav")})  # type: ignore[attr-defined]
+        form = {"file": (io.BytesIO(wav_bytes(speech.samples)), "e.wav")}
+        asr_app.test_client().post("/api/audio/transcribe", data=form)  # type: ignore[attr-defined]
         done.set()
 
     threading.Thread(target=work).start()
