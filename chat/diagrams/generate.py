@@ -88,6 +88,9 @@ class DiagramMaker:
         else:
             raise too_long(chosen)
         made = finish(drawn.drawing, kind, direction, text) if drawn.drawing else Diagram(drawn.mermaid, None, kind)
+        if board and chosen.embedded and isinstance(made.graph, Graph):  # it cannot tell a goal from a step
+            _mark_goals(made.graph, board)
+            made.mermaid = KINDS[kind].serialize(made.graph, direction)
         made.model, made.repairs = drawn.model, drawn.repairs
         made.warnings = [*(board.warnings if board else []), *drawn.warnings, *made.warnings]
         made.text = text if board else None
@@ -143,6 +146,14 @@ class DiagramMaker:
         if not graphs:
             raise problem or no_step("pvb" if board else "text")
         return _Drawn(join(graphs), "", name, repairs, _part_warnings(model, spans, read_to, text, problem))
+
+
+def _mark_goals(graph: Graph, board: Board) -> None:
+    """What comes from the section of the goals is one."""
+    start, end = board.goals
+    for node in graph.nodes:
+        if node.source and start <= node.source.start and node.source.end <= end:
+            node.actor = "goal"
 
 
 def _unread(read_to: int, text: str) -> Text:

@@ -18,18 +18,22 @@ SECTIONS = {
     "4. Enjeux et Indicateurs": ("enjeux et indicateurs", "enjeux", "indicateurs", "objectifs"),
     "Summary": ("summary", "resume", "synthese"),
 }
+GOALS = "4. Enjeux et Indicateurs"
 DEEPEST = 4
-MOST_LINES = 500
 _NUMBER = re.compile(r"^\s*\d+\s*[.)°:-]*\s*")
 
 
 @dataclass
 class Board:
-    """`text` is all of the board, with its headings; `lines` is what they say, one sentence a line."""
+    """`text` is all of the board, with its headings; `lines` is what they say, one sentence a line.
+
+    `goals` is where the section of the goals begins and ends in `text`.
+    """
 
     text: str
     lines: str
     warnings: list[Text] = field(default_factory=list)
+    goals: tuple[int, int] = (0, 0)
 
 
 def read_board(given: Any) -> Board:
@@ -39,7 +43,7 @@ def read_board(given: Any) -> Board:
     warnings: list[Text] = []
     for key, value in data.items():
         name = _section(key)
-        lines = list(_lines(value, 0))[:MOST_LINES]
+        lines = _lines(value, 0)
         if not lines:
             warnings.append(_("Section vide, laissée de côté : « %(section)s ».", section=key))
             continue
@@ -56,10 +60,15 @@ def read_board(given: Any) -> Board:
         warnings.insert(0, _("Sections absentes du Product Vision Board : %(sections)s.", sections=", ".join(missing)))
     order = [*SECTIONS, *(name for name in found if name not in SECTIONS)]
     parts = [found[name] for name in order if name in found]
-    text = "\n\n".join(
-        f"{clean_label(heading)} :\n" + "\n".join(f"- {line}" for line in lines) for heading, lines in parts
-    )
-    return Board(text, "\n".join(line for _heading, lines in parts for line in lines), warnings)
+    text = "\n\n".join(_part(*part) for part in parts)
+    sentences = "\n".join(line for _heading, lines in parts for line in lines)
+    goals = _part(*found[GOALS]) if GOALS in found else ""
+    begin = text.find(goals)
+    return Board(text, sentences, warnings, (begin, begin + len(goals)))
+
+
+def _part(heading: str, lines: list[str]) -> str:
+    return "\n".join([f"{heading} :", *(f"- {line}" for line in lines)])
 
 
 def _object(given: Any) -> dict[str, Any]:
@@ -81,8 +90,10 @@ def _section(key: str) -> str | None:
 
 def _lines(value: Any, depth: int) -> list[str]:
     """What a value says: a text, a list of them, or an object whose keys are words too."""
-    if isinstance(value, bool) or value is None or depth > DEEPEST:
+    if isinstance(value, bool) or value is None:
         return []
+    if depth > DEEPEST:
+        raise _refused(_("Ce Product Vision Board est trop imbriqué : %(most)s niveaux au plus.", most=DEEPEST))
     if isinstance(value, list):
         return [line for each in value for line in _lines(each, depth + 1)]
     if isinstance(value, dict):

@@ -89,3 +89,11 @@ def test_the_embedded_model_reads_its_sentences_only(client: FlaskClient, gpt: F
     assert answer["model"] == "frigo-mini"
     assert "Utilisateur" not in gpt.requests[0]["messages"][1]["content"]
     assert answer["graph"]["nodes"][1]["source"]["score"] == 1
+
+
+def test_what_the_embedded_model_took_from_the_goals_is_a_goal(client: FlaskClient, gpt: FakeGpt) -> None:
+    nodes = [*GRAPH["nodes"], {"id": "n3", "label": "Réduire les retards", "actor": "human"}]
+    gpt.enqueue({**GRAPH, "nodes": nodes})
+    answer = client.post("/api/diagrams", json={"pvb": BOARD}).json
+    assert [node.get("actor") for node in answer["graph"]["nodes"]] == [None, None, "goal"]
+    assert "class n3 goal" in answer["mermaid"]
