@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from app.database import Database
@@ -28,6 +29,14 @@ def programs() -> Path | None:
     found = shutil.which("initdb")
     places = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return next((place for place in places if (place / "initdb").exists() and (place / "postgres").exists()), None)
+
+
+def answers(port: int) -> bool:
+    try:
+        psycopg.connect(f"postgresql://frigo@127.0.0.1:{port}/postgres", connect_timeout=5).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +57,10 @@ def url() -> Iterator[str]:
     command = [place / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder, "-c", "fsync=off"]
     server = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL, **as_user)
     try:
-        limit = time.monotonic() + 30
-        while time.monotonic() < limit and not (folder / f".s.PGSQL.{port}").exists():
+        limit = time.monotonic() + 60
+        while not answers(port):  # its socket is there before it is ready
+            assert time.monotonic() < limit
+            assert server.poll() is None
             time.sleep(0.05)
         yield f"postgres://frigo@127.0.0.1:{port}/postgres"
     finally:
