@@ -68,10 +68,14 @@ class DiagramRefiner:
         changed = edits.apply(mermaid, instruction, kind)
         if changed is None:
             return None
-        if direction:
-            changed = edits.with_direction(changed, MERMAID_DIRECTIONS[direction], kind)
-        verdict = self._parser.check(changed)
-        return None if verdict.valid is False else Diagram(changed, None, kind).judged(verdict)
+        made = Diagram(changed, None, kind)
+        if direction and edits.direction_asked(instruction) is None:  # the instruction has the last word
+            if kind in KINDS and KINDS[kind].directed:
+                made.mermaid = edits.with_direction(changed, MERMAID_DIRECTIONS[direction], kind)
+            else:
+                made.warnings.append(undirected(kind))
+        verdict = self._parser.check(made.mermaid)
+        return None if verdict.valid is False else made.judged(verdict)
 
     def _drawn(
         self,

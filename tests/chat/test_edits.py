@@ -114,6 +114,17 @@ def test_an_edit_needs_no_model(client: FlaskClient, gpt: FakeGpt) -> None:
     assert gpt.requests == []
 
 
+def test_an_instruction_about_the_direction_has_the_last_word(client: FlaskClient) -> None:
+    asked = {"mermaid": FLOW, "instruction": "plus horizontal", "direction": "TD"}
+    assert client.post("/api/diagrams", json=asked).json["mermaid"].startswith("flowchart LR\n")
+    asked = {"mermaid": FLOW, "instruction": "sans couleurs", "direction": "LR"}
+    assert client.post("/api/diagrams", json=asked).json["mermaid"].startswith("flowchart LR\n")
+    asked = {"mermaid": 'mindmap\n  a["x"]', "instruction": "renomme « x » en « y »", "direction": "LR"}
+    renamed = client.post("/api/diagrams", json=asked).json
+    assert renamed["mermaid"] == 'mindmap\n  a["y"]'
+    assert len(renamed["warnings"]) == 1
+
+
 def test_what_needs_a_model_is_refused_by_the_embedded_one_with_what_it_can_do(client: FlaskClient) -> None:
     answer = client.post("/api/diagrams", json={"mermaid": FLOW, "instruction": "ajoute une validation"})
     assert (answer.status_code, answer.json["error"]["param"]) == (400, "instruction")
