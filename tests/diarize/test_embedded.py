@@ -52,14 +52,14 @@ def scored(found: Found, reference: list[Reference], end: float) -> Score:
 def test_error_rates_with_the_count_found_by_itself(engine: EmbeddedEngine, shared_data: Path) -> None:
     ami, pair = shared_data / "speech" / "ami", shared_data / "speech" / "fr-two-speakers"
     references = read_rttm(ami / "debug.development.rttm") | read_rttm(ami / "debug.train.rttm")
-    most = {"dev00": 0.18, "dev01": 0.22, "trn01": 0.95}
+    most = {"dev00": 0.18, "dev01": 0.17, "trn01": 0.95}
     scores = {name: scored(found_in(engine, recording(ami / f"{name}.wav")), references[name], 30.0) for name in most}
     assert {name: score.rate for name, score in scores.items() if score.rate > most[name]} == {}
-    assert sum(scores.values(), Score(0, 0, 0, 0)).rate <= 0.28
+    assert sum(scores.values(), Score(0, 0, 0, 0)).rate <= 0.26
     french = read_rttm(pair / "fr_two_speakers.rttm")["fr_two_speakers"]
     found = found_in(engine, recording(pair / "fr_two_speakers.wav"))
     assert len({turn.speaker for turn in found.turns}) == 2
-    assert scored(found, french, 16.53).rate <= 0.06
+    assert scored(found, french, 16.53).rate <= 0.03
 
 
 def test_a_quiet_speaker_beside_a_loud_one_is_heard_and_told_apart(

@@ -44,6 +44,12 @@ def test_what_may_be_speech_is_kept(quiet: float, chance: float, silence: tuple[
     assert spoken(powers(quiet, silence), chance) == SPAN
 
 
+def test_what_is_too_short_to_be_told_apart_stays_with_what_is_nearest() -> None:
+    level = powers(1e-6, (2.1, 2.25), (2.4, 2.5))
+    chances = np.full(157, 0.3, np.float32)
+    assert list(without_silence([(1.0, 2.4)], chances, level)) == [(1.0, 2.4)]
+
+
 def test_powers_do_not_depend_on_the_size_of_blocks() -> None:
     samples = np.random.default_rng(0).normal(0, 0.1, 5_000).astype(np.float32)
     whole, cut = Powers(), Powers()

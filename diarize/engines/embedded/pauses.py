@@ -16,7 +16,8 @@ voices say is kept; recordings made close to the mouth are."""
 _UNSURE = 0.5  # a faint voice beside a loud one is sure speech to the detector, however quiet
 _LEAST = 0.12  # seconds of silence between two spans
 _KEPT = 3  # frames on each side of a silence
-_SHORTEST = 0.1  # seconds; less than this is not worth a span
+_SHORTEST = 0.4  # seconds; what is shorter, and near another span, is too short to tell whose it is by itself
+_NEAR = 0.3
 
 
 class Powers:
@@ -52,13 +53,15 @@ def without_silence(
     chances = probabilities[np.minimum(frames, probabilities.size - 1)]
     level = float(np.sum(powers * chances, dtype=np.float64) / max(float(chances.sum(dtype=np.float64)), 1e-9))
     quiet = (np.convolve(powers, np.full(3, 1 / 3), "same") < level * _BELOW) & (chances < _UNSURE)
+    found = []
     for start, end in spans:
         first, last = round(start * 100), min(round(end * 100), powers.size)
         for a, b in _spoken(quiet[first:last]):
             begins = start if a == 0 else (first + a) / 100
             ends = end if b == last - first else (first + b) / 100
-            if ends - begins >= _SHORTEST:
-                yield begins, ends
+            if ends > begins:
+                found.append((begins, ends))
+    yield from _joined(found)
 
 
 def _spoken(quiet: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Iterator[tuple[int, int]]:
@@ -76,3 +79,20 @@ def _spoken(quiet: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Iterator[tuple
             begins = after
     if begins < quiet.size:
         yield begins, quiet.size
+
+
+def _joined(spans: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """The spans, the shortest of them joined to the nearest with the silence between."""
+    last: tuple[float, float] | None = None
+    for index, (start, end) in enumerate(spans):
+        if last is not None:
+            before = start - last[1]
+            after = spans[index + 1][0] - end if index + 1 < len(spans) else np.inf
+            short = end - start < _SHORTEST and before <= after
+            if before <= _NEAR and (short or last[1] - last[0] < _SHORTEST):
+                last = (last[0], end)
+                continue
+            yield last
+        last = (start, end)
+    if last is not None:
+        yield last
