@@ -10,6 +10,7 @@ import pytest
 from diarize.engines.base import Turn
 from diarize.engines.embedded.cluster import cluster
 from diarize.engines.embedded.encoder import unit
+from diarize.engines.embedded.likelihood import merged, needed, observed
 from diarize.engines.embedded.turns import joined
 from diarize.engines.embedded.windows import windows
 
@@ -43,8 +44,15 @@ def test_the_number_of_voices_is_found(sizes: list[int]) -> None:
 
 
 def test_a_word_or_two_is_no_voice_unless_so_many_are_asked_for() -> None:
-    assert len(set(clustered([60, 50, 4]).tolist())) == 2
-    assert len(set(clustered([60, 50, 4], 3, 3).tolist())) == 3
+    assert len(set(clustered([60, 50, 6]).tolist())) == 2
+    assert len(set(clustered([60, 50, 6], 3, 3).tolist())) == 3
+
+
+def test_a_voice_cut_in_two_is_found_again() -> None:
+    rows = observed(voices([50, 40]), SPREAD)
+    cut = np.repeat([0, 1, 2], [25, 25, 40])
+    assert grouping(needed(rows, cut, SPREAD), [50, 40]) in ([{0}, {1}], [{1}, {0}])
+    assert grouping(merged(rows, cut, SPREAD, 1, 90), [50, 40]) == [{0}, {1}]
 
 
 def test_windows_that_hold_two_voices_at_once_are_no_third_one() -> None:
