@@ -29,6 +29,11 @@ def test_a_silence_between_two_sentences_parts_them() -> None:
     assert [edge for span in found for edge in span] == pytest.approx([1.0, 2.14, 2.36, 4.0], abs=0.011)
 
 
+def test_what_is_surely_no_speech_parts_them_in_the_noise_of_a_room_too() -> None:
+    found = spoken(powers(1e-2, (2.1, 2.4)), 0.05)
+    assert [edge for span in found for edge in span] == pytest.approx([1.0, 2.14, 2.36, 4.0], abs=0.011)
+
+
 def test_the_ends_of_a_span_are_brought_to_the_sound() -> None:
     level = powers(1e-6, (0.0, 1.2), (3.7, 5.0))
     chances = np.full(157, 0.2, np.float32)

@@ -25,7 +25,7 @@ class EmbeddedEngine:
     name = "resemblyzer"
     space = "resemblyzer-0.1-lda64"
     same_voice = 0.66
-    """Of 112 pairs of two people in `bench.known_voices` none is over 0.53, and one person in two parts is over 0.69;
+    """Of 112 pairs of two people in `bench.known_voices` none is over 0.53, and one person in two parts is over 0.68;
     across made-up rooms, telephones and noises, 1 % of pairs of two FLEURS readers in one language or two are over."""
 
     def __init__(self, model: Path) -> None:

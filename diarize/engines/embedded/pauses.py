@@ -10,10 +10,10 @@ from common.audio.decode import FloatArray
 from common.audio.vad import FRAME_SECONDS
 
 FRAME_SAMPLES = 160  # 10 ms
-_BELOW = 10.0 ** (-33.0 / 10.0)
-"""Against the mean power of the recording's speech. A room with its noise is never so quiet, so that what its far
-voices say is kept; recordings made close to the mouth are."""
-_UNSURE = 0.5  # a faint voice beside a loud one is sure speech to the detector, however quiet
+_SILENCES = ((10.0**-3.3, 0.5), (10.0**-1.2, 0.12))
+"""Silent is what has less than this share of the mean power of the recording's speech, and less than this chance to be
+speech. A room with its noise is never 33 dB lower, so that what its far voices say is kept, unless the detector is sure
+that it hears nothing; a faint voice beside a loud one is sure speech, however quiet."""
 _LEAST = 0.12  # seconds of silence between two spans
 _KEPT = 3  # frames on each side of a silence
 _SHORTEST = 0.4  # seconds; what is shorter, and near another span, is too short to tell whose it is by itself
@@ -52,7 +52,8 @@ def without_silence(
     frames = (np.arange(powers.size) * (0.01 / FRAME_SECONDS)).astype(np.int64)
     chances = probabilities[np.minimum(frames, probabilities.size - 1)]
     level = float(np.sum(powers * chances, dtype=np.float64) / max(float(chances.sum(dtype=np.float64)), 1e-9))
-    quiet = (np.convolve(powers, np.full(3, 1 / 3), "same") < level * _BELOW) & (chances < _UNSURE)
+    shares = np.convolve(powers, np.full(3, 1 / 3), "same") / max(level, 1e-12)
+    quiet = np.any([(shares < share) & (chances < chance) for share, chance in _SILENCES], axis=0)
     found = []
     for start, end in spans:
         first, last = round(start * 100), min(round(end * 100), powers.size)

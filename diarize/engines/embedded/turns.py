@@ -14,7 +14,7 @@ from diarize.engines.embedded.windows import WINDOW_SECONDS, Times
 _STEP = 0.05
 _SHARPNESS = 10.0
 _CHANGE_COST = 1.5  # in units of sharpened similarity: keeps a turn from flickering
-_PAUSE = 0.6  # one speaker's silence that does not end the turn
+_PAUSE = 0.8  # one speaker's silence that does not end the turn
 _ALONE = 1e-6  # weight of a window that does not reach the instant: only where no other does
 
 
