@@ -20,7 +20,16 @@ def client_gone(environ: Mapping[str, Any]) -> Callable[[], bool]:
     connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
     if not isinstance(connection, socket.socket) or isinstance(connection, ssl.SSLSocket):  # TLS cannot be peeked at
         return lambda: False
-    return lambda: bool(select.select([connection], [], [], 0)[0]) and _ended(connection)
+
+    def gone() -> bool:
+        descriptor = connection.fileno()
+        if descriptor < 0:
+            return True  # the server has closed it: its writing failed
+        poll = select.poll()  # `select` refuses descriptors from 1024 on
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0)) and _ended(connection)
+
+    return gone
 
 
 class CallerWatch:
