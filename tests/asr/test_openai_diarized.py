@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class FakeDiarize:
         self.error: dict[str, Any] | None = None
         self.refusal: ApiError | None = None
         self.holds = False
+        self.came = threading.Event()
         self.failed = threading.Event()
         self.left = threading.Event()
         self.app.add_url_rule("/api/diarization/process", view_func=self.process, methods=["POST"])
@@ -50,6 +52,7 @@ class FakeDiarize:
         request.max_form_memory_size = 16 * 1024 * 1024
         self.fields = {name: request.form.getlist(name) for name in request.form}
         self.file = request.files["file"].read()
+        self.came.set()
         if self.refusal:
             raise self.refusal
         return sse(self.events(client_gone(request.environ)))
@@ -241,12 +244,21 @@ def test_a_transcription_that_fails_stops_the_diarization(asr: Any, diarize: Fak
 
 
 def test_the_model_that_does_not_exist_is_told_and_diarize_is_let_go(
-    asr: Any, diarize: FakeDiarize, speech: bytes
+    asr: Any, diarize: FakeDiarize, speech: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, _registry = asr
+    client, registry = asr
+    use = registry.use
+
+    @contextmanager
+    def once_diarize_is_at_work(*asked: Any) -> Iterator[Any]:
+        assert diarize.came.wait(20)
+        with use(*asked) as lease:
+            yield lease
+
+    monkeypatch.setattr(registry, "use", once_diarize_is_at_work)
     diarize.holds = True
     assert post(client, speech, model="whisper-9").status_code == 404
-    assert diarize.left.wait(20)
+    assert diarize.left.wait(20), "diarize was left to work for nobody"
 
 
 def test_the_stream_gives_words_then_who_said_them(asr: Any, speech: bytes) -> None:
