@@ -160,10 +160,15 @@ def test_chat_streams_and_stops(page: Page) -> None:
     expect(page.get_by_text(re.compile(r"\d+ jetons \(\d+ lus, \d+ écrits\)"))).to_be_visible(timeout=ANSWER_MS)
     assert page.evaluate("window.lengths.size") >= 3, "the answer came in one piece"
 
+    # frigo-mini has answered in a fifth of a second: on a slow line there is time to stop it.
+    line = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "uploadThroughput": -1, "downloadThroughput": 1000}  # bytes a second
+    line.send("Network.emulateNetworkConditions", slow)
     page.get_by_role("textbox").fill("Raconte en détail tout ce que tu sais faire, étape par étape.")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Arrêter").click()
     expect(page.get_by_text("Réponse arrêtée.")).to_be_visible()
+    line.send("Network.emulateNetworkConditions", slow | {"downloadThroughput": -1})
     expect(page.get_by_role("button", name="Envoyer")).to_be_visible()
     expect(page.get_by_role("button", name="Refaire la réponse")).to_be_visible()
 
