@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,8 @@ def test_every_model_of_speech_is_told_of(page: str, service: str) -> None:
     assert [key for key in keys if f"`{key}`" not in told] == []
 
 
-def test_the_table_of_speech_models_is_what_auto_chooses() -> None:
+def test_the_table_of_speech_models_is_what_auto_chooses(engines: Callable[..., None]) -> None:
+    engines("nemo", "transformers")
     told = text(ROOT / "docs" / "transcription.md")
     rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in AsrChoose().published_table().splitlines()]
     for machine, _free, chosen, how, *_rest in rows[2:]:

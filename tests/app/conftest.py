@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from app.settings import AppSettings
 from common.settings import load
 from tests.app.fakes import ADMIN, SERVICE, FakeServices, Upstream, tone
 from tests.app.processes import environment, start_web
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -106,9 +106,7 @@ def gateway_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def gateway(upstream: tuple[Upstream, str], gateway_data: Path) -> Iterator[str]:
     """app under gunicorn, in front of `upstream` (asr is down there)."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     url = upstream[1]
     env = environment(
         data_dir=gateway_data, chat_api_url=url, gpt_api_url=url, asr_api_url="http://127.0.0.1:9", diarize_api_url=url,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from app.meetings.store import MeetingStore, NewMeeting
 from app.settings import AppSettings
 from tests.app.fakes import SERVICE, until
 from tests.app.processes import ROOT, Process, environment, start_worker
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 SAMPLE = ROOT / "app" / "sample" / "reunion-exemple.ogg"
@@ -32,9 +32,7 @@ class Service:
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         self._folder = folder
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port = sock.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: Process | None = None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from app.meetings.store import MeetingStore, NewMeeting
 from app.settings import AppSettings
 from common.settings import load
 from tests.app.processes import ROOT
+from tests.ports import free_port
 
 
 def programs() -> Path | None:
@@ -49,9 +49,7 @@ def url() -> Iterator[str]:
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         shutil.chown(folder, "nobody")
         as_user = {"user": "nobody"}
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     options = ["-D", str(folder / "data"), "-A", "trust", "-U", "frigo", "-E", "UTF8", "--no-sync"]
     subprocess.run([place / "initdb", *options], check=True, capture_output=True, cwd=folder, **as_user)
     command = [place / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder, "-c", "fsync=off"]

@@ -21,6 +21,7 @@ import pytest
 
 from chat.diagrams.parser import MermaidParser
 from tests.chat.fake_gpt import FakeGpt
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 BODY = {"model": "frigo-mini", "messages": [{"role": "user", "content": "x"}], "stream": True}
@@ -78,9 +79,7 @@ def asr() -> Iterator[SilentAsr]:
 
 @pytest.fixture(scope="module")
 def live(front: tuple[Any, str], asr: SilentAsr, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     environ = {
         "PATH": os.environ["PATH"],
         "PORT": str(port),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 
 from common.process.environments import python_with
 from common.process.variables import model_variables
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 STUBS = Path(__file__).parent / "stubs"
@@ -43,9 +43,7 @@ def run(python: str, script: str, *words: str) -> str:
 @contextmanager
 def service(folder: Path, **variables: str) -> Iterator[str]:
     """diarize under gunicorn, its model ready; gives its address. Its log is ``folder/diarize.log``."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = int(sock.getsockname()[1])
+    port = free_port()
     env = {
         **os.environ,
         "PORT": str(port),

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -15,21 +14,10 @@ from scripts.console import tail
 from scripts.environment import PORTS, ROOT
 from scripts.run import die_with_parent, is_ready
 from scripts.stack import Process, prepare, processes, shared_variables
+from tests.ports import free_ports
 
 READY_SECONDS = 150.0
 ADMIN_TOKEN = "jeton-des-tests"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 class Stack:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,14 +18,13 @@ import pytest
 import urllib3
 
 from tests.conftest import ROOT
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")
 def environment(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     tmp_path = tmp_path_factory.mktemp("service")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     return {
         **os.environ,
         "PORT": str(port),
@@ -112,9 +110,7 @@ def test_it_stays_in_reach_while_many_stream(service: str) -> None:
 def test_a_stream_that_would_not_end_is_ended_before_the_process_is_killed(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     http = urllib3.PoolManager(retries=False, timeout=30)
     with ThreadPoolExecutor(1) as pool:
         with running({**environment, "PORT": port, "IA_MODEL": "frigo-mini", "DATA_DIR": str(tmp_path)}) as url:
