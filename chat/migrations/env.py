@@ -5,7 +5,8 @@ from __future__ import annotations
 from alembic import context
 
 from chat.database import VERSION_TABLE, Base
-from chat.keys import models as _models  # noqa: F401  registers its tables
+from chat.keys import models as _keys  # noqa: F401  registers its tables
+from chat.openai.stored import models as _stored  # noqa: F401  as above
 
 connection = context.config.attributes["connection"]
 context.configure(
