@@ -56,7 +56,7 @@ export function DiagramView({ code, graph = null, moments, onPlay, name = "diagr
     () => t("diagram.alt", { labels: (graph?.nodes ?? []).map((node) => node.label).join(", ") || name }),
     [graph, name, t],
   );
-  const actors = ACTORS.filter(([actor]) => graph?.nodes.some((node) => node.actor === actor));
+  const actors = ACTORS.filter(([actor]) => graph?.nodes?.some((node) => node.actor === actor));
 
   if (broken) {
     return (

@@ -56,14 +56,49 @@ export interface GraphNode {
   source?: { start?: number; end?: number; score?: number; start_s?: number | null; end_s?: number | null } | null;
 }
 
+/** The kinds that a model writes under a schema; Mermaid has others, which it writes as they are. */
+export const DIAGRAM_KINDS = [
+  "flowchart",
+  "sequence",
+  "class",
+  "state",
+  "er",
+  "gantt",
+  "mindmap",
+  "timeline",
+  "journey",
+  "pie",
+] as const;
+
+export type DiagramKind = (typeof DIAGRAM_KINDS)[number];
+
+/** A flowchart has nodes and edges, the other kinds lists of their own (participants, tasks…). */
+export interface DiagramGraph {
+  nodes?: GraphNode[];
+  edges?: { from: string; to: string; label?: string }[];
+}
+
 export interface Diagram {
   mermaid: string;
+  /** null: no parser was there to say so. */
   valid: boolean | null;
   kind?: string;
-  graph?: { nodes: GraphNode[]; edges: { from: string; to: string; label?: string }[] } | null;
+  graph?: DiagramGraph | null;
+  /** What the sources of `graph` refer to, when it is not the text that was sent. */
+  text?: string;
   repairs?: number;
-  model?: string;
+  /** null: no model was needed. */
+  model?: string | null;
   warnings?: string[];
+  /** An editable copy at mermaid.live: the diagram is in the address. */
+  live_url?: string;
+}
+
+/** What the parser says of a Mermaid text. */
+export interface Verdict {
+  valid: boolean | null;
+  kind?: string | null;
+  error?: { line: number | null; message: string };
 }
 
 export interface MeetingSummary {

@@ -98,7 +98,7 @@ export function useChat(): Chat {
             setWait,
             controller.signal,
           );
-          const steps = diagram.graph?.nodes.length;
+          const steps = diagram.graph?.nodes?.length;
           patch({
             diagram,
             content: steps ? translate("chat.drawn", { n: steps }) : translate("chat.drawnPlain"),

@@ -1,6 +1,7 @@
-import { Alert, Box, Button, Typography } from "@mui/material";
+import { Box, Typography } from "@mui/material";
 import { useState } from "react";
 import { ConfirmDialog } from "../../components/ConfirmDialog";
+import { ListFailed } from "../../components/ListFailed";
 import { OpenFridge } from "../../components/Logo";
 import { Page } from "../../components/Shell";
 import { useI18n } from "../../i18n";
@@ -50,19 +51,7 @@ export function MeetingsPage() {
             </Typography>
           )}
         </Box>
-        {error && (
-          <Alert
-            severity="error"
-            sx={{ mb: 2 }}
-            action={
-              <Button color="inherit" size="small" onClick={refresh}>
-                {t("common.retry")}
-              </Button>
-            }
-          >
-            {t("meetings.listFailed")}. {error.message}
-          </Alert>
-        )}
+        <ListFailed text={t("meetings.listFailed")} error={error} onRetry={refresh} />
         {empty && (
           <Box
             sx={{ display: "flex", flexDirection: { xs: "column", sm: "row" }, alignItems: "center", gap: 3, py: 3 }}

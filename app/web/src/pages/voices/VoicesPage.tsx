@@ -1,8 +1,9 @@
-import { Alert, Box, Button, CircularProgress, IconButton, Tooltip, Typography } from "@mui/material";
+import { Box, Button, CircularProgress, IconButton, Tooltip, Typography } from "@mui/material";
 import { Trash2 } from "lucide-react";
 import { useState } from "react";
 import { Link } from "wouter";
 import { ConfirmDialog } from "../../components/ConfirmDialog";
+import { ListFailed } from "../../components/ListFailed";
 import { OpenFridge } from "../../components/Logo";
 import { Page } from "../../components/Shell";
 import { useI18n } from "../../i18n";
@@ -32,19 +33,7 @@ export default function VoicesPage() {
       <Typography color="textSecondary" sx={{ mt: 0.75, mb: 3, maxWidth: "66ch" }}>
         {t("voices.lead")}
       </Typography>
-      {error && (
-        <Alert
-          severity="error"
-          sx={{ mb: 2 }}
-          action={
-            <Button color="inherit" size="small" onClick={refresh}>
-              {t("common.retry")}
-            </Button>
-          }
-        >
-          {t("voices.listFailed")}. {error.message}
-        </Alert>
-      )}
+      <ListFailed text={t("voices.listFailed")} error={error} onRetry={refresh} />
       {!data && !error && (
         <Box sx={{ display: "grid", placeItems: "center", minHeight: 120 }}>
           <CircularProgress aria-label={t("common.loading")} />
