@@ -15,7 +15,8 @@ from chat.keys.store import KeyStore
 from chat.keys.usage import UsageBook
 from chat.llm import LanguageModel
 from chat.minutes.write import MinutesWriter
-from chat.openai.aliases import ModelAliases
+from chat.openai.aliases import Chooser, ModelAliases
+from chat.openai.completions import Completions
 from chat.openai.routes import openai_blueprint
 from chat.readiness import Readiness
 from chat.routes.diagrams import diagrams_blueprint
@@ -36,7 +37,9 @@ def create_app(settings: ChatSettings, *, parser: MermaidParser | None = None) -
     book = UsageBook(database)
     keys = KeyStore(database, book)
     access = Access(settings, keys, book, make_limits(settings.redis_url, settings.data_dir))
-    app.register_api(openai_blueprint(access, ModelAliases(settings.model_aliases), llm, gpt, asr))
+    aliases = ModelAliases(settings.model_aliases)
+    completions = Completions(gpt, Chooser(aliases, llm.names, llm.knows))
+    app.register_api(openai_blueprint(access, aliases, llm, completions, gpt, asr))
     app.register_api(keys_blueprint(access, keys))
     app.register_api(diagrams_blueprint(access, DiagramMaker(llm, parser, embedded_prompts.diagram_request), parser))
     app.register_api(minutes_blueprint(access, MinutesWriter(llm, embedded_prompts.minutes_request)))

@@ -13,8 +13,9 @@ from chat.access import Access
 from chat.keys.account import Account, current
 from chat.llm import LanguageModel, model_address
 from chat.openai.aliases import Chooser, ModelAliases
-from chat.openai.asked import form_parts, looked_at
+from chat.openai.asked import form_parts
 from chat.openai.audio_models import AudioModels
+from chat.openai.completions import TEXT, Completions
 from chat.openai.listing import Listing
 from chat.openai.relay import relay
 from common.web.client import Peer
@@ -36,7 +37,9 @@ class ModelPath(BaseModel):
     model: str = Field(description="Identifiant ou alias du modèle")
 
 
-def openai_blueprint(access: Access, aliases: ModelAliases, llm: LanguageModel, gpt: Peer, asr: Peer) -> APIBlueprint:
+def openai_blueprint(
+    access: Access, aliases: ModelAliases, llm: LanguageModel, text: Completions, gpt: Peer, asr: Peer
+) -> APIBlueprint:
     """The gateway's routes over the two peers; `llm` knows gpt's models by all their names."""
     audio = AudioModels(asr)
     text_model = Chooser(aliases, llm.names, llm.knows)
@@ -47,11 +50,11 @@ def openai_blueprint(access: Access, aliases: ModelAliases, llm: LanguageModel, 
 
     @bp.post("/chat/completions", summary="Répondre à une conversation (SSE avec stream)")
     def chat_completions() -> Response:
-        return _generate(gpt, "/v1/chat/completions", text_model)
+        return text.respond(_json())
 
     @bp.post("/completions", summary="Continuer un texte (SSE avec stream)")
     def completions() -> Response:
-        return _generate(gpt, "/v1/completions", text_model)
+        return text.respond(_json(), TEXT)
 
     @bp.get("/models", summary="Les modèles de langue présents")
     def models() -> Response:
@@ -76,15 +79,11 @@ def openai_blueprint(access: Access, aliases: ModelAliases, llm: LanguageModel, 
     return bp
 
 
-def _generate(gpt: Peer, path: str, chooser: Chooser) -> Response:
-    """gpt checks the body and says what is wrong; here it is read only for a key that is counted, or for aliases."""
+def _json() -> bytes:
+    """The body, unread."""
     if not request.is_json:
         raise invalid_json()
-    account = current.get()
-    body, hide = looked_at(request.get_data(cache=False), account, chooser)
-    stop_if_client_leaves()
-    headers = {"Content-Type": "application/json"}
-    return relay(gpt.stream("POST", path, body=body, headers=headers, again=True), account, hide_usage=hide)
+    return request.get_data(cache=False)
 
 
 def _upload(asr: Peer, path: str, chooser: Chooser) -> Response:
