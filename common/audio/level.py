@@ -17,6 +17,8 @@ _FRAME = SPEECH_RATE // 10
 _SILENCE_DB = -90.0
 SPEECH_DB = -20.0  # where speech is brought, in dBFS RMS of its loud frames
 _MAX_GAIN_DB = 50.0
+KEPT_SECONDS = 120.0
+"""A recording up to this long (8 MB of samples) is decoded once: measuring it keeps it."""
 
 
 def _taps() -> FloatArray:
@@ -72,12 +74,24 @@ class LevelledAudio:
 
     def __init__(self, reader: AudioReader, target: float = SPEECH_DB) -> None:
         self._reader = reader
-        self.level = loud_level(highpass(reader.blocks()))
+        self._kept: list[FloatArray] | None = []
+        self.level = loud_level(self._keeping(highpass(reader.blocks())))
         self.seconds = reader.seconds
         self.warnings = list(reader.warnings)
         self._gain = np.float32(gain_to(self.level, target))
 
     def blocks(self) -> Iterator[FloatArray]:
         """High-passed and levelled blocks of about a second."""
-        for block in highpass(self._reader.blocks()):
+        for block in highpass(self._reader.blocks()) if self._kept is None else self._kept:
             yield block * self._gain
+
+    def _keeping(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        """The blocks as they pass, kept as long as they are few."""
+        samples = 0
+        for block in blocks:
+            samples += block.size
+            if samples > KEPT_SECONDS * SPEECH_RATE:
+                self._kept = None
+            elif self._kept is not None:
+                self._kept.append(block)
+            yield block

@@ -180,6 +180,17 @@ def test_what_stays_silent_is_reported_with_a_warning_and_asked_only_twice() -> 
     assert sum(start < 9.0 < end or 4.0 <= start < 9.0 for start, end in engine.seen) <= 4
 
 
+def test_a_rough_engine_is_not_asked_twice() -> None:
+    samples, said = tones.spoken(MIXED[:60])
+    engine = ToneEngine(max_chunk_seconds=20.0, change=forgetting(4.0, 9.0))
+    engine.demo = True
+    found = transcript(engine, samples)
+    assert sum(start < 9.0 and end > 4.0 for start, end in engine.seen) == 1
+    assert len(found.speech.undecoded) == 1
+    assert any("aucun mot" in str(warning) for warning in found.warnings)
+    assert texts(found.words) == [word.word for word in said if not 4.0 <= word.start < 9.0]
+
+
 def test_a_whole_chunk_without_words_is_asked_again() -> None:
     samples, said = tones.spoken(MIXED[:20])
     found = transcript(ToneEngine(change=forgetting(0.0, 60.0)), samples)
