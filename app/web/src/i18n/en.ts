@@ -1,6 +1,8 @@
 import type { Key } from "./fr";
+import { diagramsEn } from "./parts/diagrams";
 
 export const en: Record<Key, string> = {
+  ...diagramsEn,
   "app.tagline": "Frigo keeps your models cool, at home.",
   "app.skip": "Skip to content",
   "app.language": "Interface language",
@@ -227,7 +229,6 @@ export const en: Record<Key, string> = {
   "diagram.full": "Full screen",
   "diagram.source": "Mermaid text",
   "diagram.copy": "Copy the Mermaid text",
-  "diagram.svg": "Download as SVG",
   "diagram.play": "Click a step to hear the moment it was said.",
   "diagram.alt": "Diagram: {labels}",
   "diagram.area": "Diagram, scrollable area",

@@ -1,5 +1,8 @@
+import { diagramsFr } from "./parts/diagrams";
+
 /** French texts: the reference. A « | » separates singular from plural, {n} chooses. */
 export const fr = {
+  ...diagramsFr,
   "app.tagline": "Frigo garde vos modèles au frais, chez vous.",
   "app.skip": "Aller au contenu",
   "app.language": "Langue de l'interface",
@@ -229,7 +232,6 @@ export const fr = {
   "diagram.full": "Plein écran",
   "diagram.source": "Texte Mermaid",
   "diagram.copy": "Copier le texte Mermaid",
-  "diagram.svg": "Télécharger en SVG",
   "diagram.play": "Cliquez sur une étape pour entendre le moment où elle a été dite.",
   "diagram.alt": "Diagramme : {labels}",
   "diagram.area": "Diagramme, zone à faire défiler",

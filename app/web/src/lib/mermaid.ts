@@ -1,5 +1,4 @@
 import type { Mermaid } from "mermaid";
-import { saveText } from "./download";
 
 /**
  * Mermaid, loaded on first use (it weighs more than the rest of the page), one drawing at a time since its
@@ -52,6 +51,7 @@ async function draw(code: string, dark: boolean): Promise<string> {
     themeVariables: { fontFamily: FONT, fontSize: "15px", ...(dark ? DARK : LIGHT) },
     fontFamily: FONT,
     htmlLabels: false,
+    journey: { taskFontFamily: FONT, taskFontSize: 14, titleFontFamily: FONT, titleFontSize: "20px" },
     flowchart: {
       useMaxWidth: false,
       htmlLabels: false,
@@ -79,12 +79,6 @@ export function renderDiagram(code: string, dark: boolean): Promise<string> {
   const turn = queue.then(() => draw(code, dark));
   queue = turn.catch(() => undefined);
   return turn;
-}
-
-/** Save the diagram as an SVG file, always in the light colours, on white: it goes into documents. */
-export async function saveDiagram(code: string, name: string): Promise<void> {
-  const svg = await renderDiagram(code, false);
-  saveText(svg.replace(/(<svg[^>]*style=")/, "$1background:#ffffff;"), `${name}.svg`, "image/svg+xml");
 }
 
 /** The graph's node id behind a drawn node: "frigo-diagram-3-flowchart-n12-5" → "n12". */

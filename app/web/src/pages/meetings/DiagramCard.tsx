@@ -14,14 +14,15 @@ interface Props {
 export function DiagramCard({ meeting, onPlay }: Props) {
   const { t } = useI18n();
   const { diagram } = meeting;
-  const moments = useMemo(() => {
-    const found = new Map<string, { seconds: number; label: string }>();
-    for (const node of diagram?.graph?.nodes ?? []) {
-      const seconds = node.source?.start_s;
-      if (typeof seconds === "number") found.set(node.id, { seconds, label: node.label });
-    }
-    return found;
-  }, [diagram]);
+  const { spots, seconds } = useMemo(() => {
+    const spoken = (diagram?.graph?.nodes ?? []).flatMap(({ id, label, source }) =>
+      typeof source?.start_s === "number" ? [{ id, label, seconds: source.start_s }] : [],
+    );
+    return {
+      spots: spoken.map(({ id, label }) => ({ id, label, title: t("diagram.playNode", { label }) })),
+      seconds: spoken.map((each) => each.seconds),
+    };
+  }, [diagram, t]);
 
   return (
     <Card title={t("diagram.title")} icon={<Workflow size={20} aria-hidden="true" />}>
@@ -37,11 +38,11 @@ export function DiagramCard({ meeting, onPlay }: Props) {
           <DiagramView
             code={diagram.mermaid}
             graph={diagram.graph ?? null}
-            moments={moments}
-            onPlay={onPlay}
+            spots={spots}
+            onPick={(index) => onPlay(seconds[index] ?? 0)}
             name={meeting.title || "diagramme"}
           />
-          {moments.size > 0 && (
+          {spots.length > 0 && (
             <Typography variant="body2" color="textSecondary" sx={{ mt: 1 }}>
               {t("diagram.play")}
             </Typography>

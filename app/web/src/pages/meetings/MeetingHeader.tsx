@@ -4,7 +4,7 @@ import { useState } from "react";
 import { StateChip, SyntheticChip } from "../../components/Chips";
 import { useI18n } from "../../i18n";
 import { formatDate, formatDuration } from "../../lib/format";
-import { saveDiagram } from "../../lib/mermaid";
+import { saveDiagram } from "../../lib/picture";
 import { resumable } from "../../lib/steps";
 import { TERMINAL, type Meeting } from "../../lib/types";
 import { exportUrl } from "./useMeeting";
@@ -151,16 +151,18 @@ function Exports({ meeting }: { meeting: Meeting }) {
             <ListItemText>{t(`meeting.download.${kind}`)}</ListItemText>
           </MenuItem>
         ))}
-        {meeting.diagram && (
-          <MenuItem
-            onClick={() => {
-              close();
-              if (meeting.diagram) void saveDiagram(meeting.diagram.mermaid, meeting.title || "diagramme");
-            }}
-          >
-            <ListItemText>{t("meeting.download.svg")}</ListItemText>
-          </MenuItem>
-        )}
+        {meeting.diagram &&
+          (["svg", "png"] as const).map((format) => (
+            <MenuItem
+              key={format}
+              onClick={() => {
+                close();
+                if (meeting.diagram) void saveDiagram(meeting.diagram.mermaid, meeting.title || "diagramme", format);
+              }}
+            >
+              <ListItemText>{t(`meeting.download.${format}`)}</ListItemText>
+            </MenuItem>
+          ))}
       </Menu>
     </>
   );
