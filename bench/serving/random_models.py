@@ -56,8 +56,17 @@ def gpt2_124m(folder: Path) -> Path:
 
 
 def parakeet_110m(folder: Path) -> Path:
-    """A Parakeet CTC of 110 million parameters in float32: 17 FastConformer layers of 512, 8 heads, 80 mel bands, as
-    NVIDIA's smallest; 1,024 pieces."""
+    """A Parakeet CTC of 110 million parameters in float32: 17 FastConformer layers of 512, as NVIDIA's smallest."""
+    return _parakeet(folder, layers=17, width=512)
+
+
+def parakeet_600m(folder: Path) -> Path:
+    """A Parakeet CTC of 600 million parameters in float32: 24 FastConformer layers of 1,024, as parakeet-ctc-0.6b."""
+    return _parakeet(folder, layers=24, width=1024)
+
+
+def _parakeet(folder: Path, *, layers: int, width: int) -> Path:
+    """8 heads, 80 mel bands, 705 pieces of one or two letters."""
     import torch
     from tokenizers import Tokenizer, models
     from transformers import (
@@ -73,7 +82,7 @@ def parakeet_110m(folder: Path) -> Path:
         return folder
     torch.manual_seed(0)
     encoder = ParakeetEncoderConfig(
-        hidden_size=512, num_hidden_layers=17, num_attention_heads=8, intermediate_size=2048, num_mel_bins=80
+        hidden_size=width, num_hidden_layers=layers, num_attention_heads=8, intermediate_size=4 * width, num_mel_bins=80
     )
     letters = string.ascii_lowercase
     pieces = ["<unk>", "<pad>", "\u2581", *letters, *("".join(pair) for pair in itertools.product(letters, repeat=2))]
