@@ -18,6 +18,9 @@ from chat.minutes.write import MinutesWriter
 from chat.openai.aliases import Chooser, ModelAliases
 from chat.openai.completions import Completions
 from chat.openai.routes import openai_blueprint
+from chat.openai.stored.keeping import Keeper
+from chat.openai.stored.routes import stored_blueprint
+from chat.openai.stored.store import CompletionStore
 from chat.readiness import Readiness
 from chat.routes.diagrams import diagrams_blueprint
 from chat.routes.minutes import minutes_blueprint
@@ -38,8 +41,11 @@ def create_app(settings: ChatSettings, *, parser: MermaidParser | None = None) -
     keys = KeyStore(database, book)
     access = Access(settings, keys, book, make_limits(settings.redis_url, settings.data_dir))
     aliases = ModelAliases(settings.model_aliases)
-    completions = Completions(gpt, Chooser(aliases, llm.names, llm.knows))
-    app.register_api(openai_blueprint(access, aliases, llm, completions, gpt, asr))
+    chooser = Chooser(aliases, llm.names, llm.knows)
+    completions = Completions(gpt, chooser)
+    stored = CompletionStore(database, most=settings.stored_completions_max, days=settings.stored_completions_days)
+    app.register_api(openai_blueprint(access, aliases, llm, completions, Keeper(stored), gpt, asr))
+    app.register_api(stored_blueprint(access, stored, chooser))
     app.register_api(keys_blueprint(access, keys))
     app.register_api(diagrams_blueprint(access, DiagramMaker(llm, parser, embedded_prompts.diagram_request), parser))
     app.register_api(minutes_blueprint(access, MinutesWriter(llm, embedded_prompts.minutes_request)))

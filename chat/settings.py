@@ -24,6 +24,10 @@ class ChatSettings(ServiceSettings):
         default_factory=dict,
         description="Noms que des clients imposent, et nos modèles : nom=modèle,*=default.",
     )
+    stored_completions_max: int = Field(
+        default=1000, ge=0, description="Réponses gardées (store: true) de chaque clé, les plus récentes ; 0 : aucune."
+    )
+    stored_completions_days: int = Field(default=30, ge=1, le=3650, description="Jours pendant lesquels elles le sont.")
     database_url: str | None = Field(default=None, description="Base SQLAlchemy ; vide : SQLite dans DATA_DIR.")
     redis_url: str | None = Field(
         default=None, description="Redis où plusieurs hôtes comptent ensemble les requêtes de chaque clé."

@@ -1,4 +1,4 @@
-"""What a body of /v1/chat/completions or /v1/completions gets: used by the routes, and by what asks on its own."""
+"""What a body for gpt (chat, text, embeddings) gets: used by the routes of /v1, and by what asks on its own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from common.web.leaving import stop_if_client_leaves
 
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
+EMBEDDINGS = "/v1/embeddings"
 _JSON = {"Content-Type": "application/json"}
 
 

@@ -15,9 +15,10 @@ from chat.llm import LanguageModel, model_address
 from chat.openai.aliases import Chooser, ModelAliases
 from chat.openai.asked import form_parts
 from chat.openai.audio_models import AudioModels
-from chat.openai.completions import TEXT, Completions
+from chat.openai.completions import EMBEDDINGS, TEXT, Completions
 from chat.openai.listing import Listing
 from chat.openai.relay import relay
+from chat.openai.stored.keeping import Keeper
 from common.web.client import Peer
 from common.web.leaving import CallerWatch, stop_if_client_leaves
 from common.web.multipart import BLOCK_BYTES
@@ -38,7 +39,13 @@ class ModelPath(BaseModel):
 
 
 def openai_blueprint(
-    access: Access, aliases: ModelAliases, llm: LanguageModel, text: Completions, gpt: Peer, asr: Peer
+    access: Access,
+    aliases: ModelAliases,
+    llm: LanguageModel,
+    text: Completions,
+    keeper: Keeper,
+    gpt: Peer,
+    asr: Peer,
 ) -> APIBlueprint:
     """The gateway's routes over the two peers; `llm` knows gpt's models by all their names."""
     audio = AudioModels(asr)
@@ -50,11 +57,18 @@ def openai_blueprint(
 
     @bp.post("/chat/completions", summary="Répondre à une conversation (SSE avec stream)")
     def chat_completions() -> Response:
-        return text.respond(_json())
+        data = _json()
+        keeping = keeper.asked(data)
+        answer = text.respond(data)
+        return answer if keeping is None else keeping.of(answer)
 
     @bp.post("/completions", summary="Continuer un texte (SSE avec stream)")
     def completions() -> Response:
         return text.respond(_json(), TEXT)
+
+    @bp.post("/embeddings", summary="Vecteurs de textes")
+    def embeddings() -> Response:
+        return text.respond(_json(), EMBEDDINGS)
 
     @bp.get("/models", summary="Les modèles de langue présents")
     def models() -> Response:

@@ -36,6 +36,7 @@ class FakeGpt:
         self.headers: list[dict[str, str]] = []
         self.raw: list[bytes] = []
         self._answers: list[Any] = []
+        self._recordings: list[bytes] = []
         self.chunks_sent = 0
         self.stream_closed = threading.Event()
         self.permits: threading.Semaphore | None = None  # when set, each chunk takes one
@@ -44,6 +45,10 @@ class FakeGpt:
     def enqueue(self, *answers: Any) -> None:
         """Next answers: text, a JSON value (its compact text), (status, error body), or ("cut", text)."""
         self._answers.extend(answers)
+
+    def play(self, *recordings: bytes) -> None:
+        """Next streams, as they were recorded; each event is sent alone."""
+        self._recordings.extend(recordings)
 
     @property
     def left(self) -> int:
@@ -91,7 +96,15 @@ class FakeGpt:
             text = answer[1] if isinstance(answer, tuple) else answer
             if not isinstance(text, str):
                 text = json.dumps(text, ensure_ascii=False, separators=(",", ":"))
-            return _completion(body, text, "length" if cut else "stop")
+            return _completion(len(self.requests), body, text, "length" if cut else "stop")
+
+        @app.post("/v1/embeddings")
+        def embed() -> Any:
+            body = request.get_json()
+            self.requests.append(body)
+            data = [{"object": "embedding", "index": 0, "embedding": [0.6, 0.8]}]
+            usage = {"prompt_tokens": 5, "total_tokens": 5}
+            return jsonify(object="list", data=data, model=body.get("model") or "frigo-mini", usage=usage)
 
         return app
 
@@ -110,6 +123,14 @@ class FakeGpt:
         count = int(body.get("max_tokens") or 5)
         connection = request.environ["werkzeug.socket"] if "breaks_after" in body else None
         null_usage = {"usage": None} if (body.get("stream_options") or {}).get("include_usage") else {}
+
+        def recorded(recording: bytes) -> Iterator[bytes]:
+            for event in recording.split(b"\n\n"):
+                if event.strip():
+                    yield event.strip() + b"\n\n"
+
+        if self._recordings:
+            return Response(recorded(self._recordings.pop(0)), content_type="text/event-stream; charset=utf-8")
 
         def chunks() -> Iterator[bytes]:
             try:
@@ -132,9 +153,9 @@ class FakeGpt:
         return Response(chunks(), content_type="text/event-stream; charset=utf-8")
 
 
-def _completion(body: dict[str, Any], text: str, finish: str) -> Any:
+def _completion(number: int, body: dict[str, Any], text: str, finish: str) -> Any:
     return jsonify(
-        id="chatcmpl-1",
+        id=f"chatcmpl-{number}",
         object="chat.completion",
         created=1,
         model=body.get("model") or "frigo-mini",
