@@ -25,7 +25,7 @@ _CPU_BYTES = 5_000_000_000
 _GPU_BYTES = 12_000_000_000
 _TORCH_INDEX_HAS = re.compile(r"^torchaudio==\S+$", re.MULTILINE)
 _FILE = re.compile(r"requirements-(?P<name>[a-z0-9]+)\.txt")
-_NOT_ENGINES = {"nodeps"}
+_NOT_ENGINES = {"nodeps", "torch"}
 
 
 def known(root: Path = ROOT) -> dict[str, Path]:

@@ -4,6 +4,9 @@ The union is resolved first and constrains each service. An engine with an envir
 (`requirements-<engine>.in`) contradicts the others, and is resolved alone. Where packages come from (pip's own
 configuration) is used but never written. torch stays `torch==X`, without the CPU build's suffix nor CUDA's packages:
 the set-up chooses the build.
+
+What images install is the same pins with the hashes of PyPI's files, in `docker/locks`: everything but torch, whose
+build an image chooses too.
 """
 
 import ast
@@ -17,6 +20,9 @@ from scripts.environment import PORTS, PYTHON, ROOT, VENV
 
 UNION = ROOT / "requirements-dev.in"
 HEADER = "# Figé par « make lock » à partir de {source} : ne pas modifier à la main.\n"
+HASHED = ROOT / "docker" / "locks"
+SHARED = {"torch"}  # engines that live in the service's own environment: the union constrains them too
+_UNUSED = {"hf-xet"}  # huggingface_hub asks for it; `common.hub` downloads by itself
 _BUILD_ONLY = re.compile(r"^(nvidia-|cuda-|triton\b)")
 
 
@@ -60,6 +66,34 @@ def compile_pins(source: Path, constraint: Path | None = None) -> str:
     return clean(done.stdout)
 
 
+def hashed(sources: list[Path]) -> str:
+    """The pins of these files, each with the hashes of all its files on the index."""
+    lines = {line for path in sources for line in path.read_text(encoding="utf-8").splitlines()}
+    pins = [line for line in sorted(lines) if "==" in line and line.partition("==")[0] not in {"torch", *_UNUSED}]
+    command = [VENV / "bin" / "uv", "pip", "compile", "--quiet", "--no-deps", "--generate-hashes", "--no-annotate"]
+    command += ["--no-header", "--python", PYTHON, "--index-strategy", "unsafe-best-match", *index_flags(), "-"]
+    done = subprocess.run(command, input="\n".join(pins), capture_output=True, text=True, cwd=ROOT, check=False)
+    if done.returncode:
+        raise SystemExit(f"Les empreintes ne se trouvent pas :\n{done.stderr}")
+    return "".join(f"{line}\n" for line in done.stdout.splitlines() if not line.startswith("--"))
+
+
+def write_hashed() -> None:
+    """One file for each set of libraries that an image installs: a service's own, or an engine's beside it."""
+    HASHED.mkdir(parents=True, exist_ok=True)
+    for service in PORTS:
+        folder = ROOT / service
+        beside = [path for path in [folder / "requirements-nodeps.txt"] if path.is_file()]
+        for source in [folder / "requirements.txt", *sorted(folder.glob("requirements-*.txt"))]:
+            engine = source.stem.partition("-")[2]
+            if engine == "nodeps":
+                continue
+            target = HASHED / (f"{service}-{engine}.txt" if engine else f"{service}.txt")
+            names = ", ".join(str(path.relative_to(ROOT)) for path in [source, *beside])
+            target.write_text(HEADER.format(source=names) + hashed([source, *beside]), encoding="utf-8")
+            print(f"{target.relative_to(ROOT)}")
+
+
 def write(source: Path, pins: str) -> None:
     """The pins of `source`, beside it."""
     target = source.with_suffix(".txt")
@@ -77,8 +111,10 @@ def main() -> int:
                 continue
             pins = union if source == UNION else compile_pins(source, Path(constraint.name))
             write(source, pins)
-    for source in sorted(ROOT.glob("*/requirements-*.in")):
-        write(source, compile_pins(source))
+        for source in sorted(ROOT.glob("*/requirements-*.in")):
+            shared = source.stem.partition("-")[2] in SHARED
+            write(source, compile_pins(source, Path(constraint.name) if shared else None))
+    write_hashed()
     return 0
 
 

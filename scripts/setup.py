@@ -31,7 +31,10 @@ OLDEST_NODE = 20
 
 WEB = ROOT / "app" / "web"
 VALIDATOR = ROOT / "chat" / "diagrams" / "validator"
-RUN_REQUIREMENTS = [ROOT / folder / "requirements.txt" for folder in (*PORTS, "scripts")]
+RUN_REQUIREMENTS = [
+    *(ROOT / folder / "requirements.txt" for folder in (*PORTS, "scripts")),
+    ROOT / "gpt" / "requirements-torch.txt",
+]
 DEV_REQUIREMENTS = [ROOT / "requirements-dev.txt"]
 _WEB_SKIPPED = {"node_modules", "dist"}
 
