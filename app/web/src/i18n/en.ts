@@ -1,8 +1,10 @@
 import type { Key } from "./fr";
 import { diagramsEn } from "./parts/diagrams";
+import { keysEn } from "./parts/keys";
 
 export const en: Record<Key, string> = {
   ...diagramsEn,
+  ...keysEn,
   "app.tagline": "Frigo keeps your models cool, at home.",
   "app.skip": "Skip to content",
   "app.language": "Interface language",

@@ -1,8 +1,10 @@
 import { diagramsFr } from "./parts/diagrams";
+import { keysFr } from "./parts/keys";
 
 /** French texts: the reference. A « | » separates singular from plural, {n} chooses. */
 export const fr = {
   ...diagramsFr,
+  ...keysFr,
   "app.tagline": "Frigo garde vos modèles au frais, chez vous.",
   "app.skip": "Aller au contenu",
   "app.language": "Langue de l'interface",

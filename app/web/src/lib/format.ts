@@ -86,3 +86,16 @@ export function formatDate(value: string | number | null | undefined, lang: Lang
   if (Number.isNaN(date.getTime())) return "";
   return new Intl.DateTimeFormat(locale(lang), { dateStyle: "medium", timeStyle: "short" }).format(date);
 }
+
+/** A day of the calendar, « 2026-03-02 » or a moment of it here: « 2 mars 2026 »; « 2 mars » when `short`. */
+export function formatDay(value: string, lang: Lang, short = false): string {
+  const alone = /^\d{4}-\d\d-\d\d$/.test(value);
+  const date = new Date(alone ? `${value}T00:00:00Z` : value);
+  if (Number.isNaN(date.getTime())) return "";
+  return new Intl.DateTimeFormat(locale(lang), {
+    day: "numeric",
+    month: "short",
+    ...(short ? {} : { year: "numeric" }),
+    ...(alone ? { timeZone: "UTC" } : {}),
+  }).format(date);
+}

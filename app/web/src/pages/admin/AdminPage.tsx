@@ -16,6 +16,7 @@ import { Offers } from "./Offers";
 import { ServiceModels } from "./ServiceModels";
 import { Services } from "./Services";
 import { TokenForm } from "./TokenForm";
+import { Keys } from "./keys/Keys";
 import { MOVING, type ModelAction } from "./states";
 
 const STORE = "frigo.adminToken";
@@ -127,6 +128,9 @@ function Inside({ token, onRefused }: { token: string; onRefused: () => void }) 
   }
   const gpt = data.services.find(({ name }) => name === "gpt");
   const gated = data.services.flatMap(({ models }) => (models ?? []).filter((model) => model.gated));
+  const names = data.services
+    .filter(({ name }) => name === "gpt" || name === "asr")
+    .flatMap(({ models }) => (models ?? []).map(({ key }) => key));
   return (
     <Box sx={{ display: "grid", gridTemplateColumns: "minmax(0, 1fr)", gap: 3 }}>
       {error && <Alert severity="warning">{error.message}</Alert>}
@@ -147,6 +151,7 @@ function Inside({ token, onRefused }: { token: string; onRefused: () => void }) 
           />
         ))}
       {gpt && gpt.state !== "down" && <Adapters gpt={gpt} headers={headers} />}
+      <Keys headers={headers} models={names} />
       {typeof data.huggingface_token === "boolean" && (
         <HubToken known={data.huggingface_token} gated={gated} headers={headers} onChange={refresh} />
       )}
