@@ -37,9 +37,12 @@ class Access:
         self._book = book
         self._limits = limits
 
-    def key_required(self) -> None:
-        """A ``before_request`` guard of /v1: a right key, or one of our services. Open while no key was made."""
-        if self._known():
+    def key_required(self, *, counted: bool = True) -> None:
+        """A ``before_request`` guard of /v1: a right key, or one of our services. Open while no key was made.
+
+        `counted`: a POST is one of the requests that the key is limited to.
+        """
+        if self._known(counted=counted):
             return
         with _answering():
             closed = bool(self._settings.openai_api_keys) or self._keys.any()
@@ -64,7 +67,7 @@ class Access:
             message = _("Ce point d'accès ne répond qu'aux services de Frigo (SERVICE_TOKEN).")
             raise ApiError(401, "service_token_required", message)
 
-    def _known(self) -> bool:
+    def _known(self, *, counted: bool = True) -> bool:
         """Whether the caller is a service or holds a key; who holds a managed one is counted from here on."""
         account.current.set(None)
         if is_service(self._settings):
@@ -81,18 +84,18 @@ class Access:
             if holder.state != "active":
                 said = _("Clé API révoquée.") if holder.state == "revoked" else _("Clé API expirée.")
                 raise _refused(said)
-            self._admit(Account(holder, self._book))
+            self._admit(Account(holder, self._book), counted=counted and request.method == "POST")
         return True
 
-    def _admit(self, holder: Account) -> None:
-        if request.method == "POST":
+    def _admit(self, holder: Account, *, counted: bool) -> None:
+        if counted:
             holder.admit(self._limits)
         account.current.set(holder)
 
         @after_this_request
         def _leave(response: Response) -> Response:
             response.headers.update(holder.headers)
-            if request.method == "POST" and response.status_code < 400:
+            if counted and response.status_code < 400:
                 holder.count(Usage(requests=1))
             return response
 

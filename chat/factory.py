@@ -6,6 +6,9 @@ from flask_openapi import OpenAPI
 
 from chat import embedded_prompts
 from chat.access import Access
+from chat.conversations.routes import conversations_blueprint
+from chat.conversations.store import ConversationStore
+from chat.conversations.talk import Talk
 from chat.database import open_database
 from chat.diagrams.generate import DiagramMaker
 from chat.diagrams.parser import MermaidParser
@@ -17,6 +20,7 @@ from chat.llm import LanguageModel
 from chat.minutes.write import MinutesWriter
 from chat.openai.aliases import Chooser, ModelAliases
 from chat.openai.completions import Completions
+from chat.openai.responses.routes import responses_blueprint
 from chat.openai.routes import openai_blueprint
 from chat.openai.stored.keeping import Keeper
 from chat.openai.stored.routes import stored_blueprint
@@ -46,6 +50,9 @@ def create_app(settings: ChatSettings, *, parser: MermaidParser | None = None) -
     stored = CompletionStore(database, most=settings.stored_completions_max, days=settings.stored_completions_days)
     app.register_api(openai_blueprint(access, aliases, llm, completions, Keeper(stored), gpt, asr))
     app.register_api(stored_blueprint(access, stored, chooser))
+    app.register_api(responses_blueprint(access, completions.respond))
+    conversations = ConversationStore(database)
+    app.register_api(conversations_blueprint(access, conversations, Talk(conversations, llm, completions.respond)))
     app.register_api(keys_blueprint(access, keys))
     app.register_api(diagrams_blueprint(access, DiagramMaker(llm, parser, embedded_prompts.diagram_request), parser))
     app.register_api(minutes_blueprint(access, MinutesWriter(llm, embedded_prompts.minutes_request)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from alembic import context
 
+from chat.conversations import models as _conversations  # noqa: F401  registers its tables
 from chat.database import VERSION_TABLE, Base
-from chat.keys import models as _keys  # noqa: F401  registers its tables
+from chat.keys import models as _keys  # noqa: F401  as above
 from chat.openai.stored import models as _stored  # noqa: F401  as above
 
 connection = context.config.attributes["connection"]
