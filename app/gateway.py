@@ -1,4 +1,4 @@
-"""Requests passed on to the services, byte for byte and as they come: /v1, audio, diarization, diagrams, minutes."""
+"""Requests passed on to the services, byte for byte and as they come: /v1, conversations, audio, diagrams, minutes."""
 
 from __future__ import annotations
 
@@ -51,6 +51,17 @@ def install(app: Flask, peers: Peers) -> None:
         if any(part in ("", ".", "..") for part in path.split("/")) or "\\" in path:
             raise ApiError(404, "not_found", _("Cette adresse n'existe pas."))
         return forward(peers.public_chat, f"/v1/{path}", authorization=True)
+
+    @app.route("/api/conversations", methods=METHODS, endpoint="gateway_conversations")
+    @app.route("/api/conversations/<path:path>", methods=METHODS, endpoint="gateway_conversation")
+    def conversations(path: str = "") -> Response:
+        if path and any(part in ("", ".", "..") for part in path.split("/")) or "\\" in path:
+            raise ApiError(404, "not_found", _("Cette adresse n'existe pas."))
+        return forward(peers.public_chat, f"/api/conversations/{path}".rstrip("/"), authorization=True)
+
+    @app.get("/api/tools", endpoint="gateway_tools")
+    def tools() -> Response:
+        return forward(peers.chat, "/api/tools")
 
     to = {
         "/api/audio/transcribe": peers.asr,

@@ -52,6 +52,28 @@ def test_a_call_of_the_api_reaches_chat_as_it_was_sent(call: Callable[..., Any],
 
 
 @pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/conversations?q=%C3%A9t%C3%A9"),
+        ("DELETE", "/api/conversations"),
+        ("PATCH", "/api/conversations/conv_1"),
+        ("POST", "/api/conversations/conv_1/completions"),
+        ("GET", "/api/conversations/conv_1/export.md"),
+    ],
+)
+def test_conversations_are_asked_of_chat_with_the_caller_s_key(
+    method: str, path: str, call: Callable[..., Any], seen: Upstream
+) -> None:
+    headers = {"Authorization": "Bearer sk-caller", "X-Service-Token": "stolen"}
+    assert call(method, path, headers=headers).status == 200
+    (got,) = seen.seen
+    assert (got["method"], "/" + got["path"]) == (method, path.partition("?")[0])
+    assert got["query"] == path.partition("?")[2]
+    assert got["headers"]["authorization"] == "Bearer sk-caller"
+    assert "x-service-token" not in got["headers"]
+
+
+@pytest.mark.parametrize(
     "path", ["/api/diarization/process", "/api/diagrams", "/api/diagrams/validate", "/api/minutes"]
 )
 def test_calls_between_services_carry_the_service_token_and_not_the_caller_s(
