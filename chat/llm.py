@@ -30,11 +30,12 @@ class Model:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model wrote; `cut` when it had no room left to end."""
+    """What the model wrote; `cut` when it had no room left to end. `prompt_tokens` as the tokenizer counted them."""
 
     text: str
     model: str
     cut: bool
+    prompt_tokens: int = 0
 
 
 class LanguageModel:
@@ -110,8 +111,9 @@ class LanguageModel:
             choice = answer["choices"][0]
             text = str(choice["message"].get("content") or "")
             cut = choice.get("finish_reason") == "length"
-            return Answer(text, str(answer.get("model") or body.get("model")), cut)
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            read = int((answer.get("usage") or {}).get("prompt_tokens") or 0)
+            return Answer(text, str(answer.get("model") or body.get("model")), cut, read)
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             message = _("Le service %(service)s a donné une réponse inattendue.", service=self._gpt.name)
             raise ApiError(502, "peer_error", message) from error
 

@@ -149,6 +149,8 @@ def minutes(found: Mapping[str, Any]) -> str:
 
 def _item(item: object) -> str:
     if isinstance(item, Mapping):
+        if item.get("text"):
+            return str(item["text"])
         who, what, when = (str(item.get(key) or "").strip() for key in ("who", "what", "when"))
         return f"{who} : {what}" + (f" ({when})" if when else "") if who else what
     return str(item)

@@ -157,9 +157,17 @@ def diarize(peer: Peer, call: Call, recording: Path, fields: Mapping[str, object
     return _checked(peer, Diarization, answer)
 
 
-def minutes(peer: Peer, call: Call, transcript: str, language: str | None) -> dict[str, Any]:
-    """chat's minutes: summary, decisions, actions, open_points, markdown."""
-    return _ask(peer, call, "/api/minutes", {"transcript": transcript} | _language(language))
+def minutes(
+    peer: Peer, call: Call, segments: list[dict[str, Any]], language: str | None, progress: Progress
+) -> dict[str, Any]:
+    """chat's minutes: summary, decisions, actions, open_points, each with its seconds, and all of it as markdown.
+
+    `segments` are as a meeting shows them, their speakers by name.
+    """
+    body = {"segments": segments, "stream": True} | _language(language)
+    headers = {"Accept": "text/event-stream, application/json"}
+    with call.to(peer, "/api/minutes", json=body, headers=headers, timeout=CHAT_SECONDS) as stream:
+        return _answered(peer, stream, progress, lambda _part: None)
 
 
 def diagram(peer: Peer, call: Call, text: str, language: str | None) -> dict[str, Any]:
@@ -206,9 +214,17 @@ def _upload(
         parts: dict[str, FormPart] = {**given, "file": (recording.name, file, "application/octet-stream")}
         headers = {"Accept": "text/event-stream, application/json"}
         with call.to(peer, path, fields=parts, query={"stream": "true"}, headers=headers) as stream:
-            if stream.status >= 400 or "text/event-stream" not in stream.headers.get("Content-Type", ""):
-                return dict(stream.read().raise_for_status().json())
-            return _followed(peer, stream, progress, found)
+            return _answered(peer, stream, progress, found)
+
+
+def _answered(peer: Peer, stream: PeerStream, progress: Progress, found: Parts) -> dict[str, Any]:
+    """The answer, by events when the service gives them, else as JSON."""
+    if stream.status >= 400 or "text/event-stream" not in stream.headers.get("Content-Type", ""):
+        answer = stream.read().raise_for_status().json()
+        if not isinstance(answer, dict):
+            raise _bad_answer(peer)
+        return answer
+    return _followed(peer, stream, progress, found)
 
 
 def _followed(peer: Peer, stream: PeerStream, progress: Progress, found: Parts) -> dict[str, Any]:

@@ -102,7 +102,9 @@ def _minutes(minutes: Mapping[str, Any], say: Callable[[Text], str]) -> str:
 
 
 def _item(item: Any) -> str:
-    if isinstance(item, str):
+    """A point or an action, and the moment it was said."""
+    if isinstance(item, str):  # as minutes were before they had moments
         return _plain(item)
-    who, what, when = (_plain(str(item.get(key) or "")) for key in ("who", "what", "when"))
-    return (f"**{who}** : " if who else "") + what + (f" ({when})" if when else "")
+    who, what, when, text = (_plain(str(item.get(key) or "")) for key in ("who", "what", "when", "text"))
+    moment = f" · {clock(item['seconds'])}" if item.get("seconds") is not None else ""
+    return (f"**{who}** : " if who else "") + (text or what) + (f" ({when})" if when else "") + moment

@@ -139,7 +139,10 @@ class Work:
         speakers = list(dict.fromkeys(segment.speaker for segment in segments))
         defaults = view.default_names(speakers, self._job.messages_language)
         names = defaults | {key: name for key, name in self._record.speakers().items() if key in defaults}
-        found = calls.minutes(self._peers.chat, call, transcript(segments, names).text, language)
+        said = [_segment_json(segment) | {"speaker": names[segment.speaker]} for segment in segments]
+        found = calls.minutes(
+            self._peers.chat, call, said, language, lambda advance: self._record.progress("minutes", advance)
+        )
         return Outcome(found | {"names": names}, found.get("model"), list(found.get("warnings") or []))
 
     def _diagram(self, call: Call, segments: list[Segment], language: str | None) -> Outcome:

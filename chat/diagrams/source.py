@@ -44,8 +44,8 @@ class _Text:
         return self.offsets[start], self.offsets[end - 1] + 1
 
 
-def locate(labels: list[str], text: str) -> list[Source | None]:
-    """The source of each label in `text`, None where nothing in it resembles the label."""
+def locate(labels: list[str], text: str, *, least: float = LEAST_SCORE) -> list[Source | None]:
+    """The source of each label in `text`, None where nothing in it resembles the label (a score of `least`)."""
     searched = _Text(text)
     used: dict[str, int] = defaultdict(int)  # folded label → where its last occurrence ended
     cursor = 0  # labels are mostly in reading order: the first occurrence after the last one placed is preferred
@@ -58,7 +58,7 @@ def locate(labels: list[str], text: str) -> list[Source | None]:
             start, end = searched.span(*span)
             found.append(Source(start=start, end=end, score=_exact_score(label, text[start:end])))
         else:
-            found.append(_closest(folded, searched))
+            found.append(_closest(folded, searched, least))
     return found
 
 
@@ -84,11 +84,12 @@ def _exact_score(label: str, passage: str) -> float:
     return 1.0 if " ".join(label.split()) == " ".join(passage.split()) else 0.98
 
 
-def _closest(label: str, text: _Text) -> Source | None:
+def _closest(label: str, text: _Text, least: float) -> Source | None:
     """The passage sharing the most of the label's words, weighted by how rare they are in the text."""
     wanted = Counter(_stem(word) for word in _WORD.findall(label))
     weights = {s: 1 / len(text.places[s]) ** 0.5 for s in wanted if 0 < len(text.places.get(s, ())) <= MAX_POSITIONS}
-    if not weights:
+    telling = {stem for stem in wanted if len(stem) >= STEM or stem.isdigit()}
+    if not weights or (telling and not telling & set(weights)):  # « le », « de » place nothing
         return None
     width = 2 * sum(wanted.values()) + 2
     places = sorted(place for stem in weights for place in text.places[stem])
@@ -96,7 +97,7 @@ def _closest(label: str, text: _Text) -> Source | None:
     first, last = _trim(places[best[0] : best[1]], text, weights)
     start, end = text.words[first][0], text.words[last][1]
     score = _resemblance(label, wanted, text.folded[start:end], text.stems[first : last + 1])
-    if score < LEAST_SCORE:
+    if score < least:
         return None
     begin, stop = text.span(start, end)
     return Source(start=begin, end=stop, score=round(score, 2))

@@ -1,36 +1,71 @@
-"""Minutes: their shape, their reading from a model's answer, their merging, and their Markdown."""
+"""Minutes: their shape, the schema that models write under, and the reading of what they wrote."""
 
 from __future__ import annotations
 
 import json
 import re
-from difflib import SequenceMatcher
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from chat.diagrams.tidy import fold
-from chat.language import Language
-
-MAX_ITEMS = 60
+MAX_ITEMS = 60  # of each list, in one answer
 MAX_ITEM = 600
 MAX_SUMMARY = 6000
-SAME = 0.88  # two sentences that resemble each other more say the same
+MAX_TRIES = 20  # braces at which an object may begin, in an answer that says something before it
 
 
-class Action(BaseModel):
+class Source(BaseModel):
+    """Where an item comes from: characters of the transcript, or of one of its segments; seconds when known."""
+
+    segment: int | None = Field(default=None, description="Le rang (à partir de 0) du segment, si on en a donné")
+    start: int = Field(description="Premier caractère, dans le segment ou dans la transcription donnée")
+    end: int = Field(description="Après le dernier caractère")
+    score: float = Field(description="1 : mot pour mot ; moins : reformulé ; sous 0,35 : seul le modèle le dit")
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+class Item(BaseModel):
+    """Something of the minutes; `line` is the line that the model names as its source, in the part that it read."""
+
+    seconds: float | None = Field(default=None, description="Quand cela s'est dit ; null : non daté")
+    source: Source | None = None
+    line: int | None = Field(default=None, exclude=True)
+
+    @property
+    def said(self) -> str:
+        """What to look for in the transcript."""
+        raise NotImplementedError
+
+
+class Point(Item):
+    text: str
+
+    @property
+    def said(self) -> str:
+        return self.text
+
+
+class Action(Item):
     """`who` and `when` are empty when nobody said."""
 
     who: str = ""
     what: str
     when: str = ""
 
+    @property
+    def said(self) -> str:
+        return self.what
+
 
 class Minutes(BaseModel):
+    """`summary_points` are the sentences of the summary, with their sources."""
+
     summary: str = ""
-    decisions: list[str] = Field(default_factory=list)
+    summary_points: list[Point] = Field(default_factory=list)
+    decisions: list[Point] = Field(default_factory=list)
     actions: list[Action] = Field(default_factory=list)
-    open_points: list[str] = Field(default_factory=list)
+    open_points: list[Point] = Field(default_factory=list)
 
     @property
     def empty(self) -> bool:
@@ -41,142 +76,124 @@ class MinutesError(ValueError):
     """An answer that is no minutes; the message is English and meant for the model that wrote it."""
 
 
-def minutes_schema() -> dict[str, Any]:
-    """JSON schema of what a model must answer."""
+def minutes_schema(lines: int) -> dict[str, Any]:
+    """JSON schema of what a model must answer about a transcript of `lines` numbered lines."""
     text = {"type": "string", "maxLength": 400}
-    action = {
-        "type": "object",
-        "properties": {"who": text, "what": text, "when": text},
-        "required": ["who", "what", "when"],
-        "additionalProperties": False,
-    }
+    line = {"type": "integer", "minimum": 1, "maximum": max(1, lines)}
+    return _object(
+        {
+            "summary": {"type": "string", "maxLength": 3000},
+            "decisions": _array(_object({"text": text, "line": line})),
+            "actions": _array(_object({"who": text, "what": text, "when": text, "line": line})),
+            "open_points": _array(_object({"text": text, "line": line})),
+        }
+    )
+
+
+def summary_schema() -> dict[str, Any]:
+    """JSON schema of a summary alone."""
+    return _object({"summary": {"type": "string", "maxLength": 3000}})
+
+
+def same_schema(items: int) -> dict[str, Any]:
+    """JSON schema of the groups of those of `items` numbered items that say the same thing."""
+    number = {"type": "integer", "minimum": 1, "maximum": items}
+    return _object({"same": _array({"type": "array", "items": number, "minItems": 2, "maxItems": 10})})
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {
-            "summary": {"type": "string", "maxLength": 3000},
-            "decisions": {"type": "array", "items": text, "maxItems": 30},
-            "actions": {"type": "array", "items": action, "maxItems": 30},
-            "open_points": {"type": "array", "items": text, "maxItems": 30},
-        },
-        "required": ["summary", "decisions", "actions", "open_points"],
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
     }
+
+
+def _array(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items, "maxItems": 30}
 
 
 def read_minutes(written: str) -> Minutes:
     """The minutes in a model's answer. Raises `MinutesError`."""
-    begin = written.find("{")
-    if begin < 0:
-        raise MinutesError("The answer holds no JSON object.")
-    try:
-        data = json.JSONDecoder().raw_decode(written[begin:])[0]
-    except (ValueError, RecursionError) as error:
-        raise MinutesError(f"The answer is not valid JSON: {error}.") from error
+    data = read_object(written, ("summary", "decisions", "actions", "open_points"))
     return Minutes(
         summary=_clean(data.get("summary"))[:MAX_SUMMARY],
-        decisions=_texts(data.get("decisions")),
+        decisions=_points(data.get("decisions")),
         actions=_actions(data.get("actions")),
-        open_points=_texts(data.get("open_points")),
+        open_points=_points(data.get("open_points")),
     )
 
 
-def merge(parts: list[Minutes]) -> Minutes:
-    """One set of minutes of those of successive parts of a meeting; what was said twice is kept once."""
-    sentences = [sentence for part in parts for sentence in _sentences(part.summary)]
-    actions: list[Action] = []
-    for action in (action for part in parts for action in part.actions):
-        known = next((a for a in actions if _same_action(a, action)), None)
-        if known is None:
-            actions.append(action)
-        else:  # said again, perhaps with the date that was missing
-            known.who = known.who or action.who
-            known.when = known.when or action.when
-    return Minutes(
-        summary=" ".join(_unique(sentences)),
-        decisions=_unique([item for part in parts for item in part.decisions]),
-        actions=actions,
-        open_points=_unique([item for part in parts for item in part.open_points]),
-    )
+def read_summary(written: str) -> str:
+    """The summary in a model's answer. Raises `MinutesError`."""
+    summary = _clean(read_object(written, ("summary",)).get("summary"))[:MAX_SUMMARY]
+    if not summary:
+        raise MinutesError("The summary is empty.")
+    return summary
 
 
-_HEADINGS: dict[Language, tuple[str, str, str, str, str]] = {
-    "fr": ("Résumé", "Décisions", "Actions", "Points ouverts", "Rien de relevé."),
-    "en": ("Summary", "Decisions", "Actions", "Open points", "Nothing noted."),
-}
+def read_same(written: str, items: int) -> list[list[int]]:
+    """The groups of repeated items (counted from 0) in a model's answer. Raises `MinutesError`."""
+    groups = read_object(written, ("same",)).get("same")
+    found = []
+    for group in groups if isinstance(groups, list) else []:
+        numbers = [n - 1 for n in group if _is_number(n) and 1 <= n <= items] if isinstance(group, list) else []
+        if len(numbers) > 1:
+            found.append(sorted(set(numbers)))
+    return found
 
 
-def markdown(minutes: Minutes, language: Language) -> str:
-    """The minutes as Markdown, whose headings are in `language`; their text can bring no Markdown of its own."""
-    summary, decisions, actions, open_points, nothing = _HEADINGS[language]
-    sections = [
-        (summary, _escape(minutes.summary)),
-        (decisions, _list([_escape(item) for item in minutes.decisions])),
-        (actions, _list([_action_line(action, language) for action in minutes.actions])),
-        (open_points, _list([_escape(item) for item in minutes.open_points])),
-    ]
-    return "\n\n".join(f"## {title}\n\n{body or nothing}" for title, body in sections) + "\n"
+_THOUGHTS = re.compile(r"^\s*<think>.*?</think>", re.S)
 
 
-def _list(items: list[str]) -> str:
-    return "\n".join(f"- {item}" for item in items)
-
-
-def _action_line(action: Action, language: Language) -> str:
-    colon = " : " if language == "fr" else ": "
-    who = f"**{_escape(action.who)}**{colon}" if action.who else ""
-    when = f" ({_escape(action.when)})" if action.when else ""
-    return f"{who}{_escape(action.what)}{when}"
-
-
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~])")
-_BLOCK = re.compile(r"^(\s*)(#{1,6}(?=\s)|[-+](?=\s)|(\d+)([.)])(?=\s))")
-
-
-def _escape(text: str) -> str:
-    safe = _MARKDOWN.sub(r"\\\1", text)
-    return _BLOCK.sub(lambda m: f"{m[1]}{m[3]}\\{m[4]}" if m[3] else f"{m[1]}\\{m[2]}", safe)
+def read_object(written: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    """The first JSON object with one of `keys` in a model's answer. Raises `MinutesError`."""
+    text = _THOUGHTS.sub("", written)
+    problem = "The answer holds no JSON object."
+    for tried, found in enumerate(re.finditer(r"\{", text)):
+        if tried == MAX_TRIES:
+            break
+        try:
+            data = json.JSONDecoder().raw_decode(text, found.start())[0]
+        except (ValueError, RecursionError) as error:
+            problem = problem if tried else f"The answer is not valid JSON: {error}."
+            continue
+        if isinstance(data, dict) and any(key in data for key in keys):
+            return data
+        problem = f"The JSON object must have the keys {', '.join(keys)}."
+    raise MinutesError(problem)
 
 
 def _clean(value: object) -> str:
     return " ".join(value.split()) if isinstance(value, str) else ""
 
 
-def _texts(value: object) -> list[str]:
-    items = value if isinstance(value, list) else []
-    return _unique([_clean(item)[:MAX_ITEM] for item in items])[:MAX_ITEMS]
+def _points(value: object) -> list[Point]:
+    """Points, whether written as objects or as plain strings."""
+    points = []
+    for item in value if isinstance(value, list) else []:
+        text = _clean(item.get("text") if isinstance(item, dict) else item)[:MAX_ITEM]
+        if text:
+            points.append(Point(text=text, line=_line(item)))
+    return points[:MAX_ITEMS]
 
 
 def _actions(value: object) -> list[Action]:
     actions: list[Action] = []
     for item in value if isinstance(value, list) else []:
-        if not isinstance(item, dict) or not (what := _clean(item.get("what"))):
-            continue
-        who, when = _clean(item.get("who")), _clean(item.get("when"))
-        action = Action(who=who[:MAX_ITEM], what=what[:MAX_ITEM], when=when[:MAX_ITEM])
-        if not any(_same_action(known, action) for known in actions):
-            actions.append(action)
+        if isinstance(item, dict) and (what := _clean(item.get("what"))):
+            who, when = _clean(item.get("who")), _clean(item.get("when"))
+            actions.append(
+                Action(who=who[:MAX_ITEM], what=what[:MAX_ITEM], when=when[:MAX_ITEM], line=_line(item)),
+            )
     return actions[:MAX_ITEMS]
 
 
-def _unique(items: list[str]) -> list[str]:
-    kept: list[str] = []
-    for item in items:
-        if item and not any(_same(item, other) for other in kept):
-            kept.append(item)
-    return kept
+def _line(item: object) -> int | None:
+    line = item.get("line") if isinstance(item, dict) else None
+    return line if _is_number(line) else None
 
 
-def _same(one: str, other: str) -> bool:
-    a, b = fold(one), fold(other)
-    if a == b:
-        return True
-    matcher = SequenceMatcher(None, a, b, autojunk=False)
-    return matcher.real_quick_ratio() > SAME and matcher.quick_ratio() > SAME and matcher.ratio() > SAME
-
-
-def _same_action(one: Action, other: Action) -> bool:
-    return _same(one.what, other.what) and (not one.who or not other.who or fold(one.who) == fold(other.who))
-
-
-def _sentences(text: str) -> list[str]:
-    return [sentence for sentence in re.split(r"(?<=[.!?…])\s+", text) if sentence]
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -166,10 +166,15 @@ class FakeServices:
             if refused := self.enter("minutes"):
                 return refused
             self.wait("minutes")
-            who = request.json["transcript"].splitlines()[0].split(":")[0]
-            actions = [{"who": who, "what": "say hello", "when": ""}]
-            body = {"summary": f"{who} says hello.", "decisions": ["hi Anna"], "actions": actions, "open_points": []}
-            return jsonify(body | {"markdown": f"**{who}**", "model": "fake-chat"})
+            first, last = request.json["segments"][0], request.json["segments"][-1]
+            who, source = first["speaker"], {"segment": 0, "start": 0, "end": 5, "score": 1.0}
+            actions = [{"who": who, "what": "say hello", "when": "", "seconds": first["start"], "source": source}]
+            decisions = [{"text": "hi Anna", "seconds": last["words"][0]["start"], "source": None}]
+            body = {"summary": f"{who} says hello.", "decisions": decisions, "actions": actions, "open_points": []}
+            body |= {"markdown": f"**{who}**", "model": "fake-chat", "warnings": []}
+            shares = [{"progress": 0.25, "characters_done": 5, "characters_total": 20}]
+            events = [event("progress", share) for share in shares] + [event("result", body)]
+            return Response(events, content_type="text/event-stream")
 
         @app.post("/api/diagrams")
         def diagrams() -> Response:
@@ -205,7 +210,7 @@ class Upstream:
         app = Flask("upstream")
         app.config["MAX_CONTENT_LENGTH"] = None
 
-        @app.route("/<path:path>", methods=["GET", "POST", "PUT", "DELETE"])
+        @app.route("/<path:path>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
         def anything(path: str) -> Any:
             headers = {name.lower(): value for name, value in request.headers}
             query = request.query_string.decode()

@@ -55,6 +55,7 @@ def test_a_meeting_goes_from_a_file_to_its_diagram(
     assert meeting["speakers"] == {"SPEAKER_00": "Intervenant 1", "SPEAKER_01": "Intervenant 2"}
     assert (meeting["duration"], meeting["language"], meeting["title"]) == (2.1, "en", "Point hebdo")
     assert meeting["minutes"]["actions"][0]["who"] == "Intervenant 1"
+    assert [(d["text"], d["seconds"]) for d in meeting["minutes"]["decisions"]] == [("hi Anna", 1.2)]
     assert meeting["diagram"]["valid"] is True
     assert meeting["models"] == {"asr": "fake-asr", "diarize": "fake-diarize", "chat": "fake-chat"}
     assert meeting["warnings"] == []
@@ -95,6 +96,17 @@ def test_transcription_and_diarization_run_side_by_side(
         gate.set()
     thread.join(20)
     assert store.get(meeting_id, "fr")["state"] == "done"
+
+
+def test_minutes_are_asked_for_with_the_times_of_the_words(
+    new: Callable[..., str], worker: MeetingWorker, fakes: FakeServices
+) -> None:
+    worker.work(new())
+    asked = fakes.bodies["minutes"]
+    assert asked["segments"][1] == {
+        "speaker": "Intervenant 2", "start": 1.2, "end": 2.0, "text": "Hi Anna.",
+        "words": [{"word": "Hi", "start": 1.2, "end": 1.5}, {"word": "Anna.", "start": 1.6, "end": 2.0}],
+    }  # fmt: skip
 
 
 def test_renaming_a_speaker_changes_the_minutes_too(

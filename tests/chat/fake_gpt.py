@@ -7,7 +7,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
@@ -36,6 +36,7 @@ class FakeGpt:
         self.headers: list[dict[str, str]] = []
         self.raw: list[bytes] = []
         self._answers: list[Any] = []
+        self.reply: Callable[[dict[str, Any]], Any] | None = None  # what answers when nothing is enqueued
         self._recordings: list[bytes] = []
         self.chunks_sent = 0
         self.stream_closed = threading.Event()
@@ -89,6 +90,8 @@ class FakeGpt:
                 return self._stream(body)
             if self.permits is not None:
                 self._wait_for_leave_or_permit()
+            if not self._answers and self.reply is not None:
+                self._answers.append(self.reply(body))
             answer = self._answers.pop(0) if self._answers else body["messages"][-1]["content"][::-1]
             if isinstance(answer, tuple) and isinstance(answer[0], int):
                 return jsonify(answer[1]), answer[0]

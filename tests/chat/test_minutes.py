@@ -9,40 +9,92 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from chat.minutes.shape import Action, Minutes, MinutesError, markdown, merge, minutes_schema, read_minutes
-from chat.minutes.write import Segment, as_transcript
+from chat.minutes.markdown import markdown
+from chat.minutes.merge import merge
+from chat.minutes.shape import Action, Minutes, MinutesError, Point, minutes_schema, read_minutes
 from tests.chat.fake_gpt import FakeGpt
 
-MINUTES: dict[str, Any] = {
+EMBEDDED: dict[str, Any] = {
     "summary": "Le budget de la foire est voté.",
     "decisions": ["le budget est de 3 000 euros"],
     "actions": [
-        {"who": "Zoé", "what": "réserver la salle", "when": "vendredi"},
+        {"who": "Zoé", "what": "réserve la salle", "when": "vendredi"},
         {"who": "", "what": "écrire", "when": ""},
     ],
     "open_points": ["le choix du traiteur"],
 }
+MINUTES: dict[str, Any] = {
+    **EMBEDDED,
+    "decisions": [{"text": "le budget est de 3 000 euros", "line": 2}],
+    "actions": [
+        {"who": "Zoé", "what": "réserver la salle", "when": "vendredi", "line": 1},
+        {"who": "", "what": "écrire", "when": "", "line": 1},
+    ],
+    "open_points": [{"text": "le choix du traiteur", "line": 2}],
+}
+SEGMENTS = [
+    {"speaker": "Zoé", "start": 1.5, "end": 4, "text": "Je réserve la salle vendredi."},
+    {"speaker": "Marc", "start": 70, "end": 75.25, "text": "Le budget est de 3 000 euros, c'est voté."},
+]
 TRANSCRIPT = "Zoé: Je réserve la salle vendredi.\nMarc: Le budget est de 3 000 euros, c'est voté."
 EMPTY = {"summary": "", "decisions": [], "actions": [], "open_points": []}
 
 
 def test_minutes_are_answered_as_json_and_markdown(client: FlaskClient, gpt: FakeGpt) -> None:
     gpt.enqueue(MINUTES)
-    answer = client.post("/api/minutes", json={"transcript": TRANSCRIPT})
+    answer = client.post("/api/minutes", json={"segments": SEGMENTS, "model": "qwen"})
     assert answer.status_code == 200
-    assert {key: answer.json[key] for key in MINUTES} == MINUTES
-    assert (answer.json["model"], answer.json["warnings"]) == ("frigo-mini", [])
+    assert answer.json["summary"] == MINUTES["summary"]
+    assert answer.json["decisions"] == [
+        {
+            "text": "le budget est de 3 000 euros",
+            "seconds": 70.0,
+            "source": {"segment": 1, "start": 0, "end": 28, "score": 0.98, "start_s": 70.0, "end_s": 75.25},
+        }
+    ]
+    reserve, write = answer.json["actions"]
+    assert (reserve["who"], reserve["what"], reserve["when"]) == ("Zoé", "réserver la salle", "vendredi")
+    assert (reserve["seconds"], reserve["source"]["segment"]) == (1.5, 0)
+    assert SEGMENTS[0]["text"][reserve["source"]["start"] : reserve["source"]["end"]] == "réserve la salle"
+    assert (write["who"], write["seconds"]) == ("", 1.5)
+    assert write["source"]["score"] < 0.35, "only the model says so"
+    assert (answer.json["model"], answer.json["warnings"], answer.json["parts"]) == ("qwen3-4b", [], 1)
     assert answer.json["markdown"] == (
         "## Résumé\n\nLe budget de la foire est voté.\n\n"
-        "## Décisions\n\n- le budget est de 3 000 euros\n\n"
-        "## Actions\n\n- **Zoé** : réserver la salle (vendredi)\n- écrire\n\n"
-        "## Points ouverts\n\n- le choix du traiteur\n"
+        "## Décisions\n\n- le budget est de 3 000 euros · 01:10\n\n"
+        "## Actions\n\n- **Zoé** : réserver la salle (vendredi) · 00:01\n- écrire · 00:01\n\n"
+        "## Points ouverts\n\n- le choix du traiteur · 01:10\n"
     )
+    assert gpt.requests[0]["messages"][1]["content"] == (
+        "[1] Zoé: Je réserve la salle vendredi.\n[2] Marc: Le budget est de 3 000 euros, c'est voté."
+    )
+    line = gpt.requests[0]["response_format"]["json_schema"]["schema"]["properties"]["decisions"]["items"]
+    assert line["properties"]["line"]["maximum"] == 2
+
+
+def test_the_embedded_model_has_its_own_request(client: FlaskClient, gpt: FakeGpt) -> None:
+    gpt.enqueue(EMBEDDED)
+    answer = client.post("/api/minutes", json={"segments": SEGMENTS})
     assert gpt.requests[0]["messages"][0]["content"] == "frigo:minutes"
+    assert gpt.requests[0]["messages"][1]["content"] == " " + TRANSCRIPT.replace("\n", "\n ")
     assert "grammar" in gpt.requests[0]["structured_outputs"]
+    assert [item["seconds"] for item in answer.json["decisions"]] == [70.0]
+    assert answer.json["actions"][0]["source"] == {
+        "segment": 0, "start": 3, "end": 19, "score": 1.0, "start_s": 1.5, "end_s": 4.0
+    }  # fmt: skip
+    assert (answer.json["actions"][1]["what"], answer.json["actions"][1]["source"]) == ("écrire", None)
+    assert [point["seconds"] for point in answer.json["summary_points"]] == [70.0]
 
 
-def test_segments_are_a_transcript_too(client: FlaskClient, gpt: FakeGpt) -> None:
+def test_a_plain_transcript_has_places_and_no_seconds(client: FlaskClient, gpt: FakeGpt) -> None:
+    gpt.enqueue(EMBEDDED)
+    (decision,) = client.post("/api/minutes", json={"transcript": TRANSCRIPT}).json["decisions"]
+    source = decision["source"]
+    assert TRANSCRIPT[source["start"] : source["end"]] == "Le budget est de 3 000 euros"
+    assert (decision["seconds"], source["start_s"], source["segment"]) == (None, None, None)
+
+
+def test_successive_segments_of_one_speaker_are_a_turn(client: FlaskClient, gpt: FakeGpt) -> None:
     gpt.enqueue(MINUTES)
     segments = [
         {"speaker": "Zoé", "start": 0, "end": 1, "text": "Je réserve"},
@@ -50,7 +102,7 @@ def test_segments_are_a_transcript_too(client: FlaskClient, gpt: FakeGpt) -> Non
         {"speaker": "Marc", "start": 2, "end": 3, "text": "Bien."},
     ]
     assert client.post("/api/minutes", json={"segments": segments, "model": "qwen"}).status_code == 200
-    assert gpt.requests[0]["messages"][1]["content"] == "Zoé: Je réserve la salle.\nMarc: Bien."
+    assert gpt.requests[0]["messages"][1]["content"] == "[1] Zoé: Je réserve la salle.\n[2] Marc: Bien."
 
 
 def test_english_is_written_in_english(client: FlaskClient, gpt: FakeGpt) -> None:
@@ -72,7 +124,16 @@ def test_an_empty_transcript_is_refused(client: FlaskClient, gpt: FakeGpt, body:
 
 @pytest.mark.parametrize(
     "body",
-    [{"transcript": 3}, {"segments": "x"}, {"segments": [{}]}, {"transcript": "a", "language": "de"}, {"other": 1}, []],
+    [
+        {"transcript": 3},
+        {"segments": "x"},
+        {"segments": [{}]},
+        {"transcript": "a", "language": "de"},
+        {"other": 1},
+        [],
+        {"segments": [{"text": "a", "start": -1}]},
+        {"transcript": "a", "segments": []},
+    ],
 )
 def test_a_wrong_body_is_refused(client: FlaskClient, body: object) -> None:
     assert client.post("/api/minutes", json=body).status_code == 400
@@ -81,32 +142,22 @@ def test_a_wrong_body_is_refused(client: FlaskClient, body: object) -> None:
 def test_a_long_transcript_is_read_in_parts_and_merged(client: FlaskClient, gpt: FakeGpt) -> None:
     lines = "\n".join(f"Zoé: Nous rangeons la caisse numéro {n} dans le dépôt du fond." for n in range(60))
     again = {
-        **MINUTES,
+        **EMBEDDED,
         "summary": "On se revoit lundi.",
-        "actions": [{"who": "zoe", "what": "Réserver la salle.", "when": ""}],
+        "actions": [{"who": "zoe", "what": "Réserve la salle.", "when": ""}],
     }
-    gpt.enqueue(MINUTES, again, *[again] * 8)
+    gpt.enqueue(EMBEDDED, again, *[again] * 8)
     answer = client.post("/api/minutes", json={"transcript": lines})
     parts = [request["messages"][1]["content"] for request in gpt.requests]
     assert len(parts) > 1
     assert all(part.startswith(" Zoé: Nous rangeons") for part in parts)
     assert answer.json["summary"] == "Le budget de la foire est voté. On se revoit lundi."
-    assert answer.json["actions"] == MINUTES["actions"]
-    assert answer.json["decisions"] == MINUTES["decisions"]
+    assert [(a["who"], a["what"], a["when"]) for a in answer.json["actions"]] == [
+        ("Zoé", "réserve la salle", "vendredi"),
+        ("", "écrire", ""),
+    ]
+    assert [item["text"] for item in answer.json["decisions"]] == EMBEDDED["decisions"]
     assert f"{len(parts)} parties" in answer.json["warnings"][0]
-
-
-def test_a_model_that_can_write_merges_the_parts_itself(client: FlaskClient, gpt: FakeGpt) -> None:
-    gpt.models = [{**model, "context": 1500} for model in gpt.models]
-    lines = "\n".join(f"Zoé: Nous rangeons la caisse numéro {n} dans le dépôt." for n in range(50))
-    gpt.enqueue(*[MINUTES] * 12)
-    answer = client.post("/api/minutes", json={"transcript": lines, "model": "qwen"})
-    parts = len(gpt.requests) - 1
-    assert parts > 1
-    merging = gpt.requests[-1]["messages"]
-    assert "successives" in merging[0]["content"]
-    assert merging[1]["content"].count('"summary"') == parts
-    assert {key: answer.json[key] for key in MINUTES} == MINUTES
 
 
 def test_nothing_noted_is_said(client: FlaskClient, gpt: FakeGpt) -> None:
@@ -128,26 +179,47 @@ def test_an_answer_that_is_no_minutes_is_repaired_then_refused(client: FlaskClie
 def test_odd_fields_are_left_out() -> None:
     odd = {
         "summary": 3,
-        "decisions": ["a", "", None, "A ."],
-        "actions": [{"who": 1, "what": " x  y "}, {"who": "z"}, "w"],
+        "decisions": ["a", "", None, {"text": "b", "line": "x"}],
+        "actions": [{"who": 1, "what": " x  y ", "line": True}, {"who": "z"}, "w"],
     }
-    assert read_minutes(f"```json\n{json.dumps(odd)}\n```") == Minutes(decisions=["a"], actions=[Action(what="x y")])
-    for written in ("", "[]", '{"summary": '):
+    wanted = Minutes(decisions=[Point(text="a"), Point(text="b")], actions=[Action(what="x y")])
+    for before in ("```json\n", "Voici {le compte rendu} :\n", '<think>{"summary": 1}</think>'):
+        assert read_minutes(before + json.dumps(odd)) == wanted
+    for written in ("", "[]", '{"summary": ', "{" * 5000, '{"other": 1}'):
         with pytest.raises(MinutesError):
             read_minutes(written)
 
 
 def test_what_is_said_twice_is_kept_once() -> None:
-    one = Minutes(summary="Un. Deux.", decisions=["Le budget est voté"], actions=[Action(what="réserver la salle")])
+    one = Minutes(
+        summary="Un. Deux.", decisions=[Point(text="Le budget est voté")], actions=[Action(what="réserver la salle")]
+    )
     two = Minutes(
         summary="Deux. Trois.",
-        decisions=["le budget est voté."],
+        decisions=[Point(text="le budget est voté.", seconds=3.0)],
         actions=[Action(who="Zoé", what="réserver la salle", when="lundi")],
     )
     merged = merge([one, two])
     assert merged.summary == "Un. Deux. Trois."
-    assert merged.decisions == ["Le budget est voté"]
+    assert [point.text for point in merged.decisions] == ["Le budget est voté"]
     assert merged.actions == [Action(who="Zoé", what="réserver la salle", when="lundi")]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Le budget est de 3 000 euros", "Le budget est de 4 000 euros"),
+        ("On réserve la salle", "On ne réserve pas la salle"),
+        ("Le contrat est signé par Zoé", "Le devis est signé par Zoé"),
+    ],
+)
+def test_what_differs_by_a_fact_is_kept_twice(one: str, other: str) -> None:
+    assert len(merge([Minutes(decisions=[Point(text=one)]), Minutes(decisions=[Point(text=other)])]).decisions) == 2
+
+
+def test_the_same_in_another_order_is_one() -> None:
+    said = ["On réserve la salle du fond pour vendredi", "La salle du fond sera réservée vendredi"]
+    assert len(merge([Minutes(decisions=[Point(text=text)]) for text in said]).decisions) == 1
 
 
 def test_two_people_may_have_the_same_task() -> None:
@@ -156,29 +228,25 @@ def test_two_people_may_have_the_same_task() -> None:
 
 
 def test_words_bring_no_markdown_of_their_own() -> None:
-    written = markdown(Minutes(summary="# <b>*x*</b> [a](b)", decisions=["1. a|b", "- c", "3 000 € - oui"]), "fr")
+    written = markdown(
+        Minutes(summary="# <b>*x*</b> [a](b)", decisions=[Point(text=t) for t in ("1. a|b", "- c", "3 000 € - oui")]),
+        "fr",
+    )
     assert "\\# \\<b\\>\\*x\\*\\</b\\> \\[a\\](b)" in written
     assert "- 1\\. a\\|b\n- \\- c\n- 3 000 € - oui\n" in written
 
 
-def test_segments_without_a_name_are_lines() -> None:
-    assert (
-        as_transcript([Segment(text="a\nb"), Segment(speaker="Zoé", text=""), Segment(speaker="A  B", text="c")])
-        == "a b\nA B: c"
-    )
-
-
 def test_the_schema_is_what_is_read() -> None:
     jsonschema = pytest.importorskip("jsonschema")
-    jsonschema.validate(MINUTES, minutes_schema())
+    jsonschema.validate(MINUTES, minutes_schema(2))
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({"summary": ""}, minutes_schema())
+        jsonschema.validate({"summary": ""}, minutes_schema(2))
 
 
 def test_only_services_and_key_holders_are_served(make_client: Callable[..., FlaskClient], gpt: FakeGpt) -> None:
     client = make_client(service_token="s3cret", openai_api_keys="k1,k2")
     body = {"transcript": TRANSCRIPT}
-    gpt.enqueue(MINUTES, MINUTES)
+    gpt.enqueue(EMBEDDED, EMBEDDED)
     assert client.post("/api/minutes", json=body).status_code == 401
     assert client.post("/api/minutes", json=body, headers={"Authorization": "Bearer no"}).status_code == 401
     assert client.post("/api/minutes", json=body, headers={"Authorization": "Bearer k2"}).status_code == 200

@@ -84,3 +84,8 @@ def test_a_book_is_searched_in_no_time() -> None:
     began = time.process_time()
     locate(labels, text)
     assert time.process_time() - began < 5
+
+
+def test_little_words_alone_place_nothing() -> None:
+    assert _passages(["le traiteur"]) == [None]
+    assert _passages(["la demande de traiteur"]) != [None]

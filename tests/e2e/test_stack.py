@@ -112,8 +112,10 @@ def test_minutes_have_content_that_was_said(meeting: dict[str, Any]) -> None:
     minutes = meeting["minutes"]
     assert minutes["markdown"].strip()
     said = spelled(" ".join(segment["text"] for segment in meeting["segments"]))
-    found = [*minutes["decisions"], *(action["what"] for action in minutes["actions"]), *minutes["open_points"]]
+    points = [*minutes["decisions"], *minutes["open_points"]]
+    found = [*(point["text"] for point in points), *(action["what"] for action in minutes["actions"])]
     assert found
+    assert all(0 <= item["seconds"] <= meeting["duration"] for item in [*points, *minutes["actions"]])
     assert all(spelled(item) in said for item in found), "the embedded model only copies"
 
 

@@ -34,7 +34,16 @@ export interface Segment {
   words?: Word[];
 }
 
-export interface Action {
+/** Something of the minutes and, in seconds, when it was said. */
+export interface Said {
+  seconds?: number | null;
+}
+
+export interface Point extends Said {
+  text: string;
+}
+
+export interface Action extends Said {
   who?: string | null;
   what: string;
   when?: string | null;
@@ -42,9 +51,10 @@ export interface Action {
 
 export interface Minutes {
   summary: string;
-  decisions: string[];
+  /** Plain strings in the minutes of before they had moments. */
+  decisions: (Point | string)[];
   actions: Action[];
-  open_points: string[];
+  open_points: (Point | string)[];
   markdown?: string;
 }
 

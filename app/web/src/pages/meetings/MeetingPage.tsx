@@ -153,7 +153,7 @@ function MeetingView({ meeting, interrupted, set, reload }: ViewProps) {
         }}
       >
         <Box sx={{ gridArea: "minutes", minWidth: 0 }}>
-          <MinutesCard meeting={meeting} />
+          <MinutesCard meeting={meeting} onPlay={seek} />
         </Box>
         <Box
           sx={{

@@ -1,11 +1,17 @@
-import { Box, Table, TableBody, TableCell, TableContainer, TableHead, TableRow, Typography } from "@mui/material";
+import { Box, Link, Table, TableBody, TableCell, TableContainer, TableHead, TableRow, Typography } from "@mui/material";
 import { ClipboardList } from "lucide-react";
 import { Card, Pending } from "../../components/Card";
 import { CopyButton } from "../../components/CopyButton";
 import { useI18n } from "../../i18n";
-import { TERMINAL, type Meeting } from "../../lib/types";
+import { formatClock } from "../../lib/format";
+import { TERMINAL, type Meeting, type Point } from "../../lib/types";
 
-export function MinutesCard({ meeting }: { meeting: Meeting }) {
+interface Props {
+  meeting: Meeting;
+  onPlay: (seconds: number) => void;
+}
+
+export function MinutesCard({ meeting, onPlay }: Props) {
   const { t } = useI18n();
   const { minutes } = meeting;
   const icon = <ClipboardList size={20} aria-hidden="true" />;
@@ -21,7 +27,7 @@ export function MinutesCard({ meeting }: { meeting: Meeting }) {
       {minutes.summary && (
         <Typography sx={{ fontSize: "1.02rem", lineHeight: 1.6, mb: 2 }}>{minutes.summary}</Typography>
       )}
-      <Points title={t("minutes.decisions")} items={minutes.decisions} />
+      <Points title={t("minutes.decisions")} items={minutes.decisions} onPlay={onPlay} />
       {minutes.actions?.length > 0 && (
         <>
           <Typography variant="h3" sx={{ mt: 2, mb: 0.5 }}>
@@ -44,7 +50,9 @@ export function MinutesCard({ meeting }: { meeting: Meeting }) {
                 {minutes.actions.map((action, index) => (
                   <TableRow key={index}>
                     <TableCell sx={{ fontWeight: 650 }}>{action.who || "–"}</TableCell>
-                    <TableCell>{action.what}</TableCell>
+                    <TableCell>
+                      {action.what} <Moment seconds={action.seconds} onPlay={onPlay} />
+                    </TableCell>
                     <TableCell>{action.when || "–"}</TableCell>
                   </TableRow>
                 ))}
@@ -53,12 +61,18 @@ export function MinutesCard({ meeting }: { meeting: Meeting }) {
           </TableContainer>
         </>
       )}
-      <Points title={t("minutes.open")} items={minutes.open_points} />
+      <Points title={t("minutes.open")} items={minutes.open_points} onPlay={onPlay} />
     </Card>
   );
 }
 
-function Points({ title, items }: { title: string; items: string[] | undefined }) {
+interface PointsProps {
+  title: string;
+  items: (Point | string)[] | undefined;
+  onPlay: (seconds: number) => void;
+}
+
+function Points({ title, items, onPlay }: PointsProps) {
   if (!items?.length) return null;
   return (
     <>
@@ -67,9 +81,30 @@ function Points({ title, items }: { title: string; items: string[] | undefined }
       </Typography>
       <Box component="ul" sx={{ m: 0, pl: 2.5, "& li": { mb: 0.5 }, "& li::marker": { color: "primary.main" } }}>
         {items.map((item, index) => (
-          <li key={index}>{item}</li>
+          <li key={index}>
+            {typeof item === "string" ? item : item.text}{" "}
+            {typeof item !== "string" && <Moment seconds={item.seconds} onPlay={onPlay} />}
+          </li>
         ))}
       </Box>
     </>
+  );
+}
+
+/** When something was said; a click plays it. */
+function Moment({ seconds, onPlay }: { seconds?: number | null; onPlay: (seconds: number) => void }) {
+  const { t } = useI18n();
+  if (typeof seconds !== "number") return null;
+  const time = formatClock(seconds);
+  return (
+    <Link
+      component="button"
+      variant="body2"
+      onClick={() => onPlay(seconds)}
+      aria-label={t("transcript.playFrom", { time })}
+      sx={{ fontVariantNumeric: "tabular-nums", verticalAlign: "baseline" }}
+    >
+      {time}
+    </Link>
   );
 }
