@@ -48,16 +48,13 @@ def install(app: Flask, peers: Peers) -> None:
 
     @app.route("/v1/<path:path>", methods=METHODS)
     def openai(path: str) -> Response:
-        if any(part in ("", ".", "..") for part in path.split("/")) or "\\" in path:
-            raise ApiError(404, "not_found", _("Cette adresse n'existe pas."))
-        return forward(peers.public_chat, f"/v1/{path}", authorization=True)
+        return forward(peers.public_chat, f"/v1/{_own(path)}", authorization=True)
 
     @app.route("/api/conversations", methods=METHODS, endpoint="gateway_conversations")
     @app.route("/api/conversations/<path:path>", methods=METHODS, endpoint="gateway_conversation")
     def conversations(path: str = "") -> Response:
-        if path and any(part in ("", ".", "..") for part in path.split("/")) or "\\" in path:
-            raise ApiError(404, "not_found", _("Cette adresse n'existe pas."))
-        return forward(peers.public_chat, f"/api/conversations/{path}".rstrip("/"), authorization=True)
+        under = f"/{_own(path)}" if path else ""
+        return forward(peers.public_chat, f"/api/conversations{under}", authorization=True)
 
     @app.get("/api/tools", endpoint="gateway_tools")
     def tools() -> Response:
@@ -87,6 +84,13 @@ def install(app: Flask, peers: Peers) -> None:
             return forward(peer, rule)
 
         app.add_url_rule(rule, endpoint=f"gateway{rule.replace('/', '_')}", view_func=relay, methods=["POST"])
+
+
+def _own(path: str) -> str:
+    """`path`, that leads nowhere else than under its address. Raises 404."""
+    if any(part in ("", ".", "..") for part in path.split("/")) or "\\" in path:
+        raise ApiError(404, "not_found", _("Cette adresse n'existe pas."))
+    return path
 
 
 def forward(peer: Peer, path: str, *, authorization: bool = False) -> Response:
