@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import IO, Any
 from urllib.parse import urlencode
 
-import urllib3
 from pydantic import SecretStr
+from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -30,9 +30,10 @@ from common.errors import ApiError
 from common.messages import _
 from common.web import context
 from common.web.auth import SERVICE_TOKEN_HEADER
-from common.web.connections import Cancellation, Watch, new_pool, on_its_own
+from common.web.connections import Cancellation, Pool, Watch, on_its_own
 from common.web.multipart import BLOCK_BYTES, Multipart, Part
 from common.web.replicas import Replica, Replicas
+from common.web.wire import Answer
 
 __all__ = ["Body", "Cancellation", "Peer", "PeerResponse", "PeerStream", "unavailable"]
 GET_TRIES = 2
@@ -89,7 +90,7 @@ class PeerStream:
     """An answer read as it comes. Close it (or leave its ``with``) to make the peer stop."""
 
     def __init__(
-        self, service: str, response: urllib3.BaseHTTPResponse, ended: Callable[[bool], None] = lambda _broken: None
+        self, service: str, response: Answer | BaseHTTPResponse, ended: Callable[[bool], None] = lambda _broken: None
     ) -> None:
         """`ended` is told the end, and whether the peer broke the answer."""
         self.service = service
@@ -111,7 +112,7 @@ class PeerStream:
         except (AttributeError, OSError, ValueError) as error:
             if not self._closed:
                 raise
-            raise _broken(self.service) from error  # http.client lost its file under a thread that was reading
+            raise _broken(self.service) from error  # its socket was closed under a thread that read
 
     def read(self) -> PeerResponse:
         """Read what is left, as a `PeerResponse`."""
@@ -196,7 +197,7 @@ class Peer:
         self._token = service_token
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
-        self._pool = new_pool()
+        self._pool = Pool()
         self._replicas = Replicas(self.urls, self._healthy, wake_seconds)
 
     def request(
@@ -319,13 +320,12 @@ class Peer:
             ):
                 response = self._pool.request(
                     call.method,
-                    replica.url + call.path,
+                    replica.url,
+                    call.path,
                     body=call.body,
                     headers=call.headers,
-                    preload_content=False,
-                    decode_content=False,
-                    redirect=False,
-                    timeout=urllib3.Timeout(connect=self._connect_timeout, read=call.timeout),
+                    connect_timeout=self._connect_timeout,
+                    read_timeout=call.timeout,
                 )
         except BaseException:
             end()
@@ -346,8 +346,16 @@ class Peer:
     def _healthy(self, url: str, seconds: float) -> bool | None:
         try:
             with on_its_own():
-                timeout = urllib3.Timeout(connect=min(seconds, self._connect_timeout), read=seconds)
-                return self._pool.request("GET", f"{url}/health", redirect=False, timeout=timeout).status == 200
+                connect_timeout = min(seconds, self._connect_timeout)
+                answer = self._pool.request(
+                    "GET", url, "/health", headers={}, connect_timeout=connect_timeout, read_timeout=seconds
+                )
+                try:
+                    while answer.read1():
+                        pass
+                finally:
+                    answer.close()
+                return answer.status == 200
         except NameResolutionError:
             return None
         except (HTTPError, OSError):

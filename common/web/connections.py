@@ -6,12 +6,14 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
 import urllib3
 from urllib3.util.wait import wait_for_read
+
+from common.web.wire import Answer, Wire
 
 
 class Cancellation:
@@ -103,28 +105,47 @@ def _before_response(sock: Any) -> None:
         watch.wait(sock)
 
 
-class _Connection(urllib3.connection.HTTPConnection):
-    def getresponse(self) -> Any:
-        _before_response(self.sock)
-        return super().getresponse()
-
-
 class _SecureConnection(urllib3.connection.HTTPSConnection):
     def getresponse(self) -> Any:
         _before_response(self.sock)
         return super().getresponse()
 
 
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
 class _SecurePool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
-def new_pool() -> urllib3.PoolManager:
-    """A pool of such connections."""
-    pool = urllib3.PoolManager(num_pools=8, maxsize=64, block=False, retries=False)
-    pool.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
-    return pool
+class Pool:
+    """Connections to services: our own client where the address is in clear, urllib3 under TLS."""
+
+    def __init__(self) -> None:
+        self._wires: dict[str, Wire] = {}
+        self._secure = urllib3.PoolManager(num_pools=8, maxsize=64, block=False, retries=False)
+        self._secure.pool_classes_by_scheme = {"https": _SecurePool}
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[bytes] | None = None,
+        connect_timeout: float,
+        read_timeout: float,
+    ) -> Answer | urllib3.BaseHTTPResponse:
+        """The answer of `url` to `method path` once it has begun, not read. No redirect is followed."""
+        if url.startswith("http://"):
+            wire = self._wires.get(url) or self._wires.setdefault(url, Wire(url))
+            limits = {"connect_timeout": connect_timeout, "read_timeout": read_timeout}
+            return wire.request(method, path, headers, body, before=_before_response, **limits)
+        return self._secure.request(
+            method,
+            url + path,
+            body=body,
+            headers=headers,
+            preload_content=False,
+            decode_content=False,
+            redirect=False,
+            timeout=urllib3.Timeout(connect=connect_timeout, read=read_timeout),
+        )
