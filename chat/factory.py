@@ -29,6 +29,9 @@ from chat.readiness import Readiness
 from chat.routes.diagrams import diagrams_blueprint
 from chat.routes.minutes import minutes_blueprint
 from chat.settings import ChatSettings
+from chat.tools.catalogue import make_toolbox
+from chat.tools.routes import tools_blueprint
+from chat.tools.server import ServerTools
 from common.web.client import Peer
 from common.web.factory import create_service
 
@@ -46,13 +49,15 @@ def create_app(settings: ChatSettings, *, parser: MermaidParser | None = None) -
     access = Access(settings, keys, book, make_limits(settings.redis_url, settings.data_dir))
     aliases = ModelAliases(settings.model_aliases)
     chooser = Chooser(aliases, llm.names, llm.knows)
-    completions = Completions(gpt, chooser)
+    toolbox = make_toolbox(settings)
+    completions = Completions(gpt, chooser, ServerTools(gpt, llm, toolbox))
     stored = CompletionStore(database, most=settings.stored_completions_max, days=settings.stored_completions_days)
     app.register_api(openai_blueprint(access, aliases, llm, completions, Keeper(stored), gpt, asr))
     app.register_api(stored_blueprint(access, stored, chooser))
     app.register_api(responses_blueprint(access, completions.respond))
     conversations = ConversationStore(database)
     app.register_api(conversations_blueprint(access, conversations, Talk(conversations, llm, completions.respond)))
+    app.register_api(tools_blueprint(access, toolbox))
     app.register_api(keys_blueprint(access, keys))
     app.register_api(diagrams_blueprint(access, DiagramMaker(llm, parser, embedded_prompts.diagram_request), parser))
     app.register_api(minutes_blueprint(access, MinutesWriter(llm, embedded_prompts.minutes_request)))
