@@ -7,24 +7,19 @@ from collections.abc import Sequence
 
 from asr.models import speech
 from asr.settings import ENGINES, AsrSettings
-from common.machine.resources import Resources
-from common.models.choose_command import ChooseCommand
-from common.models.decision import Decision
+from common.models.backend_choose import BackendChoose
 
 
-class AsrChoose(ChooseCommand):
+class AsrChoose(BackendChoose):
     """asr's."""
 
     service = "asr"
     prefix = "ASR"
     settings = AsrSettings
     engines = ENGINES
-    service_bytes = 65 * 2**20  # gunicorn and its worker without a model: 62 MB, measured
-    machines = (("512M", ""), ("2G", ""), ("4G", ""), ("8G", ""), ("", "8G"), ("", "24G"))
 
-    def decide(self, settings: AsrSettings, resources: Resources, *, ask_hub: bool) -> Decision:
-        """See `ChooseCommand`."""
-        return speech(settings).decide(resources, ask_hub=ask_hub)
+    def __init__(self) -> None:
+        super().__init__(speech)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

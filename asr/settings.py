@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from asr.languages import language_code
 from common.audio.settings import AudioSettings
 from common.errors import ApiError
+from common.settings import WebAddresses
 
 ENGINES = ("auto", "nemo", "transformers", "embedded")
 
@@ -24,18 +25,10 @@ class AsrSettings(AudioSettings):
         description="Langue supposée quand la demande n'en donne pas et que le modèle ne la reconnaît pas (fr, en…).",
     )
 
-    diarize_api_url: str = Field(
+    diarize_api_url: WebAddresses = Field(
         default="http://127.0.0.1:5004",
         description="Adresse de diarize (diarized_json) ; plusieurs répliques séparées par des virgules.",
     )
-
-    @field_validator("diarize_api_url")
-    @classmethod
-    def _addresses(cls, value: str) -> str:
-        urls = [part.strip() for part in value.split(",") if part.strip()]
-        if not urls or not all(url.startswith(("http://", "https://")) for url in urls):
-            raise ValueError("une adresse http:// ou https:// est attendue")
-        return ",".join(urls)
 
     @field_validator("asr_language")
     @classmethod

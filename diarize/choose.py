@@ -5,26 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from common.machine.resources import Resources
-from common.models.choose_command import ChooseCommand
-from common.models.decision import Decision
+from common.models.backend_choose import BackendChoose
 from diarize.models import diarization
 from diarize.settings import ENGINES, DiarizeSettings
 
 
-class DiarizeChoose(ChooseCommand):
+class DiarizeChoose(BackendChoose):
     """diarize's."""
 
     service = "diarize"
     prefix = "DIARIZE"
     settings = DiarizeSettings
     engines = ENGINES
-    service_bytes = 65 * 2**20  # gunicorn and its worker without a model: 62 MB, measured
-    machines = (("512M", ""), ("2G", ""), ("4G", ""), ("8G", ""), ("", "8G"), ("", "24G"))
 
-    def decide(self, settings: DiarizeSettings, resources: Resources, *, ask_hub: bool) -> Decision:
-        """See `ChooseCommand`."""
-        return diarization(settings).decide(resources, ask_hub=ask_hub)
+    def __init__(self) -> None:
+        super().__init__(diarization)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -106,4 +106,4 @@ def test_postgresql_s_short_names_are_understood() -> None:
 
 
 def test_replicas_are_separated_by_commas() -> None:
-    assert load(AppSettings, gpt_api_url="http://a:1, http://b:2").gpt_api_url == "http://a:1, http://b:2"
+    assert load(AppSettings, gpt_api_url="http://a:1, http://b:2").gpt_api_url == "http://a:1,http://b:2"

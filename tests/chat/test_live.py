@@ -142,6 +142,7 @@ def test_a_client_that_leaves_stops_gpt_within_a_token(live: Live, gpt: FakeGpt)
         ("/v1/chat/completions", {**BODY, "stream": False}),
         ("/api/diagrams", {"text": "Il range la caisse, puis il repart."}),
         ("/api/minutes", {"transcript": "Zoé: Bonjour."}),
+        ("/api/minutes", {"transcript": "Zoé: Bonjour.", "stream": True}),
     ],
 )
 def test_a_client_that_leaves_before_an_answer_in_one_piece_stops_gpt(
@@ -250,7 +251,7 @@ def test_a_wrong_variable_is_one_sentence_that_names_it() -> None:
     environ = {"PATH": os.environ["PATH"], "GPT_API_URL": "ftp://x"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True)
     assert done.returncode == 4
-    assert done.stderr.strip() == "Configuration refusée — GPT_API_URL : une adresse http:// ou https:// est attendue"
+    assert done.stderr.strip() == "Configuration refusée — GPT_API_URL : une adresse http(s)://hôte[:port] est attendue"
 
 
 def test_importing_chat_brings_no_heavy_library(tmp_path: Path) -> None:
