@@ -23,6 +23,10 @@ class ModelAliases:
     def __bool__(self) -> bool:
         return bool(self._meant)
 
+    def names_it(self, model: str) -> bool:
+        """Whether `model` itself is an alias."""
+        return model.strip().lower() in self._meant
+
     def meant(self, model: str, known: Callable[[str], bool]) -> str:
         """What `model` means: itself, but for an alias. An alias is followed once."""
         exact = self._meant.get(model.strip().lower())

@@ -19,6 +19,8 @@ from chat.openai.completions import EMBEDDINGS, TEXT, Completions
 from chat.openai.listing import Listing
 from chat.openai.relay import relay
 from chat.openai.stored.keeping import Keeper
+from common.errors import ApiError
+from common.messages import _
 from common.web.client import Peer
 from common.web.leaving import CallerWatch, stop_if_client_leaves
 from common.web.multipart import BLOCK_BYTES
@@ -81,6 +83,18 @@ def openai_blueprint(
         if not text_model.reads(account := current.get()):
             return relay(gpt.stream("GET", model_address(path.model)))
         return jsonify(listing.one(path.model, account))
+
+    @bp.delete("/models/<path:model>", summary="Refusé : les modèles se gèrent dans la Supervision")
+    def remove_model(path: ModelPath) -> Response:
+        if aliases.names_it(path.model) or llm.knows(path.model):
+            raise ApiError(
+                403, "permission_denied", _("Un modèle ne se supprime pas par l'API : voyez la Supervision.")
+            )
+        raise ApiError(404, "model_not_found", _("Modèle inconnu : « %(model)s ».", model=path.model), "model")
+
+    @bp.post("/audio/speech", summary="Refusé : aucun modèle ne lit à voix haute")
+    def speech() -> Response:
+        raise ApiError(404, "model_not_found", _("Aucun modèle de Frigo ne lit un texte à voix haute."), "model")
 
     @bp.post("/audio/transcriptions", summary="Transcrire un enregistrement", description=_AUDIO)
     def transcriptions() -> Response:

@@ -168,3 +168,17 @@ def test_an_upload_over_the_limit_is_refused(
     answer = client.post("/v1/audio/transcriptions", data={"file": (BytesIO(bytes(1_200_000)), "a.wav")})
     assert (answer.status_code, answer.json["error"]["code"]) == (413, "upload_too_large")
     assert seen == []
+
+
+def test_models_are_not_deleted_by_clients(make_client: Callable[..., FlaskClient]) -> None:
+    client = make_client(model_aliases={"gpt-4o-mini": "qwen3-4b", "*": "default"})
+    for known in ("frigo-mini", "qwen", "gpt-4o-mini"):
+        refused = client.delete(f"/v1/models/{known}")
+        assert (refused.status_code, refused.json["error"]["type"]) == (403, "permission_error")
+    unknown = client.delete("/v1/models/ft:gpt-4o-mini:acemeco:suffix:abc123")
+    assert (unknown.status_code, unknown.json["error"]["code"]) == (404, "model_not_found")
+
+
+def test_speech_synthesis_says_that_there_is_none(client: FlaskClient) -> None:
+    refused = client.post("/v1/audio/speech", json={"input": "Bonjour", "model": "tts-1", "voice": "alloy"})
+    assert (refused.status_code, refused.json["error"]["code"]) == (404, "model_not_found")
