@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import bindparam, delete, select
 
 from chat.keys import secret
+from chat.keys.kept import Kept
 from chat.keys.models import ApiKey, KeyUsage
 from chat.keys.usage import Usage, UsageBook, today
 from common.database import Database, utc_now
@@ -56,6 +57,7 @@ class KeyStore:
     def __init__(self, database: Database, book: UsageBook) -> None:
         self._database = database
         self._book = book
+        self._kept: Kept[Any] = Kept(database)
 
     def create(self, **values: Any) -> tuple[ApiKey, str]:
         """Make a key with the columns given: its row, and the key, which is never known again."""
@@ -104,8 +106,13 @@ class KeyStore:
         if key_id is None:
             return None
         waiting = self._book.unwritten(key_id)  # before the database is read: what is written meanwhile counts twice
-        with self._database.engine.connect() as connection:
-            row = connection.execute(_HOLDER, {"key_id": key_id, "day": today()}).first()
+        place, version = (key_id, today()), self._kept.version()
+        row = self._kept.get(place, version)
+        if row is None:
+            with self._database.engine.connect() as connection:
+                row = connection.execute(_HOLDER, {"key_id": key_id, "day": place[1]}).first()
+            if row is not None:
+                self._kept.put(place, row, version)
         if not secret.opens(key, row.salt if row else None, row.digest if row else None) or row is None:
             return None
         return Holder(
