@@ -8,6 +8,7 @@ import { MeetingsPage } from "./pages/meetings/MeetingsPage";
 const MeetingPage = lazy(() => import("./pages/meetings/MeetingPage"));
 const VoicesPage = lazy(() => import("./pages/voices/VoicesPage"));
 const ChatPage = lazy(() => import("./pages/chat/ChatPage"));
+const DiagramsPage = lazy(() => import("./pages/diagrams/DiagramsPage"));
 const AdminPage = lazy(() => import("./pages/admin/AdminPage"));
 
 export function App() {
@@ -29,6 +30,9 @@ export function App() {
             </Route>
             <Route path="/discussion">
               <ChatPage />
+            </Route>
+            <Route path="/diagrammes">
+              <DiagramsPage />
             </Route>
             <Route path="/supervision">
               <AdminPage />

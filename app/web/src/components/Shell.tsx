@@ -1,5 +1,5 @@
 import { Box, Link as MuiLink, Typography } from "@mui/material";
-import { AudioWaveform, Gauge, MessagesSquare, Refrigerator, type LucideIcon } from "lucide-react";
+import { AudioWaveform, Gauge, MessagesSquare, Refrigerator, Workflow, type LucideIcon } from "lucide-react";
 import type { ReactNode } from "react";
 import { Link, useLocation } from "wouter";
 import { useI18n } from "../i18n";
@@ -12,6 +12,7 @@ const PAGES: readonly { path: string; key: Key; icon: LucideIcon }[] = [
   { path: "/reunions", key: "nav.meetings", icon: Refrigerator },
   { path: "/voix", key: "nav.voices", icon: AudioWaveform },
   { path: "/discussion", key: "nav.chat", icon: MessagesSquare },
+  { path: "/diagrammes", key: "nav.diagrams", icon: Workflow },
   { path: "/supervision", key: "nav.admin", icon: Gauge },
 ];
 
@@ -131,7 +132,9 @@ export function Shell({ children }: { children: ReactNode }) {
                   gap: 0.25,
                   color: "inherit",
                   textDecoration: "none",
-                  fontSize: "0.75rem",
+                  minWidth: 0,
+                  // Five words side by side on the smallest phones.
+                  fontSize: "clamp(0.66rem, 3.05vw, 0.75rem)",
                   fontWeight: current ? 700 : 550,
                   position: "relative",
                   "& svg": { opacity: current ? 1 : 0.8 },

@@ -1,9 +1,11 @@
 import type { Key } from "./fr";
 import { diagramsEn } from "./parts/diagrams";
+import { drawingEn } from "./parts/drawing";
 import { keysEn } from "./parts/keys";
 
 export const en: Record<Key, string> = {
   ...diagramsEn,
+  ...drawingEn,
   ...keysEn,
   "app.tagline": "Frigo keeps your models cool, at home.",
   "app.skip": "Skip to content",

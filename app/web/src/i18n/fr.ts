@@ -1,9 +1,11 @@
 import { diagramsFr } from "./parts/diagrams";
+import { drawingFr } from "./parts/drawing";
 import { keysFr } from "./parts/keys";
 
 /** French texts: the reference. A « | » separates singular from plural, {n} chooses. */
 export const fr = {
   ...diagramsFr,
+  ...drawingFr,
   ...keysFr,
   "app.tagline": "Frigo garde vos modèles au frais, chez vous.",
   "app.skip": "Aller au contenu",
