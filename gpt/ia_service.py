@@ -6,13 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 from common.errors import ApiError
 from common.messages import _
 from common.models.registry import Registry
 from gpt.adapters.service import AdapterService
-from gpt.engines.base import Capabilities, GenerationRequest, LanguageEngine, Prompt, context_exceeded
+from gpt.calling import imposed, reading_of
+from gpt.engines.base import (
+    Capabilities,
+    Constraint,
+    GenerationRequest,
+    LanguageEngine,
+    Prompt,
+    ReadingEngine,
+    TokenLogprob,
+    context_exceeded,
+)
 from gpt.engines.forwarding import ForwardingEngine, GptEngine
 from gpt.forwarded import Forwarded
 from gpt.job import Gone, Job
@@ -20,9 +30,17 @@ from gpt.wire.requests import ChatBody, CompletionBody, Sampling
 
 COMPLETION_MAX_TOKENS = 16  # OpenAI's default for /v1/completions; a chat turn may fill the context
 # what every engine honours, and need not declare
-_ALWAYS = frozenset({"prompt", "max_tokens", "temperature", "top_p", "top_k", "stop", "constraint"})
+_ALWAYS = frozenset({"prompt", "max_tokens", "temperature", "top_p", "top_k", "stop", "constraint", "shown"})
 _DEFAULTS = {field.name: field.default for field in fields(GenerationRequest) if field.name not in _ALWAYS}
 _DEFAULTS["logit_bias"] = {}  # made by a factory
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A prompt, and what of it goes before the answer."""
+
+    prompt: Prompt
+    echo: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,10 +78,16 @@ class IaService:
                     kind=found[1],
                 )
                 raise ApiError(400, "unsupported_content", message, found[0])
-            prompt = engine.encode_chat(body.turns(), body.template(engine.capabilities.template_options))
+            used = body.tool_use()
+            options = body.template(engine.capabilities.template_options)
+            if used.tools:
+                options["tools"] = used.tools
+            prompt = engine.encode_chat(body.turns(), options)
             room = _room(engine, prompt, body, "messages", default=engine.context)
             job = Job("chatcmpl", use.name)
-            _start(job, engine, body, [(prompt, "")], room, use.adapter, self._together)
+            job.reading = reading_of(used, engine.capabilities.dialect, prompt.thinking)
+            form = imposed(used, body.constraint(), engine.capabilities, prompt.thinking)
+            _start(job, engine, body, [_Start(prompt)], room, use.adapter, self._together, form)
             job.hold(stack.pop_all())
             return job
 
@@ -75,15 +99,15 @@ class IaService:
             if isinstance(engine, ForwardingEngine):
                 return _forward(use, engine, "/completions", payload, stack.pop_all())
             body.refuse_unsupported()
-            prompts: list[tuple[Prompt, str]] = []
+            prompts: list[_Start] = []
             room = engine.context
             for given in body.prompts():
-                prompt = engine.encode(given) if isinstance(given, str) else engine.encode_ids(given)
+                prompt = _to_continue(engine, given, body.suffix)
                 room = min(room, _room(engine, prompt, body, "prompt", default=COMPLETION_MAX_TOKENS))
-                echo = (given if isinstance(given, str) else engine.decode(given)) if body.echo else ""
-                prompts.append((prompt, echo))
+                echo = (given if isinstance(given, str) else engine.decode(given)) if body.echo else None
+                prompts.append(_Start(prompt, echo))
             job = Job("cmpl", use.name, computed=body.candidates(), kept=body.n or 1)
-            _start(job, engine, body, prompts, room, use.adapter, self._together)
+            _start(job, engine, body, prompts, room, use.adapter, self._together, body.constraint())
             job.hold(stack.pop_all())
             return job
 
@@ -107,17 +131,18 @@ def _start(
     job: Job,
     engine: LanguageEngine,
     body: Sampling,
-    prompts: Sequence[tuple[Prompt, str]],
+    prompts: Sequence[_Start],
     room: int,
     adapter: str | None,
     together: Lock,
+    form: Constraint | None,
 ) -> None:
     """Queue every generation of `job`; none is left behind when one is refused.
 
     Jobs of several generations take turns (`together`): were they to queue them one by one beside each other, they
     would fill the queue with parts of each and all be refused.
     """
-    asked = {**body.sampling(), "adapter": adapter}
+    asked = {**body.sampling(), "adapter": adapter, "constraint": form}
     asked["logprobs"] = body.alternatives()
     job.show_logprobs = asked["logprobs"] is not None
     _refuse_what_lacks(engine, asked)
@@ -128,16 +153,36 @@ def _start(
     for name in ("temperature", "top_p", "top_k"):
         asked.setdefault(name, getattr(engine.defaults, name))
     seed = asked.pop("seed", None)
+    shown = {} if job.reading.plain else engine.capabilities.dialect.hidden
     try:
+        judged = [_echo_logprobs(engine, start, body.alternatives(), adapter) for start in prompts]
         with together if len(prompts) * body.candidates() > 1 else nullcontext():
-            for prompt, echo in prompts:
-                job.prompt_tokens += len(prompt.ids)
+            for start, logprobs in zip(prompts, judged, strict=True):
+                job.prompt_tokens += len(start.prompt.ids)
                 for choice in range(body.candidates()):
                     own = None if seed is None else seed + choice
-                    job.add(engine, GenerationRequest(prompt, room, seed=own, **asked), echo)
+                    request = GenerationRequest(start.prompt, room, seed=own, shown=shown, **asked)
+                    job.add(engine, request, start.echo or "", logprobs)
     except BaseException:
         job.close()
         raise
+
+
+def _to_continue(engine: LanguageEngine, given: str | list[int], suffix: str | None) -> Prompt:
+    if not isinstance(given, str):
+        return engine.encode_ids(given)
+    return engine.encode_infill(given, suffix) if suffix else engine.encode(given)
+
+
+def _echo_logprobs(
+    engine: LanguageEngine, start: _Start, alternatives: int | None, adapter: str | None
+) -> tuple[TokenLogprob, ...]:
+    """The log-probabilities of the text that is given back before its continuation."""
+    if start.echo is None or alternatives is None:
+        return ()
+    if not engine.capabilities.scores:
+        raise _lacking(engine, "echo")
+    return cast("ReadingEngine", engine).score(start.prompt, alternatives, adapter)
 
 
 def _room(engine: LanguageEngine, prompt: Prompt, body: Sampling, param: str, *, default: int) -> int:

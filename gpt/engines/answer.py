@@ -32,6 +32,11 @@ class Vocabulary:
         """The ids of `word` as it begins a text, and as it goes on one."""
         return [ids for form in (word, f" {word.lstrip()}") if (ids := self.tokenize(form))]
 
+    def piece(self, token: int) -> tuple[str, bytes]:
+        """The text and the bytes of a token."""
+        raw = self.token_bytes(token)
+        return raw.decode("utf-8", errors="replace"), raw
+
 
 @dataclass(frozen=True)
 class Following:
@@ -60,7 +65,7 @@ class Answer:
         self._mask = mask
         self._following = following
         self._ends = frozenset(request.stop_token_ids) | (frozenset() if request.ignore_eos else vocabulary.eos_ids)
-        self._text = Detokenizer(vocabulary.decode, vocabulary.special_ids, request.prompt.context_ids)
+        self._text = Detokenizer(vocabulary.decode, vocabulary.special_ids, request.prompt.context_ids, request.shown)
         self._stops = StopCutter((*request.stop, *request.prompt.stops))
         self._sampled = 0
         self._begun = False
@@ -119,7 +124,9 @@ class Answer:
 
     def logprob(self, token: int, value: float, best: Iterable[tuple[int, float]]) -> TokenLogprob:
         """`token` with its log-probability, and the likeliest ids with theirs."""
-        return TokenLogprob(token, *self._piece(token), value, tuple((i, *self._piece(i), p) for i, p in best))
+        return TokenLogprob(
+            token, *self._vocabulary.piece(token), value, tuple((i, *self._vocabulary.piece(i), p) for i, p in best)
+        )
 
     def _forced(self) -> list[int]:
         """The ids that can only come next, accepted."""
@@ -167,7 +174,3 @@ class Answer:
             text += self._stops.flush()
         usage = Usage(len(self.request.prompt.ids), self._sampled)
         self._emit(Delta(text, ids, logprobs, reason, usage))
-
-    def _piece(self, token: int) -> tuple[str, bytes]:
-        raw = self._vocabulary.token_bytes(token)
-        return raw.decode("utf-8", errors="replace"), raw

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
+from typing import Any, Literal, NotRequired, Protocol, TypedDict, runtime_checkable
 
 from common.errors import ApiError
 from common.messages import _
+from gpt.tools.styles import PLAIN, Dialect, Thinking
 
 GREEDY = 1e-5  # a temperature below is 0
 FinishReason = Literal["stop", "length"]
@@ -31,6 +32,9 @@ class Capabilities:
     images: bool = False
     parameters: frozenset[str] = frozenset()
     template_options: frozenset[str] = frozenset()  # what `encode_chat` honours (see `gpt.prompts.template_options`)
+    dialect: Dialect = PLAIN  # how it writes calls and thoughts
+    scores: bool = False  # see `ReadingEngine`
+    embeds: bool = False
 
 
 # What an engine honours that chooses its tokens itself, from the logits.
@@ -58,10 +62,17 @@ class ImagePart(TypedDict):
 
 
 class Message(TypedDict):
-    """One turn: plain text, or text and images in their order."""
+    """One turn: plain text, or text and images in their order.
+
+    `tool_calls` are OpenAI's, their arguments read when they are an object; `reasoning_content` is what was thought.
+    """
 
     role: str
     content: str | list[TextPart | ImagePart]
+    reasoning_content: NotRequired[str]
+    tool_calls: NotRequired[list[dict[str, Any]]]
+    tool_call_id: NotRequired[str]
+    name: NotRequired[str]  # of the tool that gives a result
 
 
 @dataclass(frozen=True)
@@ -79,13 +90,16 @@ class Prompt:
 
     `context_ids` are the ids before the answer that the answer's spacing depends on: the prompt's end for a
     continuation, nothing for a new chat turn. `stops` end the answer without being asked for (plain chat template).
-    `images` are the files that the placeholders among `ids` stand for, in their order.
+    `images` are the files that the placeholders among `ids` stand for, in their order. `thinking` says whether a
+    thought begins with the answer. `given` is where the text to continue is among `ids`, when not everywhere.
     """
 
     ids: list[int]
     context_ids: list[int] = field(default_factory=list)
     stops: tuple[str, ...] = ()
     images: tuple[bytes, ...] = ()
+    thinking: Thinking | None = None
+    given: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +135,7 @@ class GenerationRequest:
     ignore_eos: bool = False
     bad_words: tuple[str, ...] = ()
     adapter: str | None = None  # the key of a loaded adapter; None: the model itself
+    shown: dict[int, str] = field(default_factory=dict)  # special tokens that the answer's text shall show, and how
 
     @property
     def greedy(self) -> bool:
@@ -208,10 +223,25 @@ class LanguageEngine(Protocol):
 
     def encode(self, text: str) -> Prompt: ...
     def encode_ids(self, ids: Sequence[int]) -> Prompt: ...
-    def encode_chat(self, messages: Sequence[Message], options: Mapping[str, Any]) -> Prompt: ...
+    def encode_infill(self, text: str, suffix: str) -> Prompt: ...
+    def encode_chat(self, messages: Sequence[Message], options: Mapping[str, Any]) -> Prompt: ...  # also: tools
     def decode(self, ids: Sequence[int]) -> str: ...
     def submit(self, request: GenerationRequest, emit: Emit) -> Callable[[], None]: ...
     def close(self) -> None: ...
+
+
+class ReadingEngine(Protocol):
+    """An engine that tells what its model makes of a text: `Capabilities.scores` and `Capabilities.embeds`."""
+
+    def score(self, prompt: Prompt, top: int, adapter: str | None = None) -> tuple[TokenLogprob, ...]:
+        """The log-probability of each of the prompt's given tokens after those before it, and the `top` likeliest
+        ones; the first of all as what begins a text. Special tokens are left out.
+
+        Raises 400 when there is nothing that begins a text, or the text is too long for that.
+        """
+
+    def embed(self, ids: Sequence[int], adapter: str | None = None) -> list[float]:
+        """The mean over `ids` of the model's last hidden states, of length 1. Raises 400 on ids it does not hold."""
 
 
 @runtime_checkable

@@ -47,13 +47,18 @@ class ChatTemplate:
             raise TemplateError("the chat template cannot be compiled") from error
 
     def render(self, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> str:
-        """The conversation as text. `options` are the template's own, and `add_generation_prompt` (true unless said)
-        or `continue_final_message`, which leaves the last message open.
+        """The conversation as text. `options` are the template's own, `tools`, and `add_generation_prompt` (true unless
+        said) or `continue_final_message`, which leaves the last message open.
 
         Raises 400 with the template's reason when it refuses these messages, takes too long or builds too much.
         """
         try:
-            return self._render(messages, options)
+            try:
+                return self._render(messages, options)
+            except TypeError:
+                if not any(message.get("tool_calls") for message in messages):
+                    raise
+                return self._render([_written(message) for message in messages], options)
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
             raise refused(error) from error
 
@@ -72,7 +77,7 @@ class ChatTemplate:
                     **self._special_tokens,
                     **own,
                     "messages": copies,
-                    "tools": None,
+                    "tools": options.get("tools") or None,
                     "documents": None,
                     "add_generation_prompt": not begins and bool(options.get("add_generation_prompt", True)),
                 }
@@ -139,6 +144,17 @@ def _cut(text: str, last: str) -> str:
         raise ValueError("the last message does not appear in what the chat template writes")
     kept = text[:at]
     return kept if text.startswith(_TAG, at) else kept.rstrip()
+
+
+def _written(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The message with the arguments of its calls as text: some templates put them together with text."""
+    calls = [
+        {**call, "function": {**call["function"], "arguments": _tojson(call["function"]["arguments"])}}
+        if not isinstance(call["function"]["arguments"], str)
+        else call
+        for call in message.get("tool_calls") or ()
+    ]
+    return {**message, "tool_calls": calls} if calls else dict(message)
 
 
 class _Deadline:

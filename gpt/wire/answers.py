@@ -7,55 +7,82 @@ A streamed chunk is mostly the same from one to the next: what does not change i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from json.encoder import encode_basestring
 from typing import Any
 
-from gpt.engines.base import FinishReason, TokenLogprob
+from gpt.engines.base import TokenLogprob
 from gpt.job import Gone, Job
+from gpt.tools.reader import Part
+from gpt.wire.choices import ChoiceReader
 
 Chunks = Iterator[bytes | None]  # server-sent events; None: nothing has come for a moment
 
 
 class _Choice:
-    """One choice, gathered."""
+    """One choice, gathered. `logprobs` are those of what is answered, `every` those of all that was sampled."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.finish: FinishReason = "stop"
+        self.thought = ""
+        self.calls: list[dict[str, Any]] = []
+        self.every: list[TokenLogprob] = []
+        self.finish = "stop"
         self.logprobs: list[TokenLogprob] = []
 
     @property
     def likelihood(self) -> float:
         """Mean log-probability of its tokens."""
-        return sum(token.logprob for token in self.logprobs) / len(self.logprobs) if self.logprobs else float("-inf")
+        return sum(token.logprob for token in self.every) / len(self.every) if self.every else float("-inf")
+
+    def add(self, part: Part) -> None:
+        """One more piece."""
+        match part.kind:
+            case "thought":
+                self.thought += part.text
+            case "text":
+                self.text += part.text
+            case "name":
+                function = {"name": part.text, "arguments": ""}
+                self.calls.append({"id": part.id, "type": "function", "function": function})
+            case "arguments":
+                self.calls[part.call]["function"]["arguments"] += part.text
 
 
-def _gather(job: Job, gone: Gone) -> tuple[list[_Choice], dict[str, int]]:
+def _gather(job: Job, gone: Gone) -> tuple[list[_Choice], dict[str, Any]]:
     """Run the job to its end, and keep the choices that are to be answered."""
     choices = [_Choice(echo) for echo in job.echoes]
+    readers = [ChoiceReader(job.reading) for _echo in job.echoes]
     sampled = 0
     for item in job.deltas(gone):
         if item is None:
             continue
         index, delta = item
-        choice = choices[index]
-        choice.text += delta.text
-        choice.logprobs.extend(delta.logprobs)
-        choice.finish = delta.finish_reason or choice.finish
+        choice, reader = choices[index], readers[index]
+        for part in reader.read(delta):
+            choice.add(part)
+        choice.every.extend(delta.logprobs)
+        choice.logprobs.extend(reader.logprobs())
+        choice.finish = reader.reason(delta.finish_reason) or choice.finish
         sampled += delta.usage.completion_tokens if delta.usage else 0
+        if reader.over:
+            job.stop(index)
     if job.kept < job.computed:
         groups = (choices[at : at + job.computed] for at in range(0, len(choices), job.computed))
         choices = [best for group in groups for best in sorted(group, key=lambda c: -c.likelihood)[: job.kept]]
-    return choices, _usage(job, sampled)
+    return choices, _usage(job, sampled, readers)
 
 
-def _usage(job: Job, sampled: int) -> dict[str, int]:
-    return {
+def _usage(job: Job, sampled: int, readers: Iterable[ChoiceReader] = ()) -> dict[str, Any]:
+    usage: dict[str, Any] = {
         "prompt_tokens": job.prompt_tokens,
         "completion_tokens": sampled,
         "total_tokens": job.prompt_tokens + sampled,
     }
+    if job.reading.thinking is not None:
+        thought = sum(reader.reasoning_tokens for reader in readers)
+        usage["completion_tokens_details"] = {"reasoning_tokens": thought}
+    return usage
 
 
 def chat_answer(job: Job, gone: Gone) -> dict[str, Any]:
@@ -64,7 +91,7 @@ def chat_answer(job: Job, gone: Gone) -> dict[str, Any]:
     made = [
         {
             "index": index,
-            "message": {"role": "assistant", "content": choice.text, "refusal": None},
+            "message": _message(choice, legacy=job.reading.legacy),
             "logprobs": {"content": _chat_logprobs(choice.logprobs), "refusal": None} if choice.logprobs else None,
             "finish_reason": choice.finish,
         }
@@ -73,28 +100,64 @@ def chat_answer(job: Job, gone: Gone) -> dict[str, Any]:
     return {**_envelope(job, "chat.completion"), "choices": made, "usage": usage}
 
 
+def _message(choice: _Choice, *, legacy: bool) -> dict[str, Any]:
+    content = choice.text or (None if choice.calls else "")
+    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+    if choice.thought:
+        message["reasoning_content"] = choice.thought
+    if choice.calls and legacy:
+        message["function_call"] = choice.calls[0]["function"]
+    elif choice.calls:
+        message["tool_calls"] = choice.calls
+    return message
+
+
 def chat_chunks(job: Job, gone: Gone, *, include_usage: bool) -> Chunks:
-    """The answer as it comes: the role first, then text, then the reason it ended, then usage if asked for."""
+    """The answer as it comes: the role first, then its pieces, then the reason it ended, then usage if asked for."""
     wrap = _Wrap(job, "chat.completion.chunk", include_usage=include_usage)
+    readers = [ChoiceReader(job.reading) for _echo in job.echoes]
     begun: set[int] = set()
+    first = '{"role":"assistant","content":null}' if job.reading.imposed else '{"role":"assistant","content":""}'
     sampled = 0
     for item in job.deltas(gone):
         if item is None:
             yield None
             continue
         index, delta = item
+        reader = readers[index]
         if index not in begun:
             begun.add(index)
-            yield wrap.choice(_CHAT_CHOICE % (index, '{"role":"assistant","content":""}', "null", "null"))
-        if delta.text or delta.logprobs:
-            logprobs = _json({"content": _chat_logprobs(delta.logprobs)}) if delta.logprobs else "null"
-            content = '{"content":' + encode_basestring(delta.text) + "}"
-            yield wrap.choice(_CHAT_CHOICE % (index, content, logprobs, "null"))
+            yield wrap.choice(_CHAT_CHOICE % (index, first, "null", "null"))
+        parts = reader.read(delta)
+        logprobs = reader.logprobs()
+        if logprobs and not any(part.kind == "text" for part in parts):
+            parts.append(Part("text", ""))
+        for part in parts:
+            said = "null"
+            if logprobs and part.kind == "text":
+                said, logprobs = _json({"content": _chat_logprobs(logprobs)}), []
+            yield wrap.choice(_CHAT_CHOICE % (index, _piece(part, legacy=job.reading.legacy), said, "null"))
         if delta.finish_reason is not None:
             sampled += delta.usage.completion_tokens if delta.usage else 0
-            yield wrap.choice(_CHAT_CHOICE % (index, "{}", "null", f'"{delta.finish_reason}"'))
+            yield wrap.choice(_CHAT_CHOICE % (index, "{}", "null", f'"{reader.reason(delta.finish_reason)}"'))
+        if reader.over:
+            job.stop(index)
     if include_usage:
-        yield wrap.usage(_usage(job, sampled))
+        yield wrap.usage(_usage(job, sampled, readers))
+
+
+def _piece(part: Part, *, legacy: bool) -> str:
+    """A part of an answer as a delta, JSON."""
+    if part.kind == "text":
+        return '{"content":' + encode_basestring(part.text) + "}"
+    if part.kind == "thought":
+        return '{"reasoning_content":' + encode_basestring(part.text) + "}"
+    named = part.kind == "name"
+    function = {"name": part.text, "arguments": ""} if named else {"arguments": part.text}
+    if legacy:
+        return _json({"function_call": function})
+    head = {"index": part.call, "id": part.id, "type": "function"} if named else {"index": part.call}
+    return _json({"tool_calls": [{**head, "function": function}]})
 
 
 def completion_answer(job: Job, gone: Gone) -> dict[str, Any]:
@@ -102,8 +165,10 @@ def completion_answer(job: Job, gone: Gone) -> dict[str, Any]:
     choices, usage = _gather(job, gone)
     made = []
     for index, choice in enumerate(choices):
-        echoed = len(job.echoes[index * job.computed // job.kept])
-        logprobs = _text_logprobs(choice.logprobs, echoed) if choice.logprobs and job.show_logprobs else None
+        first = index * job.computed // job.kept
+        told = [*job.echo_logprobs[first], *choice.logprobs] if job.show_logprobs else []
+        offset = 0 if job.echo_logprobs[first] else len(job.echoes[first])
+        logprobs = _text_logprobs(told, offset) if told else None
         made.append(
             {"index": index, "text": choice.text, "logprobs": logprobs, "finish_reason": choice.finish},
         )
@@ -123,7 +188,9 @@ def completion_chunks(job: Job, gone: Gone, *, include_usage: bool) -> Chunks:
         if index not in offsets:
             offsets[index] = len(job.echoes[index])
             if job.echoes[index]:
-                yield wrap.choice(_TEXT_CHOICE % (index, encode_basestring(job.echoes[index]), "null", "null"))
+                before = job.echo_logprobs[index]
+                told = _json(_text_logprobs(before, 0)) if before else "null"
+                yield wrap.choice(_TEXT_CHOICE % (index, encode_basestring(job.echoes[index]), told, "null"))
         if delta.text or delta.logprobs or delta.finish_reason:
             logprobs = _json(_text_logprobs(delta.logprobs, offsets[index])) if delta.logprobs else "null"
             finish = f'"{delta.finish_reason}"' if delta.finish_reason else "null"
@@ -149,7 +216,7 @@ class _Wrap:
         """An event with one choice, already JSON."""
         return (self._head + choice + self._tail).encode()
 
-    def usage(self, usage: dict[str, int]) -> bytes:
+    def usage(self, usage: dict[str, Any]) -> bytes:
         """The last event."""
         return (self._head + '],"usage":' + _json(usage) + "}\n\n").encode()
 

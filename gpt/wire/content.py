@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from common.errors import ApiError
 from common.messages import _
@@ -17,6 +18,8 @@ from gpt.wire.refused import REFUSED_IN_MESSAGE, refuse
 
 MAX_IMAGES = 16  # in a request
 MAX_IMAGE_BYTES = 20 * 2**20
+_ROLES = {"developer": "system", "function": "tool"}
+_OLD_CALL = "call_0"  # calls had no identifier when they were called functions
 _TEXT = frozenset({"text", "input_text", "output_text"})
 _IMAGE = frozenset({"image_url", "input_image"})
 _DATA_URL = re.compile(r"data:image/(png|jpe?g|webp|gif)(;[\w.-]+=[\w.-]+)*;base64,", re.IGNORECASE | re.ASCII)
@@ -32,13 +35,35 @@ class Part(BaseModel):
     image_url: str | dict[str, Any] | None = None
 
 
+class CalledFunction(BaseModel):
+    """What was called, and with what: JSON as text."""
+
+    name: str = Field(max_length=200)
+    arguments: str = ""
+
+
+class ToolCall(BaseModel):
+    """A call that the assistant made."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str = Field(max_length=200)
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
 class ChatMessage(BaseModel):
     """One turn of the conversation."""
 
     model_config = ConfigDict(extra="allow")
 
-    role: Literal["system", "developer", "user", "assistant", "tool"]
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[Part] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    function_call: CalledFunction | None = Field(default=None, description="Ancien nom de tool_calls")
+    reasoning_content: str | None = Field(default=None, description="Ce que le modèle a pensé à ce tour")
 
 
 def first_image(messages: Sequence[ChatMessage]) -> tuple[str, str] | None:
@@ -64,11 +89,47 @@ def read_messages(messages: Sequence[ChatMessage]) -> list[Message]:
             texts = [part["text"] for part in parts if part["type"] == "text"]
             images += len(parts) - len(texts)
             content = "\n".join(texts) if len(texts) == len(parts) else parts
-        turns.append({"role": "system" if message.role == "developer" else message.role, "content": content})
+        turns.append(_turn(message, content, f"messages[{at}]", turns))
     if images > MAX_IMAGES:
         reason = _("Au plus %(limit)s images sont acceptées dans une demande.", limit=MAX_IMAGES)
         raise ApiError(400, "invalid_value", reason, "messages")
     return turns
+
+
+def _turn(
+    message: ChatMessage, content: str | list[TextPart | ImagePart], where: str, before: Sequence[Message]
+) -> Message:
+    """The message as engines take it, its older spellings made new."""
+    turn: Message = {"role": _ROLES.get(message.role, message.role), "content": content}
+    if message.role == "assistant":
+        if message.reasoning_content:
+            turn["reasoning_content"] = message.reasoning_content
+        calls = [_call(call.id, call.function) for call in message.tool_calls or ()]
+        if message.function_call is not None and not calls:
+            calls = [_call(_OLD_CALL, message.function_call)]
+        if calls:
+            turn["tool_calls"] = calls
+    elif turn["role"] == "tool":
+        asked = {call["id"]: call["function"]["name"] for one in before for call in one.get("tool_calls") or ()}
+        told = _OLD_CALL if message.role == "function" else message.tool_call_id
+        if told is None:
+            raise ApiError(400, "missing_field", _("Champ « tool_call_id » absent."), f"{where}.tool_call_id")
+        turn["tool_call_id"] = told
+        name = message.name or asked.get(told)
+        if name is not None:
+            turn["name"] = name
+    return turn
+
+
+def _call(number: str, called: CalledFunction) -> dict[str, Any]:
+    """A call, its arguments read when they are an object: templates write them themselves."""
+    try:
+        arguments = json.loads(called.arguments or "{}")
+    except (ValueError, RecursionError):
+        arguments = called.arguments
+    if not isinstance(arguments, dict):
+        arguments = called.arguments
+    return {"id": number, "type": "function", "function": {"name": called.name, "arguments": arguments}}
 
 
 def _read(part: Part, param: str) -> TextPart | ImagePart:

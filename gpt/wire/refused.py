@@ -1,7 +1,7 @@
 """Fields that would change the answer and that nothing here honours: refused by name, unless their value is neutral.
 
 They are OpenAI's, vLLM's and llama.cpp's. What is neither in a body's own fields nor here is a hint (user, metadata,
-store, service_tier, prompt_cache_key, safety_identifier…): accepted and left alone.
+store, service_tier, prompt_cache_key, safety_identifier, verbosity, moderation, prediction…): accepted and left alone.
 """
 
 from __future__ import annotations
@@ -15,13 +15,10 @@ from common.messages import _
 REFUSED: dict[str, tuple[object, ...]] = {
     "add_special_tokens": (),
     "allowed_token_ids": (),
-    "audio": (),
     "chat_template": ("",),
     "documents": ([],),
     "dry_multiplier": (0,),
     "dynatemp_range": (0,),
-    "function_call": ("none", "auto"),
-    "functions": ([],),
     "grammar": ("",),
     "guided_json_object": (False,),
     "guided_whitespace_pattern": (),
@@ -38,21 +35,25 @@ REFUSED: dict[str, tuple[object, ...]] = {
     "repeat_penalty": (1,),
     "return_tokens_as_token_ids": (False,),
     "skip_special_tokens": (True,),
-    "suffix": ("",),
     "tfs_z": (1,),
     "thinking_token_budget": (),
-    "tool_choice": ("none", "auto"),
-    "tools": ([],),
     "top_a": (0,),
     "truncate_prompt_tokens": (),
     "typical_p": (1,),
     "use_beam_search": (False,),
-    "verbosity": ("medium",),
-    "web_search_options": (),
     "xtc_probability": (0,),
 }
-# as above, inside a message: turns of tools cannot be told to a model that was not given any
-REFUSED_IN_MESSAGE: dict[str, tuple[object, ...]] = {"audio": (), "function_call": (), "tool_calls": ([],)}
+# as above, where only the other endpoint has them
+REFUSED_IN_CHAT: dict[str, tuple[object, ...]] = {"best_of": (0, 1), "echo": (False,), "suffix": ("",)}
+REFUSED_IN_COMPLETION: dict[str, tuple[object, ...]] = {
+    "audio": (),
+    "function_call": ("none", "auto"),
+    "functions": ([],),
+    "tool_choice": ("none", "auto"),
+    "tools": ([],),
+    "web_search_options": (),
+}
+REFUSED_IN_MESSAGE: dict[str, tuple[object, ...]] = {"audio": ()}  # an answer that was spoken: it is not kept here
 
 
 def refuse(given: Mapping[str, object] | None, refused: Mapping[str, tuple[object, ...]], where: str = "") -> None:

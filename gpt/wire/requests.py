@@ -13,7 +13,8 @@ from common.messages import _
 from gpt.engines.base import Message
 from gpt.wire.constraints import Constrained
 from gpt.wire.content import ChatMessage, first_image, read_messages
-from gpt.wire.refused import REFUSED, refuse, unsupported
+from gpt.wire.refused import REFUSED, REFUSED_IN_CHAT, REFUSED_IN_COMPLETION, refuse, unsupported
+from gpt.wire.tools import Tooled
 
 MAX_TOKENS = 1_000_000
 MAX_CHOICES = 8
@@ -80,7 +81,6 @@ class Sampling(Constrained, ABC):
         found["stop_token_ids"] = tuple(self.stop_token_ids or ())
         found["bad_words"] = tuple(word for word in self.bad_words or () if word)
         found["logit_bias"] = self._biases()
-        found["constraint"] = self.constraint()
         return {name: value for name, value in found.items() if value is not None}
 
     def limit(self) -> tuple[int | None, str]:
@@ -114,13 +114,13 @@ class Sampling(Constrained, ABC):
 
     def _biases(self) -> dict[int, float]:
         try:
-            return {int(token): bias for token, bias in (self.logit_bias or {}).items()}
+            return {int(token): bias for token, bias in (self.logit_bias or {}).items() if bias}
         except ValueError as error:
             message = _("Les clés de logit_bias sont des identifiants de tokens.")
             raise ApiError(400, "invalid_value", message, "logit_bias") from error
 
 
-class ChatBody(Sampling):
+class ChatBody(Tooled, Sampling):
     """POST /v1/chat/completions."""
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
@@ -146,7 +146,7 @@ class ChatBody(Sampling):
 
     def template(self, honoured: frozenset[str]) -> dict[str, Any]:
         """Options for the chat template, which honours `honoured`. Raises 400 when it would ignore a field."""
-        options = dict(self.chat_template_kwargs or {})
+        options = {name: value for name, value in (self.chat_template_kwargs or {}).items() if name != "tools"}
         if self.reasoning_effort is not None:
             if "reasoning_effort" in honoured:
                 options.setdefault("reasoning_effort", self.reasoning_effort)
@@ -185,7 +185,12 @@ class ChatBody(Sampling):
     def refuse_unsupported(self) -> None:
         """As `Sampling.refuse_unsupported`."""
         super().refuse_unsupported()
-        refuse(self.model_extra, {"best_of": (1,), "echo": (False,)})
+        refuse(self.model_extra, REFUSED_IN_CHAT)
+        given = self.model_extra or {}
+        if given.get("audio") is not None and "audio" in (given.get("modalities") or ()):
+            raise unsupported("audio")
+        if given.get("web_search_options") is not None and self.tool_choice != "none":
+            raise unsupported("web_search_options")  # the search is a tool: with "none" nothing is searched anywhere
         if self.top_logprobs and not self.logprobs:
             message = _("top_logprobs ne vaut qu'avec logprobs: true.")
             raise ApiError(400, "invalid_value", message, "top_logprobs")
@@ -195,8 +200,9 @@ class CompletionBody(Sampling):
     """POST /v1/completions."""
 
     prompt: str | list[int] | list[str] | list[list[int]] = Field(description="Texte, textes ou identifiants de tokens")
+    suffix: str | None = Field(default=None, description="Ce qui vient après le texte à écrire")
     echo: bool | None = None
-    best_of: int | None = Field(default=None, ge=1, le=MAX_BEST_OF)
+    best_of: int | None = Field(default=None, ge=0, le=MAX_BEST_OF, description="0 : autant que n")
     logprobs: int | None = Field(default=None, ge=0, le=20)
 
     def prompts(self) -> list[str | list[int]]:
@@ -225,9 +231,11 @@ class CompletionBody(Sampling):
     def refuse_unsupported(self) -> None:
         """As `Sampling.refuse_unsupported`."""
         super().refuse_unsupported()
-        if self.echo and self.logprobs is not None:  # the prompt's own log-probabilities would be owed
-            raise unsupported("echo")
-        if self.best_of is not None and self.best_of < (self.n or 1):
+        refuse(self.model_extra, REFUSED_IN_COMPLETION)
+        if self.suffix and not all(isinstance(prompt, str) for prompt in self.prompts()):
+            message = _("suffix ne va qu'avec un texte, pas avec des identifiants de tokens.")
+            raise ApiError(400, "invalid_value", message, "suffix")
+        if self.best_of and self.best_of < (self.n or 1):
             message = _("best_of (%(best)s) est inférieur à n (%(n)s).", best=self.best_of, n=self.n)
             raise ApiError(400, "invalid_value", message, "best_of")
         if self.stream and self.candidates() > (self.n or 1):

@@ -142,8 +142,8 @@ def test_the_best_of_several_is_kept(client: FlaskClient) -> None:
         ({"best_of": 1, "n": 2}, "best_of"),
         ({"best_of": 99}, "best_of"),
         ({"best_of": 3, "stream": True}, "best_of"),
-        ({"echo": True, "logprobs": 1}, "echo"),
-        ({"suffix": "fin"}, "suffix"),
+        ({"prompt": [5], "suffix": "fin"}, "suffix"),
+        ({"web_search_options": {}}, "web_search_options"),
         ({"prompt": "zéro " * 300}, "prompt"),
     ],
 )

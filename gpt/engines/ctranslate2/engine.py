@@ -20,7 +20,17 @@ from common.machine.resources import read_resources, usable_cpus
 from common.messages import _
 from common.models.footprint import read_folder
 from gpt.engines.answer import Vocabulary
-from gpt.engines.base import FORMS, SAMPLING_PARAMETERS, Capabilities, Emit, GenerationRequest, Message, Prompt
+from gpt.engines.base import (
+    FORMS,
+    SAMPLING_PARAMETERS,
+    Capabilities,
+    Emit,
+    GenerationRequest,
+    Message,
+    Prompt,
+    TokenLogprob,
+    context_exceeded,
+)
 from gpt.engines.cpu import SMALL_PARAMETERS
 from gpt.engines.ctranslate2.answer import CTranslate2Answer
 from gpt.engines.ctranslate2.convert import Compute, compute_type, converted_apart
@@ -29,6 +39,7 @@ from gpt.engines.ctranslate2.tokenizer import open_text_side
 from gpt.engines.options import EngineOptions
 from gpt.engines.prompter import Prompter, templated
 from gpt.prompts import template_options
+from gpt.tools.styles import dialect_of
 
 if TYPE_CHECKING:  # imports numpy and llguidance, which most answers do without
     from gpt.engines.constraint import Constrainer, TokenMask
@@ -36,6 +47,7 @@ if TYPE_CHECKING:  # imports numpy and llguidance, which most answers do without
 _TOGETHER = 3  # answers share that fraction of what one alone may hold: their growing caches leave holes in the memory
 _CACHE_OVERHEAD = 1.5  # measured: CTranslate2 copies a layer's cache at each step, and malloc keeps some of the holes
 _LEAST_CONTEXT = 64  # tokens
+_SCORED_BYTES = 2**30  # of the logits of a text whose tokens are to be judged
 
 
 class CTranslate2Engine:
@@ -57,10 +69,11 @@ class CTranslate2Engine:
         model = converted_apart(folder, compute)
         self._text = text
         threads = options.threads or usable_cpus()
-        generator = _open(model, compute, 1 if self.parameters < SMALL_PARAMETERS else threads)
+        self._generator = generator = _open(model, compute, 1 if self.parameters < SMALL_PARAMETERS else threads)
         held = cache_tokens(text.cache_bytes, options)
         self.context = min(text.context, options.context or text.context, held)
         self.defaults = text.defaults
+        dialect = dialect_of(text.template.source if text.template else None, text.special_id)
         self._prompter = Prompter(
             tokenize=text.tokenize,
             vocabulary=text.vocabulary,
@@ -69,6 +82,8 @@ class CTranslate2Engine:
             beginnings=text.beginnings,
             marks=text.marks,
             turns=templated(text.template, text.tokenize),
+            dialect=dialect,
+            token_id=text.tokenizer.token_to_id,
         )
         self._constrainer: Constrainer | None = None
         self._constraining = threading.Lock()
@@ -83,6 +98,8 @@ class CTranslate2Engine:
             chat_template=text.template is not None,
             template_options=template_options(text.template.source if text.template else None),
             parameters=SAMPLING_PARAMETERS | FORMS,
+            dialect=dialect,
+            scores=True,
         )
         self._scheduler = Scheduler(generator, text.vocabulary, held // _TOGETHER)
         # its threads must have ended before the interpreter does, or CTranslate2's abort the process
@@ -95,6 +112,10 @@ class CTranslate2Engine:
     def encode_ids(self, ids: Sequence[int]) -> Prompt:
         """Token ids to continue. Raises 400 when one is outside the vocabulary or there is none to start from."""
         return self._prompter.ids(ids)
+
+    def encode_infill(self, text: str, suffix: str) -> Prompt:
+        """A text to continue until `suffix`."""
+        return self._prompter.infill(text, suffix)
 
     def encode_chat(self, messages: Sequence[Message], options: Mapping[str, Any]) -> Prompt:
         """A conversation, ready for the assistant's next turn. Raises 400 when the model's template refuses it."""
@@ -110,6 +131,24 @@ class CTranslate2Engine:
         answer = CTranslate2Answer(request, self._vocabulary, self._mask(request), emit)
         self._scheduler.submit(answer)
         return answer.cancel
+
+    def score(
+        self,
+        prompt: Prompt,
+        top: int,
+        adapter: str | None = None,  # noqa: ARG002  this engine has none
+    ) -> tuple[TokenLogprob, ...]:
+        """See `ReadingEngine`. The logits of the whole text are in memory at once."""
+        import numpy as np
+
+        from gpt.engines.scoring import scored
+
+        ids, start, end = self._prompter.scored(prompt)
+        most = _SCORED_BYTES // (4 * self._text.vocabulary)
+        if end > most:
+            raise context_exceeded(end, most, "prompt")
+        logits = np.array(self._generator.forward_batch([ids[: end - 1]]), dtype=np.float32)[0] if end > 1 else []
+        return scored(ids[start:end], logits[start - 1 :], top, self._text.special_ids, self._vocabulary.piece)
 
     @property
     def load(self) -> tuple[int, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Seq
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +101,7 @@ class NanochatEngine:
             longest=self._tokenizer.longest,
             beginnings=[bos],
             marks=(),  # a text is never read as marks
-            turns=partial(chat_ids, tokenizer=self._tokenizer) if checkpoint.chats else None,
+            turns=self._turns if checkpoint.chats else None,
         )
         self._scheduler = Scheduler(runner, 1 if self.parameters < SMALL_PARAMETERS else threads)
         _log.info(
@@ -121,6 +120,13 @@ class NanochatEngine:
     def encode_chat(self, messages: Seq[Message], options: Mapping[str, Any]) -> Prompt:
         """A conversation, ready for the assistant's next turn. Raises 400 when roles do not alternate."""
         return self._prompter.chat(messages, options)
+
+    def encode_infill(self, text: str, suffix: str) -> Prompt:
+        """A text to continue until `suffix`."""
+        return self._prompter.infill(text, suffix)
+
+    def _turns(self, messages: Seq[Message], options: Mapping[str, Any]) -> tuple[list[int], str]:
+        return chat_ids(messages, options, self._tokenizer), ""
 
     def decode(self, ids: Seq[int]) -> str:
         """The text of `ids`, as a person reads it."""

@@ -9,7 +9,16 @@ from typing import Any
 from common.process.child import Child
 from common.process.engine import ChildEngine
 from common.process.variables import model_variables
-from gpt.engines.base import Capabilities, Delta, Emit, GenerationRequest, Message, Prompt, SamplingDefaults
+from gpt.engines.base import (
+    Capabilities,
+    Delta,
+    Emit,
+    GenerationRequest,
+    Message,
+    Prompt,
+    SamplingDefaults,
+    TokenLogprob,
+)
 from gpt.engines.options import EngineOptions
 from gpt.engines.process.spec import Facts, Spec
 
@@ -54,6 +63,10 @@ class ProcessEngine(ChildEngine):
         prompt: Prompt = self._child.call("encode_ids", list(ids))
         return prompt
 
+    def encode_infill(self, text: str, suffix: str) -> Prompt:
+        prompt: Prompt = self._child.call("encode_infill", text, suffix)
+        return prompt
+
     def encode_chat(self, messages: Sequence[Message], options: Mapping[str, Any]) -> Prompt:
         prompt: Prompt = self._child.call("encode_chat", list(messages), dict(options))
         return prompt
@@ -64,6 +77,13 @@ class ProcessEngine(ChildEngine):
     def submit(self, request: GenerationRequest, emit: Emit) -> Callable[[], None]:
         """See `LanguageEngine`. A process that dies meanwhile emits a 503 `engine_died`."""
         return self._child.stream("submit", (request,), emit, last=_is_last)
+
+    def score(self, prompt: Prompt, top: int, adapter: str | None = None) -> tuple[TokenLogprob, ...]:
+        return tuple(self._child.call("score", prompt, top, adapter))
+
+    def embed(self, ids: Sequence[int], adapter: str | None = None) -> list[float]:
+        vector: list[float] = self._child.call("embed", list(ids), adapter)
+        return vector
 
     def load_adapter(self, key: str, folder: Path) -> None:
         self._child.call("load_adapter", key, folder)

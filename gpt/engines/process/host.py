@@ -25,9 +25,13 @@ class HostedEngine:
             "encode": engine.encode,
             "encode_ids": engine.encode_ids,
             "encode_chat": engine.encode_chat,
+            "encode_infill": engine.encode_infill,
             "decode": engine.decode,
             "load": lambda: engine.load,
         }
+        for reads in ("score", "embed"):
+            if hasattr(engine, reads):
+                self.calls[reads] = getattr(engine, reads)
         if isinstance(engine, AdapterEngine):
             self.calls |= {
                 "load_adapter": engine.load_adapter,

@@ -12,7 +12,7 @@ cuBLAS picks its kernels by the number of rows, so a tie within rounding may fal
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,6 +128,28 @@ class BatchRunner:
             step.runs = None
         logits: torch.Tensor = output.logits[:, -1].float()
         return logits
+
+    def passes(self, ids: Sequence[int], adapter: str | None, *, hidden: bool) -> Iterator[torch.Tensor]:
+        """See `ReadingRunner`. Over a cache of its own."""
+        cache = SlotCache(1, len(ids) + 1)
+        more: dict[str, Any] = {"adapter_names": [adapter]} if adapter else {}
+        for start in range(0, len(ids), self.slice):
+            part = list(ids[start : start + self.slice])
+            cache.begin([(0, 0, start, len(part))])
+            step.runs = runs_of([(0, start, len(part))])
+            try:
+                output = self.model(
+                    input_ids=torch.tensor([part], device=self._device),
+                    position_ids=torch.arange(start, start + len(part), device=self._device)[None],
+                    past_key_values=cache,
+                    use_cache=True,
+                    output_hidden_states=hidden,
+                    logits_to_keep=1 if hidden else 0,
+                    **more,
+                )
+            finally:
+                step.runs = None
+            yield output.hidden_states[-1][0] if hidden else output.logits[0]
 
     @staticmethod
     def _positions(feed: Feed, columns: int) -> list[int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Seq
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ from gpt.engines.base import (
     GenerationRequest,
     Message,
     Prompt,
+    TokenLogprob,
+    context_exceeded,
     has_image,
 )
 from gpt.engines.constraint import Constrainer, TokenMask
 from gpt.engines.options import EngineOptions
 from gpt.engines.prompter import Prompter, templated
+from gpt.engines.scoring import scored
 from gpt.engines.template import chosen_template, open_template
 from gpt.engines.transformers.adapters import Adapters
 from gpt.engines.transformers.open import open_runner
@@ -33,6 +37,7 @@ from gpt.engines.transformers.sequence import Sequence
 from gpt.engines.transformers.vision import open_sight
 from gpt.engines.transformers.weights import load_weights
 from gpt.prompts import template_options
+from gpt.tools.styles import dialect_of
 
 _log = logging.getLogger("frigo.gpt")
 
@@ -53,6 +58,7 @@ class TransformersEngine:
             token_bytes=self._token_bytes,
             tokenize=lambda text: self._tokenize(text, False),
         )
+        dialect = dialect_of(template.source if template else None, self._special_id)
         self.defaults = weights.defaults
         self.parameters = weights.parameters
         self.device = weights.device.type
@@ -64,6 +70,9 @@ class TransformersEngine:
             images=self._sight is not None,
             template_options=template_options(template.source if template else None),
             parameters=SAMPLING_PARAMETERS | {"adapter"} | (FORMS if fast else set()),
+            dialect=dialect,
+            scores=True,
+            embeds=True,
         )
         self._constrainer = _constrainer(weights.tokenizer, weights.eos_ids) if fast else None
         self._runner = open_runner(weights, options, self._sight.read if self._sight is not None else None)
@@ -77,6 +86,8 @@ class TransformersEngine:
             beginnings=[int(token) for token in starts if token is not None],
             marks=self._marks(),
             turns=templated(template, self._tokenize),
+            dialect=dialect,
+            token_id=self._token_id,
         )
         self._adapters = Adapters(weights.model)
         self._scheduler = Scheduler(self._runner, weights.threads)
@@ -93,6 +104,10 @@ class TransformersEngine:
     def encode_ids(self, ids: Seq[int]) -> Prompt:
         """Token ids to continue. Raises 400 when one is outside the vocabulary or there is none to start from."""
         return self._prompter.ids(ids)
+
+    def encode_infill(self, text: str, suffix: str) -> Prompt:
+        """A text to continue until `suffix`."""
+        return self._prompter.infill(text, suffix)
 
     def encode_chat(self, messages: Seq[Message], options: Mapping[str, Any]) -> Prompt:
         """A conversation, ready for the assistant's next turn. Raises 400 when the model's template refuses it."""
@@ -125,6 +140,37 @@ class TransformersEngine:
             release()
             raise
         return cancel
+
+    def score(self, prompt: Prompt, top: int, adapter: str | None = None) -> tuple[TokenLogprob, ...]:
+        """See `ReadingEngine`."""
+        ids, start, end = self._prompter.scored(prompt)
+        if end > self.context:
+            raise context_exceeded(end, self.context, "prompt")
+        rows = (
+            row.float().cpu().numpy() for part in self._passes(ids[: end - 1], adapter, hidden=False) for row in part
+        )
+        wanted = itertools.islice(rows, start - 1, None)
+        return scored(ids[start:end], wanted, top, self._vocabulary.special_ids, self._vocabulary.piece)
+
+    def embed(self, ids: Seq[int], adapter: str | None = None) -> list[float]:
+        """See `ReadingEngine`. Two texts of the same ids have the same vector, whatever runs beside."""
+        self._prompter.ids(ids)
+        if not 0 < len(ids) <= self.context:
+            raise context_exceeded(len(ids), self.context, "input")
+        total: Any = sum(part.double().sum(dim=0) for part in self._passes(list(ids), adapter, hidden=True))
+        length = total.norm()
+        return [float(value) for value in (total / length if float(length) > 0 else total)]
+
+    def _passes(self, ids: list[int], adapter: str | None, *, hidden: bool) -> Iterator[Any]:
+        """The slices of a text, each read by the model's thread between two steps of the generations."""
+        release = self._adapters.hold(adapter, lambda _item: None)[1] if adapter is not None else None
+        try:
+            slices = self._runner.passes(ids, adapter, hidden=hidden) if ids else iter(())
+            while (part := self._scheduler.run(lambda: next(slices, None))) is not None:
+                yield part
+        finally:
+            if release is not None:
+                release()
 
     def load_adapter(self, key: str, folder: Path) -> None:
         """See `AdapterEngine`."""
@@ -167,6 +213,14 @@ class TransformersEngine:
 
     def _plain_decode(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _token_id(self, token: str) -> int | None:
+        found = self._tokenizer.get_vocab().get(token)
+        return None if found is None else int(found)
+
+    def _special_id(self, token: str) -> int | None:
+        found = self._token_id(token)
+        return found if found in self._vocabulary.special_ids else None
 
     def _token_bytes(self, token: int) -> bytes:
         if self._constrainer is not None:

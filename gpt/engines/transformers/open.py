@@ -11,7 +11,7 @@ import torch
 from gpt.engines.options import EngineOptions
 from gpt.engines.transformers.batch import BatchRunner
 from gpt.engines.transformers.linear import pack, unpack
-from gpt.engines.transformers.runner import Feed, ImageReader, Runner, spare_bytes
+from gpt.engines.transformers.runner import Feed, ImageReader, ReadingRunner, spare_bytes
 from gpt.engines.transformers.solo import SoloRunner
 from gpt.engines.transformers.weights import Weights
 
@@ -21,7 +21,7 @@ _STALL = 2.5e10  # weights × prompt ids in a slice: about a quarter of a second
 _log = logging.getLogger("frigo.gpt")
 
 
-def open_runner(weights: Weights, options: EngineOptions, images: ImageReader | None = None) -> Runner:
+def open_runner(weights: Weights, options: EngineOptions, images: ImageReader | None = None) -> ReadingRunner:
     """The batching runner, or the one-by-one runner for a model that it cannot reproduce."""
     with torch.inference_mode():
         runner = _choose(weights, options, images)
@@ -30,7 +30,7 @@ def open_runner(weights: Weights, options: EngineOptions, images: ImageReader | 
     return runner
 
 
-def _choose(weights: Weights, options: EngineOptions, images: ImageReader | None) -> Runner:
+def _choose(weights: Weights, options: EngineOptions, images: ImageReader | None) -> ReadingRunner:
     on_cpu = weights.device.type == "cpu"
     budget = options.cache_bytes or spare_bytes(weights.device)
     portion = max(32, min(512, 1 << (int(_STALL / max(1, weights.parameters)).bit_length() - 1))) if on_cpu else 512
@@ -49,7 +49,7 @@ def _choose(weights: Weights, options: EngineOptions, images: ImageReader | None
     return SoloRunner(weights.model, weights.device, capacity=capacity, **common)
 
 
-def _pack(runner: Runner, model: Any) -> None:
+def _pack(runner: ReadingRunner, model: Any) -> None:
     """Pack the model's linear layers, unless it does something else with their weights than to call them."""
 
     def logits() -> torch.Tensor:

@@ -7,7 +7,7 @@ The scheduler decides who runs; the runner computes. `BatchRunner` serves most m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -109,6 +109,15 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Drop the model."""
+        ...
+
+
+class ReadingRunner(Runner, Protocol):
+    """A runner that also tells what its model makes of a text, apart from all rows."""
+
+    def passes(self, ids: Sequence[int], adapter: str | None, *, hidden: bool) -> Iterator[torch.Tensor]:
+        """Reads `ids` by slices: for each, its logits [len, vocabulary], or with `hidden` its last hidden states
+        [len, size], in the model's own precision."""
         ...
 
 

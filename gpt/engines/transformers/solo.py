@@ -3,7 +3,7 @@ sinks, and whatever `BatchRunner` finds that it cannot reproduce. Slower with se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -84,6 +84,14 @@ class SoloRunner:
         row.length += len(ids)
         logits: torch.Tensor = output.logits[:, -1].float()
         return logits
+
+    def passes(self, ids: Sequence[int], adapter: str | None, *, hidden: bool) -> Iterator[torch.Tensor]:
+        """See `ReadingRunner`. In one piece: recurrent layers do not go on by slices."""
+        more: dict[str, Any] = {"adapter_names": [adapter]} if adapter else {}
+        tokens = torch.tensor([list(ids)], device=self._device)
+        keep = 1 if hidden else 0
+        output = self.model(input_ids=tokens, output_hidden_states=hidden, logits_to_keep=keep, **more)
+        yield output.hidden_states[-1][0] if hidden else output.logits[0]
 
     def close(self) -> None:
         self.model = None

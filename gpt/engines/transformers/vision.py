@@ -62,23 +62,16 @@ class Sight:
         Raises 400 on an image that cannot be read, or when the template refuses the messages.
         """
         images: list[bytes] = []
-        turns: list[dict[str, Any]] = []
+        shown: list[Message] = []
         for message in messages:
             content = message["content"]
             if isinstance(content, str):
                 content = [{"type": "text", "text": content}]
-            parts: list[dict[str, Any]] = []
-            for part in content:
-                if part["type"] == "image":
-                    images.append(part["data"])
-                    parts.append({"type": "image"})
-                else:
-                    parts.append({"type": "text", "text": prompter.without_marks(part["text"])})
-            turns.append({"role": message["role"], "content": parts})
-        texts = [part["text"] for turn in turns for part in turn["content"] if part["type"] == "text"]
-        prompter.check_length("".join(texts), "messages")
+            images += [part["data"] for part in content if part["type"] == "image"]
+            parts: Any = [{"type": "image"} if part["type"] == "image" else part for part in content]
+            shown.append({**message, "content": parts})
+        turns, options = prompter.with_tools(shown, options)
         pictures = open_images(images)
-        begins = bool(options.get("continue_final_message"))
         if self._template is None:
             raise refused(ValueError("no chat template"))
         text = self._template.render(turns, options)
@@ -88,7 +81,7 @@ class Sight:
             raise _refused(_("ce modèle ne peut pas la lire (%(reason)s)", reason=str(error)[:200])) from error
         ids = [int(i) for i in made["input_ids"][0]]
         self._keep(_key(ids, images), self._arguments(made))
-        return Prompt(ids, context_ids=ids if begins else [], images=tuple(images))
+        return prompter.finished(ids, text, turns, options, tuple(images))
 
     def read(self, ids: Sequence[int], images: tuple[bytes, ...]) -> ImageInputs:
         """What the model's forward wants of a prompt's images; positions too, where they are not simply counted."""
