@@ -14,8 +14,8 @@ from werkzeug.datastructures import FileStorage
 from asr.engines.base import AsrEngine, EngineGoneError
 from asr.settings import AsrSettings
 from asr.tasks import Ask, plan
-from asr.transcriber import Transcription
-from asr.transcript import Partial, Transcript
+from asr.transcription.transcriber import Transcription
+from asr.transcription.transcript import Partial, Transcript
 from common.audio.progress import Progress
 from common.audio.upload import opened
 from common.errors import ApiError

@@ -113,7 +113,7 @@ def bare(model: str) -> Iterator[Callable[[Path], float]]:
     from asr.engines.embedded.engine import EmbeddedEngine
     from asr.engines.process.client import ProcessEngine
     from asr.engines.process.spec import Opening
-    from asr.speech import speech_chunks
+    from asr.transcription.speech import speech_chunks
     from common.audio.level import LevelledAudio
 
     engine: AsrEngine

@@ -23,8 +23,8 @@ from asr.engines.embedded.engine import EmbeddedEngine as Asr
 from asr.models import speech
 from asr.settings import AsrSettings
 from asr.tasks import Ask, plan
-from asr.transcriber import transcribe
-from asr.transcript import Transcript
+from asr.transcription.transcriber import transcribe
+from asr.transcription.transcript import Transcript
 from bench.der import Score, Turn, der, read_rttm
 from common.audio.decode import AudioReader
 from common.audio.level import LevelledAudio

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from asr.diarized import Said
 from asr.engines.base import Word
 from asr.languages import english_name
-from asr.transcript import Segment, Transcript
+from asr.transcription.transcript import Segment, Transcript
 from common.errors import ApiError
 from common.messages import _
 

@@ -17,7 +17,7 @@ from asr.routes.docs import errors, shapes
 from asr.routes.forms import FORM_BYTES, FORM_PARTS, TranscriptionForm, TranslationForm
 from asr.routes.steps import Steps, attended, finished
 from asr.service import AsrService, Done
-from asr.transcript import Partial, Transcript
+from asr.transcription.transcript import Partial, Transcript
 from common.audio.upload import opened
 from common.speech.cues import Passage
 from common.speech.subtitles import srt, vtt

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 
 from asr.service import Done
-from asr.transcript import Partial
+from asr.transcription.transcript import Partial
 from common.audio.progress import Progress
 from common.errors import client_left
 

@@ -14,7 +14,7 @@ from asr.routes.docs import errors, shapes
 from asr.routes.steps import attended, finished
 from asr.service import AsrService, Done
 from asr.tasks import THRESHOLDS, Ask
-from asr.transcript import Partial, SpeechReport
+from asr.transcription.transcript import Partial, SpeechReport
 from common.audio.progress import Progress
 from common.errors import ApiError
 from common.messages import _

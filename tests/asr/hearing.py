@@ -9,8 +9,8 @@ from typing import Any
 from asr.engines.base import AsrEngine, Capabilities, Chunk, Heard, Task, Word
 from asr.engines.process.client import spread_words
 from asr.tasks import Ask, plan
-from asr.transcriber import transcribe
-from asr.transcript import Partial, Transcript
+from asr.transcription.transcriber import transcribe
+from asr.transcription.transcript import Partial, Transcript
 from common.audio.decode import AudioReader, FloatArray
 from common.audio.progress import Progress
 from common.models.catalogue import Catalogue

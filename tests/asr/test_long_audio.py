@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr import speech
 from asr.engines.process.client import ProcessEngine
 from asr.engines.process.spec import Opening
 from asr.tasks import Ask, plan
-from asr.transcriber import Transcription
-from asr.transcript import Partial, Transcript
+from asr.transcription import speech
+from asr.transcription.transcriber import Transcription
+from asr.transcription.transcript import Partial, Transcript
 from common.audio.decode import FloatArray
 from common.audio.progress import Progress
 from common.messages import Text

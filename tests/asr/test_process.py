@@ -20,7 +20,6 @@ import psutil
 import pytest
 from werkzeug.datastructures import FileStorage
 
-from asr import speech
 from asr.engines.base import AsrEngine, Chunk, EngineGoneError, Heard, Task
 from asr.engines.process import client
 from asr.engines.process.client import ProcessEngine, spread_words
@@ -29,6 +28,7 @@ from asr.routes.steps import finished
 from asr.service import PLACES, AsrService, Done
 from asr.settings import AsrSettings
 from asr.tasks import Ask
+from asr.transcription import speech
 from common.audio.decode import FloatArray
 from common.errors import ApiError
 from common.machine.resources import usable_cpus

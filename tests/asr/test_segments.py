@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from asr.engines.base import Word
-from asr.segments import MAX_CHARACTERS, MAX_SECONDS, segments
+from asr.transcription.segments import MAX_CHARACTERS, MAX_SECONDS, segments
 
 
 def said(text: str, pace: float = 0.3, gap: float = 0.05, start: float = 0.0) -> list[Word]:

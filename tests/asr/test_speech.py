@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from asr import speech
 from asr.engines.base import Chunk
-from asr.speech import speech_chunks
+from asr.transcription import speech
+from asr.transcription.speech import speech_chunks
 from common.audio.decode import FloatArray
 from common.audio.vad import FRAME, FRAME_SECONDS
 

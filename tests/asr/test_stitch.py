@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from asr.engines.base import Word
-from asr.stitch import CLOSE_SPREAD, joined
+from asr.transcription.stitch import CLOSE_SPREAD, joined
 from tests.asr.tones import WORDS
 
 START, END = 10.0, 12.0

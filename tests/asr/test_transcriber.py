@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from scipy.signal import resample_poly
 
-from asr import speech
 from asr.engines.base import Chunk, Word
 from asr.tasks import Ask, plan
-from asr.transcriber import transcribe
-from asr.transcript import Partial, Transcript
+from asr.transcription import speech
+from asr.transcription.transcriber import transcribe
+from asr.transcription.transcript import Partial, Transcript
 from common.audio.decode import AudioReader, FloatArray
 from common.audio.progress import Progress
 from common.errors import ApiError

@@ -57,7 +57,7 @@ def test_over_http_the_times_are_those_of_the_recording(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the upload to the answer, through chunks, batches and the model's own process; tones count as voices."""
-    monkeypatch.setattr("asr.speech.SpeechDetector", BeepDetector)
+    monkeypatch.setattr("asr.transcription.speech.SpeechDetector", BeepDetector)
     rng = np.random.default_rng(43)
     words = [WORDS[index] for index in rng.integers(0, len(WORDS), 60)]  # about a minute: several chunks
     sound, played = play(words, rng, lead=5.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asr.engines.letters import EUROPEAN
-from asr.written import language_of
+from asr.transcription.written import language_of
 
 TEXTS = {
     "bg": (

@@ -8,15 +8,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from asr.coverage import Stretch, holes, merged, pieces
 from asr.engines.base import AsrEngine, Chunk, Heard, Word
-from asr.guard import believable
-from asr.segments import segments
-from asr.speech import speech_chunks
-from asr.stitch import CLOSE, CLOSE_SPREAD, joined
 from asr.tasks import Plan
-from asr.transcript import Partial, SpeechReport, Transcript
-from asr.written import language_of
+from asr.transcription.coverage import Stretch, holes, merged, pieces
+from asr.transcription.guard import believable
+from asr.transcription.segments import segments
+from asr.transcription.speech import speech_chunks
+from asr.transcription.stitch import CLOSE, CLOSE_SPREAD, joined
+from asr.transcription.transcript import Partial, SpeechReport, Transcript
+from asr.transcription.written import language_of
 from common.audio.decode import AudioReader
 from common.audio.level import LevelledAudio
 from common.audio.progress import Progress

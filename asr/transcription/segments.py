@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from asr.engines.base import Word
-from asr.transcript import Segment
+from asr.transcription.transcript import Segment
 
 PAUSE = 0.7
 """Seconds of silence that end a segment when nothing is punctuated."""
