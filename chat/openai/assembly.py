@@ -52,6 +52,8 @@ class Assembly:
                 message[name] = (message.get(name) or "") + piece
         for call in delta.get("tool_calls") or ():
             _add_call(message.setdefault("tool_calls", []), call)
+        if isinstance(function := delta.get("function_call"), dict):
+            _add_function(message.setdefault("function_call", {"name": "", "arguments": ""}), function)
         if isinstance(run := delta.get("tool_run"), dict):
             _add_run(message.setdefault("tool_runs", []), run)
         for name, tokens in (given.get("logprobs") or {}).items():
@@ -66,10 +68,14 @@ def _add_call(calls: list[dict[str, Any]], piece: dict[str, Any]) -> None:
     at = int(piece.get("index") or 0)
     while len(calls) <= at:
         calls.append({"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
-    call, function = calls[min(at, len(calls) - 1)], piece.get("function") or {}
+    call = calls[at]
     call["id"] = piece.get("id") or call["id"]
-    call["function"]["name"] += function.get("name") or ""
-    call["function"]["arguments"] += function.get("arguments") or ""
+    _add_function(call["function"], piece.get("function") or {})
+
+
+def _add_function(function: dict[str, Any], piece: dict[str, Any]) -> None:
+    for name in ("name", "arguments"):
+        function[name] += piece.get(name) or ""
 
 
 def _add_run(runs: list[dict[str, Any]], run: dict[str, Any]) -> None:
