@@ -12,6 +12,7 @@ from chat.conversations.talk import Talk
 from chat.database import open_database
 from chat.diagrams.generate import DiagramMaker
 from chat.diagrams.parser import MermaidParser
+from chat.documentation import TOLD
 from chat.keys.limits import make_limits
 from chat.keys.routes import keys_blueprint
 from chat.keys.store import KeyStore
@@ -43,6 +44,7 @@ def create_app(settings: ChatSettings, *, parser: MermaidParser | None = None) -
     parser = parser or MermaidParser(settings.node)
     llm = LanguageModel(gpt)
     app = create_service("chat", settings, ready=Readiness(gpt, parser))
+    app.tell(TOLD)
     database = open_database(settings)
     book = UsageBook(database)
     keys = KeyStore(database, book)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Response, g, redirect, request
-from flask_openapi import Info, OpenAPI
+from flask_openapi import Info
 from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Response as WerkzeugResponse
@@ -19,6 +19,7 @@ from common.errors import ApiError
 from common.messages import Text, _, best_language
 from common.settings import ServiceSettings
 from common.web import context, logs, metrics
+from common.web.openapi import DocumentedApp, answers
 from common.web.refusal import close_refused_uploads
 from common.web.strict_json import StrictJSON
 from common.web.validation import on_validation_error, unread_field
@@ -72,13 +73,13 @@ def too_large(settings: ServiceSettings) -> ApiError:
     return ApiError(413, "upload_too_large", message, "file")
 
 
-def create_service(name: str, settings: ServiceSettings, *, ready: Readiness | None = None) -> OpenAPI:
+def create_service(name: str, settings: ServiceSettings, *, ready: Readiness | None = None) -> DocumentedApp:
     """The application of service `name`.
 
     `ready` tells each component's state; the service is ready (``/ready`` 200) when all say "ready".
     """
     logs.configure(name, settings.log_level, settings.log_dir)
-    app = OpenAPI(
+    app = DocumentedApp(
         f"{name}.wsgi",
         info=Info(title=f"Frigo — {name}", version=VERSION),
         validation_error_status=400,
@@ -99,7 +100,7 @@ def create_service(name: str, settings: ServiceSettings, *, ready: Readiness | N
     return app
 
 
-def _install_context(app: OpenAPI) -> None:
+def _install_context(app: DocumentedApp) -> None:
     @app.before_request
     def _enter() -> None:
         g.request_id = context.new_request_id(request.headers.get("X-Request-ID"))
@@ -125,7 +126,7 @@ def _install_context(app: OpenAPI) -> None:
         return response
 
 
-def _install_errors(app: OpenAPI, settings: ServiceSettings) -> None:
+def _install_errors(app: DocumentedApp, settings: ServiceSettings) -> None:
     def on_api_error(error: ApiError) -> Response:
         if error.status >= 500:
             _log.warning("refused", extra={"status": error.status, "code": error.code, "reason": str(error.message)})
@@ -170,7 +171,21 @@ def _install_errors(app: OpenAPI, settings: ServiceSettings) -> None:
     app.register_error_handler(Exception, on_bug)
 
 
-def _install_routes(app: OpenAPI, name: str, ready: Readiness | None) -> None:
+_READY = {
+    "type": "object",
+    "properties": {
+        "status": {"type": "string", "enum": ["ready", "not_ready"]},
+        "service": {"type": "string"},
+        "components": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+    "required": ["status", "service", "components"],
+}
+
+
+def _install_routes(app: DocumentedApp, name: str, ready: Readiness | None) -> None:
+    not_ready = answers(_READY, "Il manque quelque chose", status="503")["responses"]
+    app.tell({"GET /ready": {"responses": answers(_READY, "Prêt")["responses"] | not_ready}})
+
     @app.get("/health", summary="Le service répond (aucun moteur n'est touché)")
     def health() -> dict[str, Any]:
         return {"status": "ok", "service": name, "version": VERSION}
