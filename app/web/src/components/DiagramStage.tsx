@@ -150,7 +150,13 @@ export function DiagramStage({ svg, alt, zoom, onZoom, spots, picked, onPick, ta
         "& svg": { display: "block", m: "0 auto" },
         "& svg [role=button]": { cursor: "pointer" },
         "& svg [role=button]:hover": { filter: "brightness(1.08)" },
-        "& svg [aria-current=true]": { filter: "drop-shadow(0 0 3px var(--frigo-palette-secondary-main))" },
+        "& svg [role=button]:focus": { outline: "none" },
+        "& svg [role=button]:focus-visible": { outline: "3px solid", outlineColor: "primary.main", outlineOffset: "3px" },
+        "& svg [aria-current=true] :is(rect, polygon, path, circle, ellipse)": {
+          stroke: "var(--frigo-palette-text-primary) !important",
+          strokeWidth: "3px !important",
+        },
+        "& svg text[aria-current=true], & svg [aria-current=true] text": { textDecoration: "underline" },
       }}
     >
       <span id={label} className="visually-hidden">

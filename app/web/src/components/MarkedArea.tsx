@@ -115,6 +115,8 @@ export function MarkedArea({
                 {value.slice(start, end) || " "}
               </mark>
               {value.slice(end)}
+              {/* Else a line that ends the text would not be there, and the two would not scroll as far. */}
+              {"\u200b"}
             </>
           )}
         </Box>

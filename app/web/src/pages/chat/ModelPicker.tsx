@@ -14,10 +14,13 @@ export function ModelPicker({
   apiKey,
   value,
   onChange,
+  labelled = false,
 }: {
   apiKey: string | null;
   value: string;
   onChange: (model: string) => void;
+  /** With its name over it, in a form. */
+  labelled?: boolean;
 }) {
   const { t } = useI18n();
   const { data, refresh } = usePolling(
@@ -32,6 +35,7 @@ export function ModelPicker({
     <TextField
       select
       variant="outlined"
+      label={labelled ? t("chat.model") : undefined}
       value={known || !data ? value : "default"}
       onChange={(event) => onChange(event.target.value)}
       sx={{ flex: { xs: 1, sm: "none" }, minWidth: 0, width: { sm: 200 } }}

@@ -42,7 +42,7 @@ export function Options({ work, set }: { work: Work; set: (fields: Partial<Work>
         display: "grid",
         gap: 1.5,
         alignItems: "start",
-        gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 150px), 1fr))",
+        gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 130px), 1fr))",
         mt: 2,
       }}
     >
@@ -55,7 +55,7 @@ export function Options({ work, set }: { work: Work; set: (fields: Partial<Work>
       )}
       {choice("language", LANGUAGES, (language) => t(`draw.language.${language || "auto"}`))}
       <Box sx={{ display: "flex", "& > *": { flex: "1 !important", width: "auto !important" } }}>
-        <ModelPicker apiKey={readText(API_KEY_STORE)} value={work.model} onChange={(model) => set({ model })} />
+        <ModelPicker apiKey={readText(API_KEY_STORE)} value={work.model} onChange={(model) => set({ model })} labelled />
       </Box>
       {work.kind !== "" && work.kind !== "flowchart" && (
         <Typography variant="caption" color="textSecondary" sx={{ gridColumn: "1 / -1", mt: -0.5 }}>

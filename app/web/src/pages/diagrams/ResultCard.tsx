@@ -64,7 +64,7 @@ export function ResultCard({ drawing, origins, picked, onPick, onSelect }: Props
           picked={picked}
           onPick={onPick}
           name={nameOf(current?.source ?? "")}
-          source={!editing}
+          source={false}
         />
       ) : (
         !editing && (
