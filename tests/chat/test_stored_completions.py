@@ -115,6 +115,7 @@ def test_lists_have_pages_orders_and_filters(client: FlaskClient) -> None:
     first = client.get(f"{PATH}?limit=3", headers=SERVICE).json
     assert (first["object"], first["has_more"]) == ("list", True)
     assert (first["first_id"], first["last_id"]) == (made[0], made[2])
+    assert client.get(f"{PATH}?limit=0", headers=SERVICE).json["data"] == []
     assert client.get(f"{PATH}?after=inconnu", headers=SERVICE).status_code == 404
     assert client.get(f"{PATH}?order=random", headers=SERVICE).status_code == 400
 

@@ -77,6 +77,8 @@ class CompletionStore:
         labels: Mapping[str, str],
     ) -> Page:
         """Those that answer with one of `models` and bear `labels`, after the id `after`. Raises 404 on that id."""
+        if limit == 0:
+            return Page([], has_more=False)
         if after is not None:
             self.one(after, owner)
         query = self._visible(owner).with_only_columns(StoredCompletion.id, StoredCompletion.labels)
