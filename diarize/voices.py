@@ -25,6 +25,7 @@ import numpy as np
 from common.audio.decode import FloatArray
 from common.errors import ApiError
 from common.messages import _
+from diarize.linkage import best_pairs
 
 MOST_VOICES = 500
 MOST_NAME = 80
@@ -89,13 +90,10 @@ def recognised(voices: Mapping[str, FloatArray], known: Sequence[Known], least: 
             if similarity > likeness[row, column]:
                 likeness[row, column] = similarity
                 best[row, column] = item
-    from scipy.optimize import linear_sum_assignment
-
     worth = np.where(likeness >= least, likeness + 1.0, 0.0)  # two pairs are worth more than any one
-    rows, columns = linear_sum_assignment(-worth)
     return {
         speakers[row]: Match(names[column], round(float(likeness[row, column]), 4), best[row, column].id)
-        for row, column in zip(rows, columns, strict=True)
+        for row, column in best_pairs(worth)
         if worth[row, column] > 0
     }
 

@@ -15,7 +15,8 @@ from diarize.engines.embedded.checkpoint import CheckpointError
 from diarize.engines.embedded.convert import convert, wheel_file
 
 WEIGHTS = Path("models") / "resemblyzer.onnx"  # in DATA_DIR
-_PARTS = ("silero_vad", "onnxruntime", "scipy")
+SHIPPED = Path(__file__).with_name("resemblyzer.onnx")  # in an image, which is made with it
+_PARTS = ("silero_vad", "onnxruntime")
 _NEED_BYTES = 155 * 2**20  # beside the bare service, at its most on 30 s as on 20 minutes; measured
 
 
@@ -25,7 +26,7 @@ class EmbeddedBackend(Backend[DiarizeEngine]):
     name = "embedded"
 
     def __init__(self, data_dir: Path) -> None:
-        self.weights = data_dir / WEIGHTS
+        self.weights = SHIPPED if SHIPPED.is_file() else data_dir / WEIGHTS
 
     def opens(self, entry: ModelEntry) -> bool:  # noqa: ARG002
         """See `Backend`: only what names it."""

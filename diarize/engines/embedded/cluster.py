@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from common.audio.decode import FloatArray
 from diarize.engines.embedded.encoder import unit
 from diarize.engines.embedded.likelihood import Labels, merged, needed, observed
+from diarize.linkage import average_tree, cut
 
 _PURE = 0.6  # cosine similarity within the first groups
 _SMALLEST = 5  # windows; a smaller group is noise unless so many speakers are asked for
@@ -78,14 +78,14 @@ def _without_brief(embeddings: FloatArray, labels: Labels, least: int) -> Labels
 
 
 def _first_groups(embeddings: FloatArray, least: int) -> Labels:
-    tree = linkage(embeddings.astype(np.float64), "average", metric="cosine")
-    labels = _renumbered(fcluster(tree, 1.0 - _PURE, "distance"))
+    tree = average_tree(embeddings)
+    labels = cut(tree, len(embeddings), farthest=1.0 - _PURE)
     sizes = np.bincount(labels)
     kept = np.flatnonzero(sizes >= _SMALLEST)
     if len(kept) < least:
         kept = np.flatnonzero(sizes >= min(_SMALLEST, int(np.sort(sizes)[-min(least, len(sizes))])))
     if len(kept) < least:
-        labels = _renumbered(fcluster(tree, least, "maxclust"))
+        labels = cut(tree, len(embeddings), groups=least)
         kept = np.arange(labels.max() + 1)
     centres = centres_of(embeddings, labels)[kept]
     return _settled(embeddings, _nearest(embeddings, centres))
