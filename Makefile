@@ -16,7 +16,7 @@ help: ## Cette aide
 setup: ## Installer seulement (fait par les autres commandes)
 	@$(SETUP)
 
-run: ## Installer, construire et démarrer tout : http://127.0.0.1:5000 (Ctrl-C arrête ; MOTEURS="nemo pyannote" les ajoute)
+run: ## Installer, construire et démarrer tout : http://127.0.0.1:5000 (Ctrl-C arrête ; MOTEURS="torch nemo pyannote" les ajoute)
 	@$(SETUP) --run --engines "$(MOTEURS)" && exec $(PY) -m scripts.run
 
 demo: ## Traiter la réunion d'exemple depuis le terminal, pendant que « make run » tourne

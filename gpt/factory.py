@@ -18,6 +18,7 @@ from common.web.stopping import before_the_end
 from gpt.adapters.service import AdapterService
 from gpt.adapters.shelf import Shelf
 from gpt.choose import choose, load_models, refuse_absent_gpus
+from gpt.engines.choose import engines_here
 from gpt.engines.forwarding import GptEngine
 from gpt.ia_service import IaService
 from gpt.loader import GptLoader
@@ -55,6 +56,7 @@ def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[
         selection,
         offline=settings.hf_hub_offline,
         newcomer=loader.machine.newcomer,
+        engines=engines_here,
         ttl_s=settings.ia_model_ttl_s,
         swap_wait_s=settings.ia_swap_wait_s,
         options=frozenset({"gpu_device_ids", "quantization"}),

@@ -10,8 +10,16 @@ from pathlib import Path
 from scripts.environment import PORTS, SetupError, bind_address, local_port
 
 # Measured on a fresh clone: .venv, node_modules, pip's and npm's caches, and temporary files.
-FIRST_INSTALL_BYTES = 4_000_000_000
-GPU_INSTALL_BYTES = 12_000_000_000  # the CUDA build of torch brings its libraries
+_LIGHT_BYTES = 2_000_000_000
+_TORCH_BYTES = 4_000_000_000
+_CUDA_BYTES = 12_000_000_000  # the CUDA build of torch brings its libraries
+
+
+def install_bytes(*, torch: bool, nvidia: bool) -> int:
+    """Free disk that an installation wants, with torch or without."""
+    if not torch:
+        return _LIGHT_BYTES
+    return _CUDA_BYTES if nvidia else _TORCH_BYTES
 
 
 def check_disk(folder: Path, needed: int) -> None:

@@ -1,8 +1,10 @@
-"""Environments of the engines that cannot share one: `make run MOTEURS="nemo pyannote"`. Standard library only.
+"""What `make run MOTEURS="torch nemo pyannote"` adds. Standard library only.
 
-Each is made once, under ENGINES_DIR (`.engines`), from the file `<service>/requirements-<engine>.txt`; a service starts
-a model's process with it (`common.process.environments`). What was made stays until it is asked for again with other
-requirements. A link to an environment made elsewhere is used as it is.
+``torch`` adds the libraries of the engines that compute with it (transformers, nanochat) to the services' own
+environment; `scripts.setup` does it. The others cannot share one, and get each its own, made once under ENGINES_DIR
+(`.engines`) from the file `<service>/requirements-<engine>.txt`; a service starts a model's process with it
+(`common.process.environments`). What was made stays until it is asked for again with other requirements. A link to an
+environment made elsewhere is used as it is.
 """
 
 import json
@@ -25,7 +27,8 @@ _CPU_BYTES = 5_000_000_000
 _GPU_BYTES = 12_000_000_000
 _TORCH_INDEX_HAS = re.compile(r"^torchaudio==\S+$", re.MULTILINE)
 _FILE = re.compile(r"requirements-(?P<name>[a-z0-9]+)\.txt")
-_NOT_ENGINES = {"nodeps", "torch"}
+SHARED = "torch"  # in the services' own environment
+_NOT_ENGINES = {"nodeps", "transformers", SHARED}  # transformers: in an image of its own; elsewhere it comes with torch
 
 
 def known(root: Path = ROOT) -> dict[str, Path]:
@@ -39,9 +42,12 @@ def known(root: Path = ROOT) -> dict[str, Path]:
 
 
 def asked(words: str, root: Path = ROOT) -> list[str]:
-    """The engines that MOTEURS names, separated by spaces or commas. Raises `SetupError` for one that is none."""
+    """The engines that MOTEURS names (`known`, `SHARED`), separated by spaces or commas.
+
+    Raises `SetupError` for one that is none.
+    """
     names = list(dict.fromkeys(word.lower() for word in re.split(r"[\s,]+", words) if word))
-    engines = known(root)
+    engines = [SHARED, *known(root)]
     for name in names:
         if name not in engines:
             raise SetupError(f"MOTEURS : moteur inconnu « {name} » ; connus : {', '.join(engines)}.")

@@ -1,7 +1,7 @@
 """Install everything Frigo needs: `python3 -m scripts.setup [--run | --dev] [--engines NAMES]`.
 
-Standard library only. Two lanes side by side: Python (virtual environment, torch, libraries) and Node (Mermaid's
-parser, the page); then the engines that want an environment of their own.
+Standard library only. Two lanes side by side: Python (virtual environment, libraries, torch when it is asked for) and
+Node (Mermaid's parser, the page); then the engines that want an environment of their own.
 Each step remembers a digest of its inputs in `.venv/frigo-setup.json`, so that the second time takes a second.
 """
 
@@ -31,10 +31,8 @@ OLDEST_NODE = 20
 
 WEB = ROOT / "app" / "web"
 VALIDATOR = ROOT / "chat" / "diagrams" / "validator"
-RUN_REQUIREMENTS = [
-    *(ROOT / folder / "requirements.txt" for folder in (*PORTS, "scripts")),
-    ROOT / "gpt" / "requirements-torch.txt",
-]
+RUN_REQUIREMENTS = [ROOT / folder / "requirements.txt" for folder in (*PORTS, "scripts")]
+TORCH_REQUIREMENTS = [ROOT / "gpt" / "requirements-torch.txt"]
 DEV_REQUIREMENTS = [ROOT / "requirements-dev.txt"]
 _WEB_SKIPPED = {"node_modules", "dist"}
 
@@ -85,14 +83,16 @@ def system_node() -> bool:
 
 
 class Setup:
-    """The steps, in two lanes. `dev` adds what the tests need."""
+    """The steps, in two lanes. `dev` adds what the tests need; `torch` the engines that compute with it, which stay
+    once they are there."""
 
-    def __init__(self, *, dev: bool, env: dict[str, str]) -> None:
+    def __init__(self, *, dev: bool, env: dict[str, str], torch: bool = False) -> None:
         self.env = env
-        self.requirements = DEV_REQUIREMENTS if dev else RUN_REQUIREMENTS
         self.nodeps = sorted(ROOT.glob("*/requirements-nodeps.txt"))
         self.kind = "dev" if dev else "run"
         self.stamps = Stamps(VENV / "frigo-setup.json")
+        self.torch = torch or dev or self.stamps.get("torch") is not None
+        self.requirements = DEV_REQUIREMENTS if dev else RUN_REQUIREMENTS + TORCH_REQUIREMENTS * self.torch
         self.log = Log(log_dir(env) / "installation.log")
         self.pip = Pip(PYTHON, self.log)
         self.node_ready = threading.Event()
@@ -133,10 +133,11 @@ class Setup:
     def run(self) -> None:
         """Do what is left. Raises `SetupError`."""
         self.log.begin()
-        first = self.stamps.get("torch") is None
+        first = self.stamps.get("libraries-run") is None and self.stamps.get("libraries-dev") is None
+        new_torch = self.torch and self.stamps.get("torch") is None
+        if first or new_torch:
+            checks.check_disk(ROOT, checks.install_bytes(torch=new_torch, nvidia=self.nvidia))
         if first:
-            needed = checks.GPU_INSTALL_BYTES if self.nvidia else checks.FIRST_INSTALL_BYTES
-            checks.check_disk(ROOT, needed)
             say("Première installation : quelques minutes, une seule fois.")
         with self.progress, ThreadPoolExecutor(2) as lanes:
             self._environment()
@@ -174,8 +175,9 @@ class Setup:
         if self.needs_node_wheel:
             self._step("node", "Node (PyPI)", digest([], NODE_WHEEL), lambda: self.pip.install(NODE_WHEEL))
         self.node_ready.set()
-        build = "NVIDIA" if self.nvidia else "processeur"
-        self._step("torch", f"Python : torch ({build})", digest([], TORCH, build), self._torch)
+        if self.torch:
+            build = "NVIDIA" if self.nvidia else "processeur"
+            self._step("torch", f"Python : torch ({build})", digest([], TORCH, build), self._torch)
         self._step(f"libraries-{self.kind}", "Python : bibliothèques", self._library_inputs(), self._libraries)
 
     def _torch(self) -> None:
@@ -184,7 +186,8 @@ class Setup:
         self.pip.torch(self.env, self.requirements, nvidia=self.nvidia)
 
     def _libraries(self) -> None:
-        self.pip.install(*[word for path in self.requirements for word in ("-r", str(path))], TORCH)
+        words = [word for path in self.requirements for word in ("-r", str(path))]
+        self.pip.install(*words, *([TORCH] if self.torch else []))
         for path in self.nodeps:
             self.pip.install("--no-deps", "-r", path)
 
@@ -216,7 +219,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Installe ce qu'il faut à Frigo.")
     parser.add_argument("--run", action="store_true", help="vérifier d'abord que les ports sont libres")
     parser.add_argument("--dev", action="store_true", help="installer aussi ce qu'il faut aux tests")
-    parser.add_argument("--engines", default="", metavar="NOMS", help="moteurs à installer aussi : nemo, pyannote…")
+    parser.add_argument("--engines", default="", metavar="NOMS", help="moteurs à installer aussi : torch, nemo…")
     options = parser.parse_args()
     start = time.monotonic()
     try:
@@ -231,11 +234,15 @@ def main() -> int:
             except OSError:
                 say("Une autre installation est en cours dans ce dossier : on attend qu'elle finisse.")
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            setup = Setup(dev=options.dev, env=env)
+            setup = Setup(dev=options.dev, env=env, torch=engines.SHARED in names)
             pending = setup.pending()
             if pending:
                 setup.run()
-            asked = [engines.Engine(name, env, setup.log, digest, nvidia=setup.nvidia) for name in names]
+            asked = [
+                engines.Engine(name, env, setup.log, digest, nvidia=setup.nvidia)
+                for name in names
+                if name != engines.SHARED
+            ]
             if engines.install(asked, setup.log, begin=not pending) or pending:
                 say(f"Installation faite en {time.monotonic() - start:.0f} s.")
     except SetupError as reason:

@@ -77,6 +77,10 @@ class BackendLoader(Generic[E]):
         """Where models come from."""
         return self._hub
 
+    def engines(self) -> dict[str, Text | None]:
+        """The engines there may be, in order of preference, each with the reason why it is not here, if it is not."""
+        return {backend.name: backend.missing() for backend in self._backends}
+
     # --- which engine -----------------------------------------------------------------------------------------------
 
     def backend(self, entry: ModelEntry, freed: int = 0) -> Backend[E] | Text | None:

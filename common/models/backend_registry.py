@@ -99,6 +99,7 @@ class Service(Generic[E]):
             offline=settings.hf_hub_offline,
             newcomer=loader.newcomer,
             missing=loader.missing,
+            engines=loader.engines,
             ttl_s=settings.ia_model_ttl_s,
             swap_wait_s=settings.ia_swap_wait_s,
             options=OPTIONS,

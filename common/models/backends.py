@@ -10,7 +10,7 @@ from typing import ClassVar, Generic
 
 from common.hub.hub import Hub, Patience
 from common.hub.listing import Listing, RemoteFile
-from common.messages import Text, _
+from common.messages import Text
 from common.models.catalogue import ModelEntry
 from common.models.contract import E
 
@@ -23,11 +23,6 @@ class Placement:
     gpu_device_ids: tuple[int, ...] = ()
     log_level: str = "INFO"
     log_dir: Path | None = None
-
-
-def not_installed(engine: str) -> Text:
-    """What `Backend.missing` says of an engine that has an environment of its own (`make run MOTEURS=…`)."""
-    return _("Le moteur « %(engine)s » n'est pas installé ici ; `make run MOTEURS=%(engine)s` l'ajoute.", engine=engine)
 
 
 class Backend(ABC, Generic[E]):

@@ -11,6 +11,7 @@ from common.errors import ApiError
 from common.messages import Text, _
 from common.models.catalogue import Catalogue, ModelEntry
 from common.models.contract import E, Loader, Selection
+from common.models.installed import shown
 from common.models.registry import Registry
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -33,7 +34,7 @@ class HubRegistry(Registry[E]):
 
     `newcomer` tells what a hub id that the catalogue lacks is, and raises `ApiError` when it is nothing that can be
     opened: asked when a person loads or fetches a model, never when a mere request names one. `missing(entry)` says
-    why no engine here opens an entry.
+    why no engine here opens an entry; `engines()` which engines the service may have, each with why it is absent.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class HubRegistry(Registry[E]):
         offline: bool,
         newcomer: Callable[[ModelEntry], ModelEntry],
         missing: Callable[[ModelEntry], Text | None] = _nothing_missing,
+        engines: Callable[[], Mapping[str, Text | None]] = dict,
         **more: Any,
     ) -> None:
         self._offline = offline
         self._newcomer = newcomer
         self._missing = missing
+        self._engines = engines
         super().__init__(catalogue, loader, selection, **more)
 
     def download(self, name: str) -> dict[str, Any]:
@@ -61,6 +64,10 @@ class HubRegistry(Registry[E]):
         """As `Registry.load`, for any hub id too. Raises `ApiError` as `newcomer` as well."""
         self._admit(name)
         return super().load(name, options)
+
+    def snapshot(self, language: str = "fr") -> dict[str, Any]:
+        """As `Registry.snapshot`, with the engines."""
+        return super().snapshot(language) | {"engines": shown(self._engines(), language)}
 
     def _admit(self, name: str) -> None:
         if self.catalogue.find(name) is None:

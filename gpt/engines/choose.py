@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from common.messages import Text, _
 from common.models.catalogue import ModelEntry
-from gpt.engines.classes import installed
+from common.models.installed import not_installed
+from gpt.engines.classes import HELD, installed
 from gpt.engines.options import Quantization
 
 LIGHT_FAMILIES = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3", "phi"})  # what ctranslate2's converter knows
@@ -55,8 +56,15 @@ def engine_of(
     return usable[0] if usable else missing(entry, order[0])
 
 
+def engines_here() -> dict[str, Text | None]:
+    """The engines that hold a model themselves, each with the reason why it is not here, if it is not."""
+    return {name: None if installed(name) else not_installed(name) for name in HELD}
+
+
 def missing(entry: ModelEntry, engine: str) -> Text:
     """The reason shown for a model whose engine is absent."""
+    if engine in HELD:
+        return not_installed(engine)
     return _(
         "Le moteur « %(engine)s » du modèle %(model)s n'est pas installé dans cet environnement.",
         engine=engine,

@@ -20,6 +20,8 @@ _CLASSES = {
     "transformers": ("gpt.engines.transformers.engine:TransformersEngine", "transformers"),
 }
 
+HELD = tuple(_CLASSES)
+
 
 @cache
 def installed(engine: str) -> bool:

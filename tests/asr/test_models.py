@@ -23,12 +23,16 @@ def test_the_catalogue_is_honest_about_what_can_run(client: FlaskClient) -> None
     assert models["pocketsphinx"]["state"] == "ready"
     assert models["pocketsphinx"]["fits"] is True
     assert models["pocketsphinx"]["languages"] == ["en"]
-    engines = {"canary-1b-v2": "nemo", "canary-180m-flash": "nemo", "parakeet-tdt-0.6b-v3": "transformers"}
+    engines = {"canary-1b-v2": "nemo", "canary-180m-flash": "nemo", "parakeet-tdt-0.6b-v3": "torch"}
     for key, engine in engines.items():
         assert models[key]["hub_id"] == f"nvidia/{key}"
         assert models[key]["fits"] is False
         assert f"make run MOTEURS={engine}" in models[key]["reason"]
     assert body["selection"]["chosen"] == "pocketsphinx"
+    absent = {engine["name"]: engine["reason"] for engine in body["engines"] if not engine["installed"]}
+    assert absent.keys() == {"nemo", "transformers"}
+    assert "make run MOTEURS=torch" in absent["transformers"]
+    assert {"name": "embedded", "installed": True, "reason": None} in body["engines"]
 
 
 def test_an_engine_that_is_installed_makes_its_models_fit(client: FlaskClient, engines: Callable[..., None]) -> None:

@@ -13,8 +13,9 @@ from common.machine.gpus import Gpu
 from common.machine.resources import Resources
 from common.messages import Text
 from common.models.backend_registry import Service
-from common.models.backends import HubBackend, Placement, not_installed
+from common.models.backends import HubBackend, Placement
 from common.models.catalogue import ModelEntry
+from common.models.installed import not_installed
 
 GB = 10**9
 CATALOGUE = """

@@ -59,7 +59,7 @@ def test_engines_are_named_with_spaces_or_commas(words: str) -> None:
 
 
 def test_an_unknown_engine_is_refused_with_the_list() -> None:
-    with pytest.raises(SetupError, match=r"^MOTEURS : moteur inconnu « whisper » ; connus : nemo, .*pyannote"):
+    with pytest.raises(SetupError, match=r"^MOTEURS : moteur inconnu « whisper » ; connus : torch, nemo, .*pyannote"):
         engines.asked("nemo whisper")
 
 
@@ -138,9 +138,9 @@ def test_a_link_is_somebody_elses_environment(log: Commands, tmp_path: Path) -> 
 def test_an_engine_that_the_services_have_gets_no_other_environment(
     log: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "venv" / "lib" / "python3.11" / "site-packages" / "transformers").mkdir(parents=True)
+    (tmp_path / "venv" / "lib" / "python3.11" / "site-packages" / "pyannote").mkdir(parents=True)
     monkeypatch.setattr("scripts.engines.VENV", tmp_path / "venv")
-    assert not make("transformers", log, tmp_path)
+    assert not make("pyannote", log, tmp_path)
     assert "déjà" in capsys.readouterr().out
 
 
@@ -180,7 +180,7 @@ def test_each_engine_is_locked_alone_with_its_service() -> None:
         assert not any("nvidia" in pin or "+cpu" in pin or "://" in pin for pin in pins), name
         service = (path.parent / "requirements.in").read_text(encoding="utf-8").replace("_", "-")
         assert {line for line in service.splitlines() if "==" in line} <= {*pins.values()}, name
-    assert set(engines.known()) == {"nemo", "pyannote", "transformers"}
+    assert set(engines.known()) == {"nemo", "pyannote"}
 
 
 def test_pip_says_what_it_does_to_one_environment(log: Commands, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -212,6 +213,42 @@ def test_without_a_gpu_torch_comes_from_the_cpu_index_when_it_answers(
     plain = torch_command(env, monkeypatch, nvidia=False)
     assert "--index-url" not in plain
     assert "torch==2.13.0" in plain
+
+
+@pytest.fixture
+def steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """What pip is asked to install, the environment being in a folder of the test's own."""
+    monkeypatch.setattr(installer, "VENV", tmp_path / "venv")
+    monkeypatch.setattr(installer, "has_nvidia", lambda: False)
+    monkeypatch.setattr(pip, "answers", lambda _url: False)
+    monkeypatch.setattr(checks, "check_disk", lambda _folder, _bytes: None)
+    (tmp_path / "venv").mkdir()
+
+    def run(**options: bool) -> list[str]:
+        setup = installer.Setup(dev=False, env={"LOG_DIR": str(tmp_path)}, **options)
+        asked: list[str] = []
+        monkeypatch.setattr(setup.log, "run", lambda command, **_: asked.append(" ".join(map(str, command))))
+        setup._python_lane()
+        return [words for words in asked if "pip install" in words]
+
+    return run
+
+
+def test_torch_is_installed_when_it_is_asked_for_and_stays(steps: Callable[..., list[str]]) -> None:
+    first = steps()
+    assert first
+    assert not any("torch" in words for words in first)
+    assert steps() == []
+    torch, libraries, *_nodeps = steps(torch=True)
+    assert "torch==2.13.0" in torch
+    assert str(ROOT / "gpt" / "requirements-torch.txt") in libraries
+    assert steps() == [], "what was asked for once stays"
+
+
+def test_nothing_that_runs_by_itself_wants_torch() -> None:
+    for path in installer.RUN_REQUIREMENTS:
+        names = {line.partition("==")[0] for line in path.read_text(encoding="utf-8").splitlines()}
+        assert not {"torch", "transformers", "accelerate"} & names, path
 
 
 def test_locked_pins_are_the_same_whichever_build_of_torch_was_seen() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from asr.engines.base import AsrEngine, Capabilities
 from common.errors import ApiError
 from common.messages import Text, _
-from common.models.backends import HubBackend, Placement, not_installed
+from common.models.backends import HubBackend, Placement
 from common.models.catalogue import ModelEntry
+from common.models.installed import not_installed
 from common.process.environments import python_with
 
 
