@@ -135,7 +135,7 @@ def chat_chunks(job: Job, gone: Gone, *, include_usage: bool) -> Chunks:
         for part in parts:
             said = "null"
             if logprobs and part.kind == "text":
-                said, logprobs = _json({"content": _chat_logprobs(logprobs)}), []
+                said, logprobs = _json({"content": _chat_logprobs(logprobs), "refusal": None}), []
             yield wrap.choice(_CHAT_CHOICE % (index, _piece(part, legacy=job.reading.legacy), said, "null"))
         if delta.finish_reason is not None:
             sampled += delta.usage.completion_tokens if delta.usage else 0
