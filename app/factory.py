@@ -21,6 +21,7 @@ from app.pages import pages
 from app.peers import connect
 from app.probes import Probes
 from app.settings import AppSettings
+from common.web.contract import PASSED_ON
 from common.web.factory import create_service
 
 _log = logging.getLogger("frigo.app")
@@ -51,6 +52,7 @@ def create_app(settings: AppSettings) -> OpenAPI:
     ):
         app.register_api(blueprint)
     gateway.install(app, peers)
+    app.tell(PASSED_ON)
     app.register_blueprint(pages())
     return app
 

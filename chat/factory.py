@@ -12,7 +12,6 @@ from chat.conversations.talk import Talk
 from chat.database import open_database
 from chat.diagrams.generate import DiagramMaker
 from chat.diagrams.parser import MermaidParser
-from chat.documentation import TOLD
 from chat.keys.limits import make_limits
 from chat.keys.routes import keys_blueprint
 from chat.keys.store import KeyStore
@@ -34,6 +33,7 @@ from chat.tools.catalogue import make_toolbox
 from chat.tools.routes import tools_blueprint
 from chat.tools.server import ServerTools
 from common.web.client import Peer
+from common.web.contract import CHAT
 from common.web.factory import create_service
 
 
@@ -44,7 +44,7 @@ def create_app(settings: ChatSettings, *, parser: MermaidParser | None = None) -
     parser = parser or MermaidParser(settings.node)
     llm = LanguageModel(gpt)
     app = create_service("chat", settings, ready=Readiness(gpt, parser))
-    app.tell(TOLD)
+    app.tell(CHAT)
     database = open_database(settings)
     book = UsageBook(database)
     keys = KeyStore(database, book)

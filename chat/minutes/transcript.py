@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chat.parts import split
 
+MOST_SECONDS = 1e8  # three years
 LINE_CHARS = 300  # a line is what an item is tied to: about twenty seconds of speech
 CHARS_PER_SECOND = 12.0  # of somebody who speaks slowly
 EXACT_SECONDS = 30.0  # a segment that lasts no longer is a moment; in a longer one, time is shared out by length
@@ -22,16 +23,16 @@ class Word(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     word: str
-    start: float = Field(ge=0, allow_inf_nan=False)
-    end: float = Field(ge=0, allow_inf_nan=False)
+    start: float = Field(ge=0, le=MOST_SECONDS)
+    end: float = Field(ge=0, le=MOST_SECONDS)
 
 
 class Segment(BaseModel):
     """A turn of a transcript; times in seconds. With its words, moments are exact to the word."""
 
     speaker: str = ""
-    start: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    end: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    start: float | None = Field(default=None, ge=0, le=MOST_SECONDS)
+    end: float | None = Field(default=None, ge=0, le=MOST_SECONDS)
     text: str
     words: list[Word] | None = None
 

@@ -13,6 +13,11 @@ from flask_openapi import APIBlueprint, OpenAPI
 
 VERSION = "3.1.0"  # what tools read today
 Schema = dict[str, Any]
+EVENT: Schema = {
+    "type": "object",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string", "description": "Du JSON, ou [DONE]"}},
+    "required": ["data"],
+}
 _METHODS = {"get", "post", "put", "patch", "delete"}
 _ERROR = {
     "description": "Une erreur : `code` est stable, `message` est dans la langue demandée",
@@ -74,5 +79,5 @@ def answers(schema: Schema, description: str, *, events: bool = False, status: s
     """An operation with this answer, by events too when it has them."""
     content: Schema = {"application/json": {"schema": schema}}
     if events:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {"schema": EVENT}
     return {"responses": {status: {"description": description, "content": content}}}

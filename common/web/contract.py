@@ -1,10 +1,10 @@
-"""What the routes that read their bodies themselves, or pass them on, look like: for the OpenAPI document."""
+"""The OpenAPI operations that chat reads, or app passes on, byte for byte: what their documents tell of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from common.web.openapi import Schema, answers, form_body, json_body
+from common.web.openapi import EVENT, Schema, answers, form_body, json_body
 
 _TEXT: Schema = {"type": "string"}
 _MODEL: Schema = {"type": "string", "maxLength": 500, "description": "Un modèle de GET /v1/models ; absent : le prêt"}
@@ -81,7 +81,7 @@ _TRANSCRIBED = {
             "text/plain": {"schema": _TEXT},
             "text/vtt": {"schema": _TEXT},
             "application/x-subrip": {"schema": _TEXT},
-            "text/event-stream": {"schema": _TEXT},
+            "text/event-stream": {"schema": EVENT},
         },
     }
 }
@@ -104,7 +104,39 @@ _DIAGRAM = _object(
     live_url=_TEXT,
 )
 
-TOLD: dict[str, dict[str, Any]] = {
+_MINUTES_ITEM = _object([], seconds={"type": ["number", "null"]}, source={"type": ["object", "null"]})
+_MINUTES = _object(
+    ["summary", "decisions", "actions", "open_points", "markdown", "model", "warnings"],
+    summary=_TEXT,
+    decisions=_array(_MINUTES_ITEM),
+    actions=_array(_MINUTES_ITEM),
+    open_points=_array(_MINUTES_ITEM),
+    markdown=_TEXT,
+    model=_TEXT,
+    warnings=_array(_TEXT),
+)
+_DRAW = _object(
+    [],
+    text=_TEXT,
+    pvb={"type": ["object", "string"]},
+    mermaid=_TEXT,
+    instruction=_TEXT,
+    kind=_TEXT,
+    direction={"type": "string", "enum": ["TD", "TB", "LR"]},
+    language={"type": "string", "enum": ["fr", "en"]},
+    model=_MODEL,
+)
+_SEGMENT = _object(["text"], speaker=_TEXT, start={"type": "number"}, end={"type": "number"}, text=_TEXT)
+_TO_SUM_UP = _object(
+    [],
+    transcript=_TEXT,
+    segments=_array(_SEGMENT),
+    language={"type": "string", "enum": ["fr", "en"]},
+    model=_MODEL,
+    stream=_STREAM,
+)
+
+CHAT: dict[str, dict[str, Any]] = {
     "POST /v1/chat/completions": json_body(_CHAT) | answers(_COMPLETED, "La réponse", events=True),
     "POST /v1/completions": json_body(_COMPLETION) | answers(_COMPLETED, "La suite", events=True),
     "POST /v1/embeddings": json_body(_EMBEDDINGS) | answers(_LISTED, "Un vecteur par texte"),
@@ -114,4 +146,28 @@ TOLD: dict[str, dict[str, Any]] = {
     "GET /v1/models": answers(_LISTED, "Les modèles"),
     "POST /api/diagrams": answers(_DIAGRAM, "Le diagramme, que Mermaid accepte"),
     "POST /api/diagrams/validate": answers(_VERDICT, "Le verdict du parseur"),
+    "POST /api/minutes": answers({"$ref": "#/components/schemas/MinutesAnswer"}, "Le compte rendu", events=True),
 }
+"""What chat tells beside what its routes declare."""
+
+_WHOLE = {
+    "POST /api/diagrams": json_body(_DRAW),
+    "POST /api/diagrams/validate": json_body(_object(["mermaid"], mermaid=_TEXT)),
+    "POST /api/minutes": json_body(_TO_SUM_UP) | answers(_MINUTES, "Le compte rendu", events=True),
+    "POST /api/audio/transcribe": form_body(_RECORDING),
+    "POST /api/diarization/process": form_body(_object(["file"], file={"type": "string", "format": "binary"})),
+    "GET /api/diarization/voices": {},
+    "POST /api/diarization/voices": form_body(
+        _object(["file", "name"], file={"type": "string", "format": "binary"}, name=_TEXT)
+    ),
+    "GET /api/conversations": {},
+    "POST /api/conversations": json_body(_object([], title=_TEXT, model=_MODEL, messages=_array(_MESSAGE))),
+    "DELETE /api/conversations": {},
+}
+PASSED_ON: dict[str, dict[str, Any]] = {
+    address: {"summary": "Passé au service qui y répond", "tags": ["passerelle"]}
+    | CHAT.get(address, {})
+    | _WHOLE.get(address, {})
+    for address in dict.fromkeys([*CHAT, *_WHOLE])
+}
+"""What app tells of the requests that it passes on."""
