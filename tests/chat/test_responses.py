@@ -193,6 +193,9 @@ def test_what_is_wrong_is_named(client: FlaskClient) -> None:
         ({"input": [{"type": "function_call", "name": "f", "arguments": {}, "call_id": "c"}]}, "input[0].arguments"),
         ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
         ({"tools": [WEATHER], "tool_choice": {"type": "file_search"}}, "tool_choice"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "allowed_tools", "mode": "x", "tools": []}}, "tool_choice"),
+        ({"input": [{"type": "reasoning", "content": 3}]}, "input"),
+        ({"input": [{"type": ["message"]}]}, "input[0].type"),
         ({"metadata": {"a": 1}}, "metadata"),
         ({"max_output_tokens": "beaucoup"}, "max_output_tokens"),
     ]:

@@ -89,8 +89,9 @@ def _call(item: dict[str, Any], where: str) -> dict[str, Any]:
 
 def _thought(item: dict[str, Any]) -> str:
     """What the model thought, when it says so in clear."""
-    parts = item.get("content") or item.get("summary") or ()
-    return "".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
+    parts = item.get("content") or item.get("summary")
+    given = parts if isinstance(parts, list) else []
+    return "".join(str(part.get("text") or "") for part in given if isinstance(part, dict))
 
 
 def _text(item: dict[str, Any], name: str, where: str) -> str:

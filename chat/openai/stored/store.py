@@ -83,7 +83,7 @@ class CompletionStore:
             self.one(after, owner)
         query = self._visible(owner).with_only_columns(StoredCompletion.id, StoredCompletion.labels)
         if models is not None:
-            query = query.where(StoredCompletion.model.in_(models))
+            query = query.where(StoredCompletion.model.in_([_known(model) for model in models]))
         with self._database.read() as session:
             places = session.execute(query.order_by(StoredCompletion.created_at, StoredCompletion.id))
             ids = [one for one, borne in places if one == after or _bears(borne, labels)]
@@ -109,6 +109,11 @@ class CompletionStore:
 
 def _owned_by(owner: str | None) -> ColumnElement[bool]:
     return StoredCompletion.key_id.is_(None) if owner is None else StoredCompletion.key_id == owner
+
+
+def _known(name: str) -> str:
+    """A name to look for: PostgreSQL has no NUL."""
+    return name.replace("\0", "?")
 
 
 def _bears(given: Mapping[str, str] | None, wanted: Mapping[str, str]) -> bool:
