@@ -19,7 +19,6 @@ from tests.e2e.browsing import MEETING_MS, NEEDS, visit
 from tests.e2e.stack import Stack
 from tests.hub_server import Fault, HubServer
 
-ANSWER_MS = 90_000
 RECOVERY_MS = 60_000
 OUTSIDER, CLOSED, SPEECH = "someone/small-model", "someone/closed-model", "openai/whisper-base"
 
@@ -142,61 +141,6 @@ def test_what_is_not_a_recording_is_said(page: Page) -> None:
     page.get_by_role("button", name="Analyser").click()
     expect(page.get_by_role("alert").first).to_be_visible(timeout=MEETING_MS)
     expect(page.get_by_role("alert").first).not_to_contain_text("Traceback")
-
-
-def test_chat_streams_and_stops(page: Page) -> None:
-    page.get_by_role("link", name="Discussion").click()
-    expect(page).to_have_title("Discussion · Frigo")
-    page.evaluate(
-        """() => {
-            window.lengths = new Set();
-            new MutationObserver(() => {
-                const answer = [...document.querySelectorAll('article')].at(-1);
-                if (answer) window.lengths.add(answer.textContent.length);
-            }).observe(document.getElementById('contenu'), { subtree: true, childList: true, characterData: true });
-        }"""
-    )
-    page.get_by_role("button", name="Que sait faire Frigo").click()
-    expect(page.get_by_text(re.compile(r"\d+ jetons \(\d+ lus, \d+ écrits\)"))).to_be_visible(timeout=ANSWER_MS)
-    assert page.evaluate("window.lengths.size") >= 3, "the answer came in one piece"
-
-    # frigo-mini has answered in a fifth of a second: on a slow line there is time to stop it.
-    line = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 0, "uploadThroughput": -1, "downloadThroughput": 1000}  # bytes a second
-    line.send("Network.emulateNetworkConditions", slow)
-    page.get_by_role("textbox").fill("Raconte en détail tout ce que tu sais faire, étape par étape.")
-    page.keyboard.press("Enter")
-    page.get_by_role("button", name="Arrêter").click()
-    expect(page.get_by_text("Réponse arrêtée.")).to_be_visible()
-    line.send("Network.emulateNetworkConditions", slow | {"downloadThroughput": -1})
-    expect(page.get_by_role("button", name="Envoyer")).to_be_visible()
-    expect(page.get_by_role("button", name="Refaire la réponse")).to_be_visible()
-
-    # Kept in the browser.
-    page.reload()
-    page.get_by_role("button", name="Que sait faire Frigo ?", exact=True).first.click()
-    expect(page.get_by_text("Réponse arrêtée.")).to_be_visible()
-
-
-def test_chat_draws_a_process(page: Page) -> None:
-    page.emulate_media(reduced_motion="reduce")
-    page.get_by_role("link", name="Discussion").click()
-    page.get_by_role("main").get_by_role("button", name="Dessiner un processus").first.click()
-    page.keyboard.press("Enter")
-    expect(page.get_by_text("Voici le processus")).to_be_visible(timeout=ANSWER_MS)
-    drawing = page.get_by_test_id("diagram").locator("svg")
-    expect(drawing).to_be_visible(timeout=30_000)
-    assert drawing.locator("g.node").count() >= 2
-    assert drawing.evaluate(
-        """svg => {
-            const { x, y, width, height } = svg.getBBox();
-            const frame = svg.viewBox.baseVal;
-            return x >= frame.x - 1 && y >= frame.y - 1
-                && x + width <= frame.x + frame.width + 1 && y + height <= frame.y + frame.height + 1;
-        }"""
-    ), "the drawing is cut at its edges"
-    page.get_by_text("Texte Mermaid").click()
-    expect(page.get_by_text(re.compile("^flowchart ")).first).to_be_visible()
 
 
 def test_supervision_shows_every_model(page: Page, stack: Stack) -> None:

@@ -1,9 +1,11 @@
 import type { Key } from "./fr";
+import { chatEn } from "./parts/chat";
 import { diagramsEn } from "./parts/diagrams";
 import { drawingEn } from "./parts/drawing";
 import { keysEn } from "./parts/keys";
 
 export const en: Record<Key, string> = {
+  ...chatEn,
   ...diagramsEn,
   ...drawingEn,
   ...keysEn,
@@ -246,12 +248,10 @@ export const en: Record<Key, string> = {
   "chat.new": "New chat",
   "chat.list": "Chats",
   "chat.untitled": "New chat",
-  "chat.delete": "Delete the chat “{title}”",
   "chat.placeholder": "Write to Frigo…",
   "chat.placeholderDraw": "Describe a process, step by step…",
   "chat.send": "Send",
   "chat.stop": "Stop",
-  "chat.stopped": "Answer stopped.",
   "chat.interrupted": "The answer broke off: {message}",
   "chat.you": "You",
   "chat.regenerate": "Answer again",
@@ -284,7 +284,6 @@ export const en: Record<Key, string> = {
   "chat.keySet": "Key saved",
   "chat.keyForget": "Forget the key",
   "chat.keyWrong": "This key was refused.",
-  "chat.storageFull": "The browser has no room left: this chat will not be kept.",
   "chat.answer": "Answer by {model}",
   "chat.willLoad": "will be loaded",
   "chat.ready": "ready",

@@ -1,9 +1,11 @@
+import { chatFr } from "./parts/chat";
 import { diagramsFr } from "./parts/diagrams";
 import { drawingFr } from "./parts/drawing";
 import { keysFr } from "./parts/keys";
 
 /** French texts: the reference. A « | » separates singular from plural, {n} chooses. */
 export const fr = {
+  ...chatFr,
   ...diagramsFr,
   ...drawingFr,
   ...keysFr,
@@ -249,12 +251,10 @@ export const fr = {
   "chat.new": "Nouvelle discussion",
   "chat.list": "Discussions",
   "chat.untitled": "Nouvelle discussion",
-  "chat.delete": "Supprimer la discussion « {title} »",
   "chat.placeholder": "Écrivez à Frigo…",
   "chat.placeholderDraw": "Décrivez un processus, étape par étape…",
   "chat.send": "Envoyer",
   "chat.stop": "Arrêter",
-  "chat.stopped": "Réponse arrêtée.",
   "chat.interrupted": "La réponse s'est interrompue : {message}",
   "chat.you": "Vous",
   "chat.regenerate": "Refaire la réponse",
@@ -287,7 +287,6 @@ export const fr = {
   "chat.keySet": "Clé enregistrée",
   "chat.keyForget": "Oublier la clé",
   "chat.keyWrong": "Cette clé a été refusée.",
-  "chat.storageFull": "Le navigateur n'a plus de place : cette discussion ne sera pas gardée.",
   "chat.answer": "Réponse de {model}",
   "chat.willLoad": "sera chargé",
   "chat.ready": "prêt",

@@ -1,70 +1,164 @@
 import { readText, writeText } from "./storage";
-import type { ChatTurn } from "./completion";
 import type { Diagram, Usage } from "./types";
 
-export interface Message {
+export type MessageState = "done" | "writing" | "unfinished" | "failed";
+
+/** What a tool was asked on the server, and what it gave. */
+export interface ToolRun {
   id: string;
-  role: "user" | "assistant";
+  round?: number;
+  name: string;
+  arguments?: unknown;
+  state: "running" | "done" | "error";
+  result?: unknown;
+}
+
+export interface ChatMessage {
+  id: string;
+  parent_id: string | null;
+  role: "system" | "user" | "assistant";
   content: string;
+  /** The model that answered; `asked_model` is the one that was asked for by name. */
+  model: string | null;
+  asked_model?: string;
+  state: MessageState;
+  created_at: string;
+  reasoning_content?: string;
   /** "draw": the message went to, or came from, the diagram tool. */
   tool?: "draw";
   diagram?: Diagram;
-  model?: string;
-  /** The model that was asked for by name; `model` is the one that answered. */
-  asked?: string;
+  tool_runs?: ToolRun[];
   usage?: Usage;
-  end?: "stopped" | "error";
-  error?: string;
+  finish_reason?: string;
+  /** How many older messages the model was not shown. */
+  left_out?: number;
+  error?: { message?: string; code?: string };
+  /** While it is written: a tool ran since the last word. */
+  ran?: boolean;
 }
 
 export interface Conversation {
   id: string;
   title: string;
-  updated: number;
-  messages: Message[];
+  model: string | null;
+  created_at: string;
+  updated_at: string;
 }
 
-const STORE = "frigo.chats";
-const MAX_KEPT = 60;
-const TITLE_LENGTH = 48;
+export interface ConversationSummary extends Conversation {
+  messages: number;
+  /** Where the words that were searched are. */
+  excerpt?: string;
+}
 
-export const newId = (): string => Math.random().toString(36).slice(2, 10) + Date.now().toString(36);
+export interface WholeConversation extends Conversation {
+  current: string | null;
+  /** All of them, in the order in which they were made. */
+  messages: ChatMessage[];
+}
 
-export function loadConversations(): Conversation[] {
+const LOCAL = "local-";
+
+/** A message that the server does not have (yet). */
+export const localId = (): string => LOCAL + Math.random().toString(36).slice(2, 10);
+export const isLocal = (id: string): boolean => id.startsWith(LOCAL);
+
+/** From the first message to `leaf`. */
+export function branchOf(messages: readonly ChatMessage[], leaf: string | null): ChatMessage[] {
+  const known = new Map(messages.map((message) => [message.id, message]));
+  const found: ChatMessage[] = [];
+  for (let at = leaf; at !== null;) {
+    const message = known.get(at);
+    if (!message) break;
+    known.delete(at);
+    found.push(message);
+    at = message.parent_id;
+  }
+  return found.reverse();
+}
+
+/** The end of the branch that goes on from a message, by its latest child each time. */
+export function latestLeaf(messages: readonly ChatMessage[], id: string): string {
+  const latest = new Map(messages.map((message) => [message.parent_id, message.id]));
+  let leaf = id;
+  for (;;) {
+    const child = latest.get(leaf);
+    if (child === undefined) return leaf;
+    latest.delete(leaf);
+    leaf = child;
+  }
+}
+
+/** For each message, those that stand in the same place: itself and its other versions, the oldest first. */
+export function versionsOf(messages: readonly ChatMessage[]): Map<string, readonly ChatMessage[]> {
+  const places = new Map<string, ChatMessage[]>();
+  const found = new Map<string, readonly ChatMessage[]>();
+  for (const message of messages) {
+    const place = `${message.parent_id ?? ""} ${message.role}`;
+    const there = places.get(place);
+    if (there) there.push(message);
+    else places.set(place, [message]);
+    found.set(message.id, places.get(place) ?? []);
+  }
+  return found;
+}
+
+export type Age = "today" | "week" | "month" | "older";
+
+/** How long ago it was, in days of the reader's clock. */
+export function ageOf(moment: string, now: Date = new Date()): Age {
+  const midnight = new Date(now.getFullYear(), now.getMonth(), now.getDate()).getTime();
+  const days = (midnight - new Date(moment).getTime()) / 86_400_000;
+  return days <= 0 ? "today" : days <= 7 ? "week" : days <= 30 ? "month" : "older";
+}
+
+/** What was kept in the browser before conversations were kept by the server. */
+interface OldConversation {
+  id: string;
+  title?: string;
+  updated?: number;
+  messages: { role: string; content: string; tool?: "draw"; diagram?: Diagram; model?: string }[];
+}
+
+export interface NewConversation {
+  title?: string;
+  created_at?: string;
+  messages: { role: string; content: string; tool?: "draw"; diagram?: Diagram; model?: string }[];
+}
+
+const OLD_STORE = "frigo.chats";
+const MAX_TITLE = 200;
+
+export function oldConversations(): OldConversation[] {
   try {
-    const found: unknown = JSON.parse(readText(STORE) ?? "[]");
+    const found: unknown = JSON.parse(readText(OLD_STORE) ?? "[]");
     return Array.isArray(found)
-      ? (found as Conversation[]).filter((c) => typeof c?.id === "string" && Array.isArray(c.messages))
+      ? (found as OldConversation[]).filter((c) => typeof c?.id === "string" && Array.isArray(c.messages))
       : [];
   } catch {
     return [];
   }
 }
 
-/** Keep the latest conversations; false when the browser has no room. */
-export function saveConversations(conversations: Conversation[]): boolean {
-  return writeText(STORE, JSON.stringify(conversations.filter((c) => c.messages.length > 0).slice(0, MAX_KEPT)));
+/** Leave these alone in the browser; none: forget the place. */
+export function keepOld(conversations: readonly OldConversation[]): void {
+  writeText(OLD_STORE, conversations.length ? JSON.stringify(conversations) : null);
 }
 
-/** The first words of the first question, cut between words. */
-export function titleFrom(text: string): string {
-  const line = text.trim().replace(/\s+/g, " ");
-  if (line.length <= TITLE_LENGTH) return line;
-  const cut = line.slice(0, TITLE_LENGTH);
-  return `${cut.slice(0, Math.max(cut.lastIndexOf(" "), 20))}…`;
-}
-
-/** What goes to the model: the talk without drawings, failed answers and empty ones. */
-export function turnsOf(messages: readonly Message[]): ChatTurn[] {
-  return messages
-    .filter((message) => !message.tool && message.content !== "")
-    .map(({ role, content }) => ({ role, content }));
-}
-
-/** Drop the older half, so that what is left begins with a question. Null when only the question is left. */
-export function shorten(turns: readonly ChatTurn[]): ChatTurn[] | null {
-  if (turns.length <= 1) return null;
-  const half = turns.slice(Math.ceil(turns.length / 2));
-  const from = half.findIndex(({ role }) => role === "user");
-  return from < 0 ? turns.slice(-1) : half.slice(from);
+/** An old conversation as the server takes it. */
+export function fromOld(old: OldConversation): NewConversation {
+  const title = old.title?.trim().slice(0, MAX_TITLE);
+  return {
+    ...(title ? { title } : {}),
+    ...(old.updated && old.updated < Date.now() ? { created_at: new Date(old.updated).toISOString() } : {}),
+    messages: old.messages
+      .filter(({ role, content }) => (role === "user" || role === "assistant") && typeof content === "string")
+      .map(({ role, content, tool, diagram, model }) => ({
+        role,
+        content,
+        ...(tool === "draw" ? { tool } : {}),
+        ...(diagram ? { diagram } : {}),
+        ...(model ? { model } : {}),
+      })),
+  };
 }

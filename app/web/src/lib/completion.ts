@@ -1,22 +1,31 @@
-import { errorFrom, RequestError, send } from "./api";
-import { readEvents } from "./sse";
+import { errorFrom, RequestError } from "./api";
+import type { ChatMessage, ConversationSummary, ToolRun } from "./chats";
 import type { Usage } from "./types";
 
-export interface ChatTurn {
-  role: "user" | "assistant";
-  content: string;
+/** How an answer begins: which messages it is about. */
+export interface Begun {
+  conversation: ConversationSummary;
+  question: ChatMessage;
+  answer: ChatMessage;
 }
 
 export interface CompletionPart {
+  begun?: Begun;
   text?: string;
+  reasoning?: string;
+  run?: ToolRun;
   model?: string;
   usage?: Usage;
   finish?: string;
 }
 
-interface Chunk {
+interface Chunk extends Partial<Begun> {
+  object?: string;
   model?: string;
-  choices?: { delta?: { content?: string | null }; finish_reason?: string | null }[];
+  choices?: {
+    delta?: { content?: string | null; reasoning_content?: string | null; tool_run?: ToolRun };
+    finish_reason?: string | null;
+  }[];
   usage?: Usage | null;
   error?: unknown;
 }
@@ -24,39 +33,44 @@ interface Chunk {
 export const authorization = (key: string | null): Record<string, string> =>
   key ? { Authorization: `Bearer ${key}` } : {};
 
-/** What one `data:` of a completion stream says; an error inside of the stream is thrown. Null for [DONE]. */
+/** What one `data:` of an answer's stream says; an error inside of the stream is thrown. Null for [DONE]. */
 export function parseChunk(data: string): CompletionPart | null {
   if (data.trim() === "[DONE]") return null;
   const chunk = JSON.parse(data) as Chunk;
   if (chunk.error) throw errorFrom(500, data, null);
+  if (chunk.object === "conversation.message") return { begun: chunk as Begun };
   const choice = chunk.choices?.[0];
   const part: CompletionPart = {};
   if (choice?.delta?.content) part.text = choice.delta.content;
+  if (choice?.delta?.reasoning_content) part.reasoning = choice.delta.reasoning_content;
+  if (choice?.delta?.tool_run) part.run = choice.delta.tool_run;
   if (choice?.finish_reason) part.finish = choice.finish_reason;
   if (chunk.model) part.model = chunk.model;
   if (chunk.usage) part.usage = chunk.usage;
   return part;
 }
 
-/** Stream a chat completion from the gateway, part by part. */
-export async function* streamCompletion(
-  model: string,
-  messages: ChatTurn[],
-  key: string | null,
-  signal: AbortSignal,
-): AsyncGenerator<CompletionPart> {
-  const response = await send("/v1/chat/completions", {
-    method: "POST",
-    headers: authorization(key),
-    signal,
-    json: { model, messages, stream: true, stream_options: { include_usage: true } },
-  });
-  if (!response.body) throw new RequestError(response.status, "bad_answer", "");
-  for await (const { data } of readEvents(response.body)) {
-    const part = parseChunk(data);
-    if (part === null) return;
-    yield part;
+/** `answer` with a part more. What is said after a tool's run is another paragraph. */
+export function grown(answer: ChatMessage, part: CompletionPart): ChatMessage {
+  const next = { ...answer };
+  if (part.text) {
+    next.content += answer.ran && answer.content ? `\n\n${part.text}` : part.text;
+    next.ran = false;
   }
+  if (part.reasoning) next.reasoning_content = (next.reasoning_content ?? "") + part.reasoning;
+  if (part.run) {
+    next.tool_runs = withRun(next.tool_runs ?? [], part.run);
+    next.ran = true;
+  }
+  if (part.model) next.model = part.model;
+  if (part.usage) next.usage = part.usage;
+  if (part.finish) next.finish_reason = part.finish;
+  return next;
+}
+
+function withRun(runs: readonly ToolRun[], run: ToolRun): ToolRun[] {
+  const known = runs.some(({ id }) => id === run.id);
+  return known ? runs.map((one) => (one.id === run.id ? { ...one, ...run } : one)) : [...runs, run];
 }
 
 export interface Wait {

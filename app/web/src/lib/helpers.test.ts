@@ -1,5 +1,4 @@
-import { describe, expect, it } from "vitest";
-import { shorten, titleFrom, turnsOf, type Message } from "./chats";
+import { expect, it } from "vitest";
 import { nodeIdOf } from "./mermaid";
 import { overallProgress, resumable } from "./steps";
 import { indexAt } from "./timeline";
@@ -38,44 +37,4 @@ it("knows the graph's node behind a drawn one", () => {
   expect(nodeIdOf("frigo-diagram-3-flowchart-n12-5")).toBe("n12");
   expect(nodeIdOf("flowchart-n1-0")).toBe("n1");
   expect(nodeIdOf("edge-n1")).toBeNull();
-});
-
-describe("conversations", () => {
-  const message = (role: "user" | "assistant", content: string, extra: Partial<Message> = {}): Message => ({
-    id: content,
-    role,
-    content,
-    ...extra,
-  });
-
-  it("are named after the first question, cut between words", () => {
-    expect(titleFrom("  Que sait\nfaire Frigo ? ")).toBe("Que sait faire Frigo ?");
-    const long = titleFrom("Un titre très long pour voir comment la liste se comporte");
-    expect(long.length).toBeLessThanOrEqual(49);
-    expect(long.endsWith("…")).toBe(true);
-  });
-  it("send neither drawings nor empty answers to the model", () => {
-    const turns = turnsOf([
-      message("user", "a"),
-      message("assistant", ""),
-      message("user", "dessine", { tool: "draw" }),
-      message("user", "b"),
-    ]);
-    expect(turns).toEqual([
-      { role: "user", content: "a" },
-      { role: "user", content: "b" },
-    ]);
-  });
-  it("get shorter from the oldest side, down to the question", () => {
-    const turns = turnsOf([
-      message("user", "1"),
-      message("assistant", "2"),
-      message("user", "3"),
-      message("assistant", "4"),
-      message("user", "5"),
-    ]);
-    const once = shorten(turns);
-    expect(once?.map(({ content }) => content)).toEqual(["5"]);
-    expect(shorten(once ?? [])).toBeNull();
-  });
 });

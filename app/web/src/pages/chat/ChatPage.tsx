@@ -1,12 +1,15 @@
-import { Alert, Box, Drawer, IconButton, Tooltip, Typography, useMediaQuery } from "@mui/material";
+import { Alert, Box, Button, CircularProgress, Drawer, IconButton, Tooltip, Typography, useMediaQuery } from "@mui/material";
 import { useTheme } from "@mui/material/styles";
 import { Lock, LockOpen, Menu as MenuIcon, SquarePen } from "lucide-react";
-import { useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { ListFailed } from "../../components/ListFailed";
 import { BOTTOM_BAR } from "../../components/Shell";
 import { useI18n } from "../../i18n";
+import type { ChatMessage } from "../../lib/chats";
 import { useTitle } from "../../lib/hooks";
 import { Composer } from "./Composer";
 import { ConversationList } from "./ConversationList";
+import { ConversationMenu } from "./ConversationMenu";
 import { EmptyChat } from "./EmptyChat";
 import { KeyDialog } from "./KeyDialog";
 import { MessageItem, Waiting } from "./MessageItem";
@@ -24,10 +27,29 @@ export default function ChatPage() {
   useTitle(chat.current?.title || t("chat.title"));
 
   const busyHere = chat.busy !== null && chat.busy === chat.current?.id;
-  const messages = chat.current?.messages ?? [];
+  const messages = chat.branch;
   const last = messages.at(-1);
-  const scroller = useFollow(messages.length, last?.content.length ?? 0, chat.current?.id ?? "");
+  const length = (last?.content.length ?? 0) + (last?.reasoning_content?.length ?? 0) + (last?.tool_runs?.length ?? 0);
+  const scroller = useFollow(last?.id ?? "", length, chat.current?.id ?? "");
+  const titles = useMemo(() => new Map(chat.tools.all.map(({ name, title }) => [name, title])), [chat.tools.all]);
+  const { regenerate } = chat;
+  const asked = useRef(messages);
+  asked.current = messages;
+  const again = useCallback(
+    (answer: ChatMessage) => regenerate(asked.current.find(({ id }) => id === answer.parent_id)),
+    [regenerate],
+  );
   const Padlock = chat.apiKey ? Lock : LockOpen;
+
+  const ask = (text: string): void => {
+    setDraft("");
+    setDraw(false);
+    void chat.send(text, draw).then((handed) => {
+      if (handed) return;
+      setDraft((typed) => typed || text);
+      setDraw(draw);
+    });
+  };
 
   const list = <ConversationList chat={chat} onPick={() => setDrawer(false)} />;
 
@@ -45,7 +67,7 @@ export default function ChatPage() {
         <Box
           component="aside"
           aria-label={t("chat.list")}
-          sx={{ width: 264, flex: "none", borderRight: 1, borderColor: "divider", overflowY: "auto" }}
+          sx={{ width: 280, flex: "none", borderRight: 1, borderColor: "divider" }}
         >
           {list}
         </Box>
@@ -80,6 +102,7 @@ export default function ChatPage() {
           >
             {chat.current?.title || t("chat.title")}
           </Typography>
+          {wide && chat.current && <ConversationMenu chat={chat} id={chat.current.id} title={chat.current.title} />}
           <ModelPicker apiKey={chat.apiKey} value={chat.model} onChange={chat.setModel} />
           <Tooltip title={chat.apiKey ? t("chat.keySet") : t("chat.key")}>
             <IconButton aria-label={t("chat.key")} onClick={() => setKeyOpen(true)}>
@@ -103,43 +126,61 @@ export default function ChatPage() {
           sx={{ flex: 1, overflowY: "auto", px: { xs: 2, sm: 3 }, py: 3, "&:focus-visible": { outlineOffset: -2 } }}
         >
           <Box sx={{ maxWidth: 800, mx: "auto", minHeight: "100%" }}>
-            {messages.length === 0 ? (
+            <ListFailed text={t("chat.openFailed")} error={chat.problem} onRetry={chat.reload} />
+            {chat.loading && (
+              <Box sx={{ display: "grid", placeItems: "center", minHeight: 200 }}>
+                <CircularProgress aria-label={t("common.loading")} />
+              </Box>
+            )}
+            {messages.length === 0 && !chat.loading && !chat.problem && (
               <EmptyChat
-                onAsk={(text) => chat.send(text, false)}
+                onAsk={ask}
                 onDraw={(text) => {
                   setDraw(true);
                   setDraft(text);
                 }}
               />
-            ) : (
-              messages.map((message) => (
-                <MessageItem
-                  key={message.id}
-                  message={message}
-                  growing={busyHere && message === last}
-                  onRegenerate={
-                    !chat.busy && message === last && message.role === "assistant" ? chat.regenerate : undefined
-                  }
-                />
-              ))
             )}
+            {messages.map((message) => (
+              <Box key={message.id} sx={message === last ? undefined : FAR}>
+                <MessageItem
+                  message={message}
+                  versions={chat.versions.get(message.id) ?? NONE}
+                  growing={busyHere && message === last}
+                  busy={chat.busy !== null}
+                  titles={titles}
+                  onEdit={chat.edit}
+                  onTurn={chat.turnTo}
+                  onAgain={again}
+                />
+              </Box>
+            ))}
             {busyHere && <Waiting message={last} wait={chat.wait} />}
-            {chat.full && <Alert severity="warning">{t("chat.storageFull")}</Alert>}
+            {last?.role === "user" && chat.busy === null && (
+              <Alert
+                severity="info"
+                action={
+                  <Button color="inherit" size="small" onClick={() => regenerate()}>
+                    {t("chat.answerNow")}
+                  </Button>
+                }
+              >
+                {t("chat.unanswered")}
+              </Alert>
+            )}
           </Box>
         </Box>
 
         <Composer
+          tools={chat.tools}
+          focus={chat.id ?? ""}
           draft={draft}
           onDraft={setDraft}
           draw={draw}
           onDraw={setDraw}
           busy={chat.busy !== null}
           onStop={chat.stop}
-          onSend={(text) => {
-            chat.send(text, draw);
-            setDraft("");
-            setDraw(false);
-          }}
+          onSend={ask}
         />
       </Box>
 
@@ -152,19 +193,23 @@ export default function ChatPage() {
           chat.dismissKey();
         }}
         onSave={(key) => {
-          const again = chat.keyNeeded !== "no" && key !== null;
+          const retry = chat.keyNeeded !== "no" && key !== null;
           setKeyOpen(false);
           chat.setKey(key);
           // The state has the new key at the next turn of the loop.
-          if (again) setTimeout(chat.regenerate, 0);
+          if (retry && chat.current) setTimeout(() => regenerate(), 0);
         }}
       />
     </Box>
   );
 }
 
+const NONE: readonly ChatMessage[] = [];
+/** What is out of sight is not laid out: a talk of hundreds of messages stays quick. */
+const FAR = { contentVisibility: "auto", containIntrinsicSize: "auto 160px" } as const;
+
 /** Keeps the end in sight while it grows, unless the reader scrolled up. */
-function useFollow(count: number, length: number, id: string) {
+function useFollow(last: string, length: number, id: string) {
   const box = useRef<HTMLDivElement>(null);
   const pinned = useRef(true);
   useEffect(() => {
@@ -178,10 +223,10 @@ function useFollow(count: number, length: number, id: string) {
   }, []);
   useEffect(() => {
     pinned.current = true;
-  }, [id, count]);
+  }, [id, last]);
   useEffect(() => {
     const host = box.current;
-    if (host && count > 0 && pinned.current) host.scrollTop = host.scrollHeight;
-  }, [count, length, id]);
+    if (host && last && pinned.current) host.scrollTop = host.scrollHeight;
+  }, [last, length, id]);
   return box;
 }

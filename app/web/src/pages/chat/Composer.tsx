@@ -2,8 +2,13 @@ import { Box, Chip, IconButton, InputBase, Tooltip, Typography } from "@mui/mate
 import { SendHorizontal, Square, Workflow } from "lucide-react";
 import { useEffect, useRef } from "react";
 import { useI18n } from "../../i18n";
+import { ToolsButton } from "./ToolsButton";
+import type { Tools } from "./useTools";
 
 interface Props {
+  tools: Tools;
+  /** Put the caret here each time this changes. */
+  focus: string;
   draft: string;
   onDraft: (text: string) => void;
   draw: boolean;
@@ -14,12 +19,16 @@ interface Props {
 }
 
 /** Enter sends, Shift+Enter breaks the line, Escape stops. */
-export function Composer({ draft, onDraft, draw, onDraw, busy, onSend, onStop }: Props) {
+export function Composer({ tools, focus, draft, onDraft, draw, onDraw, busy, onSend, onStop }: Props) {
   const { t } = useI18n();
   const input = useRef<HTMLTextAreaElement>(null);
   useEffect(() => {
     if (draw) input.current?.focus();
   }, [draw]);
+  useEffect(() => {
+    // A keyboard that slides over the page is only for who asked for it.
+    if (window.matchMedia("(pointer: fine)").matches) input.current?.focus();
+  }, [focus]);
   const send = (): void => {
     if (draft.trim() && !busy) onSend(draft);
   };
@@ -77,11 +86,10 @@ export function Composer({ draft, onDraft, draw, onDraw, busy, onSend, onStop }:
               onClick={() => onDraw(!draw)}
             />
           </Tooltip>
-          {draw && (
-            <Typography variant="caption" color="textSecondary" sx={{ display: { xs: "none", sm: "block" } }}>
-              {t("chat.drawHelp")}
-            </Typography>
-          )}
+          <ToolsButton tools={tools} />
+          <Typography variant="caption" color="textSecondary" sx={{ display: { xs: "none", sm: "block" } }}>
+            {draw ? t("chat.drawHelp") : t("chat.keyboard")}
+          </Typography>
           <Box sx={{ ml: "auto" }}>
             {busy ? (
               <Tooltip title={t("chat.stop")}>

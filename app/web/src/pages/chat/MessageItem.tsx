@@ -7,40 +7,36 @@ import { Logo } from "../../components/Logo";
 import { Markdown } from "../../components/Markdown";
 import { useI18n } from "../../i18n";
 import type { Key } from "../../i18n/fr";
-import type { Message } from "../../lib/chats";
+import type { ChatMessage } from "../../lib/chats";
 import type { Wait } from "../../lib/completion";
 import { formatNumber } from "../../lib/format";
+import { Reasoning, Runs } from "./AnswerParts";
+import { Question } from "./Question";
+import { Versions } from "./Versions";
 
 interface Props {
-  message: Message;
+  message: ChatMessage;
+  versions: readonly ChatMessage[];
+  /** It is being written in this page. */
   growing: boolean;
-  onRegenerate: (() => void) | undefined;
+  /** An answer is being written: nothing else can be asked. */
+  busy: boolean;
+  /** Of the tools, by name. */
+  titles: ReadonlyMap<string, string>;
+  onEdit: (message: ChatMessage, text: string) => void;
+  onTurn: (message: ChatMessage) => void;
+  /** Answer the question before this answer again. */
+  onAgain: (answer: ChatMessage) => void;
 }
 
-export const MessageItem = memo(function MessageItem({ message, growing, onRegenerate }: Props) {
+export const MessageItem = memo(function MessageItem(props: Props) {
+  const { message, versions, growing, busy, titles, onEdit, onTurn, onAgain } = props;
   const { t } = useI18n();
-  if (message.role === "user") {
-    return (
-      <Box component="article" aria-label={t("chat.you")} sx={{ display: "flex", justifyContent: "flex-end", mb: 3 }}>
-        <Box
-          sx={{
-            maxWidth: "85%",
-            bgcolor: "frost.tint",
-            borderRadius: "16px 16px 4px 16px",
-            px: 2,
-            py: 1.25,
-            whiteSpace: "pre-wrap",
-            overflowWrap: "anywhere",
-            lineHeight: 1.6,
-          }}
-        >
-          {message.content}
-        </Box>
-      </Box>
-    );
-  }
+  if (message.role === "user") return <Question {...{ message, versions, busy, onEdit, onTurn }} />;
+  if (message.role === "system") return <Instructions text={message.content} />;
+  const runs = message.tool_runs ?? [];
   const empty = message.content === "" && !message.diagram;
-  if (empty && growing) return null;
+  if (empty && growing && runs.length === 0 && !message.reasoning_content) return null;
   return (
     <Box
       component="article"
@@ -52,6 +48,13 @@ export const MessageItem = memo(function MessageItem({ message, growing, onRegen
         <Logo size={30} />
       </Box>
       <Box sx={{ flex: 1, minWidth: 0 }}>
+        {message.left_out ? (
+          <Alert severity="info" sx={{ mb: 1 }}>
+            {t("chat.leftOut", { n: message.left_out })}
+          </Alert>
+        ) : null}
+        {message.reasoning_content && <Reasoning text={message.reasoning_content} now={growing && empty} />}
+        {runs.length > 0 && <Runs runs={runs} titles={titles} />}
         {message.content && <Markdown text={message.content} growing={growing} />}
         {message.diagram && (
           <Box sx={{ mt: 1.5 }}>
@@ -63,36 +66,63 @@ export const MessageItem = memo(function MessageItem({ message, growing, onRegen
             ))}
           </Box>
         )}
-        {message.end === "error" && (
-          <Alert severity="error" sx={{ mt: empty ? 0 : 1 }}>
-            {empty ? message.error : t("chat.interrupted", { message: message.error ?? "" })}
+        {message.state === "failed" && (
+          <Alert severity="error" sx={{ mt: empty ? 0 : 1, overflowWrap: "anywhere" }}>
+            {empty
+              ? (message.error?.message ?? t("error.unexpected"))
+              : t("chat.interrupted", { message: message.error?.message ?? "" })}
           </Alert>
         )}
-        {message.end === "stopped" && (
-          <Typography variant="body2" color="textSecondary" sx={{ mt: 0.5, fontStyle: "italic" }}>
-            {t("chat.stopped")}
-          </Typography>
-        )}
-        {!growing && <Footer message={message} onRegenerate={onRegenerate} />}
+        {message.state === "unfinished" && <Note text={t("chat.unfinished")} />}
+        {message.state === "writing" && !growing && <Note text={t("chat.elsewhere")} />}
+        {message.state === "done" && message.finish_reason === "length" && <Note text={t("chat.cut")} />}
+        {!growing && <Footer {...{ message, versions, busy, onTurn, onAgain }} />}
       </Box>
     </Box>
   );
 });
 
-function Footer({ message, onRegenerate }: { message: Message; onRegenerate: (() => void) | undefined }) {
+function Note({ text }: { text: string }) {
+  return (
+    <Typography variant="body2" color="textSecondary" sx={{ mt: 0.5, fontStyle: "italic" }}>
+      {text}
+    </Typography>
+  );
+}
+
+function Instructions({ text }: { text: string }) {
+  return (
+    <Typography
+      variant="body2"
+      color="textSecondary"
+      sx={{ mb: 3, whiteSpace: "pre-wrap", overflowWrap: "anywhere", borderLeft: 3, borderColor: "divider", pl: 1.5 }}
+    >
+      {text}
+    </Typography>
+  );
+}
+
+function Footer({
+  message,
+  versions,
+  busy,
+  onTurn,
+  onAgain,
+}: Pick<Props, "message" | "versions" | "busy" | "onTurn" | "onAgain">) {
   const { t, lang } = useI18n();
-  const { usage, asked } = message;
+  const { usage, asked_model: asked } = message;
   const other = message.model && asked && asked !== message.model;
   const model = other ? t("chat.insteadOf", { model: message.model ?? "", asked }) : message.model;
   return (
     <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", gap: 0.5, mt: 0.75, ml: -0.75 }}>
       {(message.content || message.diagram) && <CopyButton text={message.diagram?.mermaid ?? message.content} small />}
-      {onRegenerate && (
-        <Button size="small" startIcon={<RefreshCw size={14} aria-hidden="true" />} onClick={onRegenerate}>
+      <Versions message={message} versions={versions} disabled={busy} onTurn={onTurn} />
+      {!busy && (
+        <Button size="small" startIcon={<RefreshCw size={14} aria-hidden="true" />} onClick={() => onAgain(message)}>
           {t("chat.regenerate")}
         </Button>
       )}
-      <Typography variant="caption" color="textSecondary" sx={{ ml: 0.5 }}>
+      <Typography variant="caption" color="textSecondary" sx={{ ml: 0.5, overflowWrap: "anywhere" }}>
         {model}
         {model && usage && " · "}
         {usage && (
@@ -112,7 +142,7 @@ function Footer({ message, onRegenerate }: { message: Message; onRegenerate: (()
 }
 
 /** What is going on before the first word: thinking, drawing, or waiting for a model or a service. */
-export function Waiting({ message, wait }: { message: Message | undefined; wait: Wait | null }) {
+export function Waiting({ message, wait }: { message: ChatMessage | undefined; wait: Wait | null }) {
   const { t } = useI18n();
   const silent = message?.role === "assistant" && message.content === "" && !message.diagram;
   if (!silent) return null;

@@ -1,233 +1,339 @@
-import { useCallback, useEffect, useRef, useState } from "react";
-import { currentLang, translate } from "../../i18n";
-import { isAbort, messageOf, request, RequestError } from "../../lib/api";
-import {
-  loadConversations,
-  newId,
-  saveConversations,
-  shorten,
-  titleFrom,
-  turnsOf,
-  type Conversation,
-  type Message,
-} from "../../lib/chats";
-import { authorization, streamCompletion, withPatience, type ChatTurn, type Wait } from "../../lib/completion";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useLocation, useSearch } from "wouter";
+import { translate } from "../../i18n";
+import { isAbort, messageOf, RequestError } from "../../lib/api";
+import { API_KEY_STORE } from "../../lib/apiKey";
+import { branchOf, isLocal, latestLeaf, versionsOf, type ChatMessage, type WholeConversation } from "../../lib/chats";
+import { grown, type Wait } from "../../lib/completion";
+import { conversationsOf, importOld, type Turn } from "../../lib/conversations";
 import { readText, writeText } from "../../lib/storage";
-import type { Diagram } from "../../lib/types";
+import { blank, drawInto, storedQuestion, talk, type Place } from "./answering";
+import { useConversations, type ConversationsList } from "./useConversations";
+import { useTools, type Tools } from "./useTools";
 
-const KEY_STORE = "frigo.apiKey";
 const MODEL_STORE = "frigo.model";
-const SAVE_MS = 800;
+const LOOK_MS = 1000;
 
 export interface Chat {
-  conversations: Conversation[];
-  current: Conversation | null;
-  /** The conversation whose answer is being written. */
+  list: ConversationsList;
+  tools: Tools;
+  /** The conversation that is open; null: a new one, or `loading`. */
+  current: WholeConversation | null;
+  /** The branch of it that is read. */
+  branch: readonly ChatMessage[];
+  versions: ReadonlyMap<string, readonly ChatMessage[]>;
+  id: string | null;
+  loading: boolean;
+  problem: Error | null;
+  /** The conversation whose answer is being written here. */
   busy: string | null;
   wait: Wait | null;
-  full: boolean;
   keyNeeded: "no" | "missing" | "wrong";
   apiKey: string | null;
   model: string;
   open: (id: string | null) => void;
-  remove: (id: string) => void;
-  send: (text: string, draw: boolean) => void;
-  regenerate: () => void;
+  reload: () => void;
+  rename: (id: string, title: string) => Promise<void>;
+  remove: (id: string) => Promise<void>;
+  removeAll: () => Promise<void>;
+  file: (id: string, kind: "md" | "json") => Promise<string>;
+  /** False when it could not even be handed over: the text is to be given back to who wrote it. */
+  send: (text: string, draw: boolean) => Promise<boolean>;
+  /** Ask a question again, in other words: another branch. */
+  edit: (message: ChatMessage, text: string) => void;
+  /** Answer a question again; none: the last one. */
+  regenerate: (question?: ChatMessage) => void;
+  /** Read the branch of another version of a message. */
+  turnTo: (message: ChatMessage) => void;
   stop: () => void;
   setModel: (model: string) => void;
   setKey: (key: string | null) => void;
   dismissKey: () => void;
-  askKey: () => void;
 }
 
-/** Conversations, kept in the browser, and the answer being streamed into one of them. */
+/** The conversations that the server keeps, and the answer being written into one of them. */
 export function useChat(): Chat {
-  const [conversations, setConversations] = useState<Conversation[]>(loadConversations);
-  const [currentId, setCurrentId] = useState<string | null>(null);
-  const [busy, setBusy] = useState<string | null>(null);
-  const [wait, setWait] = useState<Wait | null>(null);
-  const [full, setFull] = useState(false);
-  const [apiKey, setKeyState] = useState<string | null>(() => readText(KEY_STORE));
+  const [, navigate] = useLocation();
+  const id = new URLSearchParams(useSearch()).get("c");
+  const [apiKey, setKeyState] = useState<string | null>(() => readText(API_KEY_STORE));
   const [keyNeeded, setKeyNeeded] = useState<Chat["keyNeeded"]>("no");
   const [model, setModelState] = useState(() => readText(MODEL_STORE) ?? "default");
+  const [current, setCurrent] = useState<WholeConversation | null>(null);
+  const [problem, setProblem] = useState<Error | null>(null);
+  const [busy, setBusy] = useState<string | null>(null);
+  const [wait, setWait] = useState<Wait | null>(null);
+  const [look, setLook] = useState(0);
+  const api = useMemo(() => conversationsOf(apiKey), [apiKey]);
   const abort = useRef<AbortController | null>(null);
-  const state = useRef({ conversations, apiKey, model });
-  state.current = { conversations, apiKey, model };
-  const current = conversations.find(({ id }) => id === currentId) ?? null;
-
-  useEffect(() => {
-    const timer = setTimeout(() => setFull(!saveConversations(conversations)), SAVE_MS);
-    return () => clearTimeout(timer);
-  }, [conversations]);
-  useEffect(() => {
-    const save = (): void => void saveConversations(state.current.conversations);
-    window.addEventListener("pagehide", save);
-    return () => {
-      window.removeEventListener("pagehide", save);
-      abort.current?.abort();
-      save();
-    };
-  }, []);
-
-  const change = useCallback((id: string, edit: (messages: Message[]) => Message[]) => {
-    setConversations((all) => all.map((c) => (c.id === id ? { ...c, messages: edit(c.messages) } : c)));
-  }, []);
-
-  /** Answer the last message of `history`, into conversation `id`. */
-  const answer = useCallback(
-    async (id: string, history: Message[]): Promise<void> => {
-      const question = history.at(-1);
-      if (!question) return;
-      const controller = new AbortController();
-      abort.current = controller;
-      setBusy(id);
-      const reply: Message = { id: newId(), role: "assistant", content: "" };
-      if (question.tool) reply.tool = question.tool;
-      if (state.current.model !== "default") reply.asked = state.current.model;
-      const patch = (fields: Partial<Message>): void => {
-        Object.assign(reply, fields);
-        const copy = { ...reply };
-        change(id, (messages) => messages.map((m) => (m.id === reply.id ? copy : m)));
-      };
-      change(id, () => [...history, { ...reply }]);
-      const { apiKey: key, model: chosen } = state.current;
-      try {
-        if (question.tool === "draw") {
-          const diagram = await withPatience(
-            () => drawDiagram(question.content, chosen, key, controller.signal),
-            setWait,
-            controller.signal,
-          );
-          const steps = diagram.graph?.nodes?.length;
-          patch({
-            diagram,
-            content: steps ? translate("chat.drawn", { n: steps }) : translate("chat.drawnPlain"),
-            ...(diagram.model ? { model: diagram.model } : {}),
-          });
-        } else {
-          await talk(turnsOf(history), chosen, key, controller.signal, patch, setWait, () => reply.content);
-        }
-      } catch (error) {
-        if (isAbort(error)) patch({ end: "stopped" });
-        else {
-          patch({ end: "error", error: messageOf(error) });
-          if (error instanceof RequestError && error.status === 401) setKeyNeeded(key ? "wrong" : "missing");
-        }
-      } finally {
-        if (abort.current === controller) {
-          abort.current = null;
-          setBusy(null);
-          setWait(null);
-        }
-      }
+  /** The conversation being answered: it goes on when another one is looked at. */
+  const live = useRef<WholeConversation | null>(null);
+  const shownId = useRef(id);
+  shownId.current = id;
+  const refused = useCallback(
+    (error: unknown) => {
+      if (error instanceof RequestError && error.status === 401) setKeyNeeded(apiKey ? "wrong" : "missing");
     },
+    [apiKey],
+  );
+  const list = useConversations(api, refused);
+  const tools = useTools(api);
+  const state = useRef({ current, model, tools, api, apiKey });
+  state.current = { current, model, tools, api, apiKey };
+  const { put, drop, refresh } = list;
+
+  useEffect(() => () => abort.current?.abort(), []);
+
+  // What the browser kept goes to the server, once.
+  const imported = useRef(false);
+  useEffect(() => {
+    if (!list.known || imported.current) return;
+    imported.current = true;
+    const work = async (): Promise<void> => {
+      if (await importOld(api)) refresh();
+    };
+    // Two pages at once would each hand it over.
+    if ("locks" in navigator) void navigator.locks.request("frigo.import", work);
+    else void work();
+  }, [list.known, api, refresh]);
+
+  useEffect(() => {
+    setProblem(null);
+    if (id === null) {
+      setCurrent(null);
+      return undefined;
+    }
+    if (live.current?.id === id) {
+      setCurrent(live.current);
+      return undefined;
+    }
+    setCurrent((old) => (old?.id === id ? old : null));
+    const controller = new AbortController();
+    api.get(id, controller.signal).then(
+      (found) => {
+        if (live.current?.id === id) return;
+        setCurrent((old) => {
+          if (old?.id !== id && found.model) setModelState(found.model);
+          return found;
+        });
+      },
+      (error: unknown) => {
+        if (isAbort(error)) return;
+        refused(error);
+        setProblem(error instanceof Error ? error : new Error(translate("error.unexpected")));
+      },
+    );
+    return () => controller.abort();
+  }, [id, api, look, refused]);
+
+  // An answer that is written for another page, or of which the server has not seen yet that its reader left.
+  const elsewhere = busy === null && (current?.messages.some(({ state: s }) => s === "writing") ?? false);
+  useEffect(() => {
+    if (!elsewhere) return undefined;
+    const timer = setTimeout(() => setLook((n) => n + 1), LOOK_MS);
+    return () => clearTimeout(timer);
+  }, [elsewhere, current]);
+
+  const open = useCallback(
+    (next: string | null) => navigate(next === null ? "/discussion" : `/discussion?c=${encodeURIComponent(next)}`),
+    [navigate],
+  );
+
+  const change = useCallback((edit: (conversation: WholeConversation) => WholeConversation) => {
+    if (!live.current) return;
+    live.current = edit(live.current);
+    if (shownId.current === live.current.id) setCurrent(live.current);
+  }, []);
+
+  /** Put a message where another one is, which it may have been until now. */
+  const replace = useCallback(
+    (old: string, message: ChatMessage) =>
+      change((all) => ({
+        ...all,
+        current: all.current === old ? message.id : all.current,
+        messages: all.messages.map((m) => (m.id === old ? message : m)),
+      })),
     [change],
   );
 
-  const send = useCallback(
-    (text: string, draw: boolean) => {
-      const content = text.trim();
-      if (!content || abort.current) return;
-      const message: Message = { id: newId(), role: "user", content, ...(draw ? { tool: "draw" as const } : {}) };
-      const found = state.current.conversations.find(({ id }) => id === currentId);
-      const id = found?.id ?? newId();
-      const history = [...(found?.messages ?? []), message];
-      const next: Conversation = {
-        id,
-        title: found?.title || titleFrom(content),
-        updated: Date.now(),
-        messages: history,
+  /** Answer at a place of a conversation (null: a new one). */
+  const answer = useCallback(
+    async (conversation: WholeConversation | null, place: Place): Promise<boolean> => {
+      if (abort.current) return false;
+      const controller = new AbortController();
+      const { signal } = controller;
+      abort.current = controller;
+      const { model: chosen, tools: switched, api: server, apiKey: key } = state.current;
+      const drawn = place.draw ? { tool: "draw" as const } : {};
+      let question = place.question ?? { ...blank("user", place.parent), content: place.content, ...drawn };
+      let reply: ChatMessage = {
+        ...blank("assistant", question.id),
+        state: "writing",
+        ...drawn,
+        ...(chosen === "default" ? {} : { asked_model: chosen }),
       };
-      setConversations((all) => [next, ...all.filter((c) => c.id !== id)]);
-      setCurrentId(id);
-      void answer(id, history);
+      const tell = (asked: ChatMessage, answered: ChatMessage): void => {
+        replace(question.id, asked);
+        replace(reply.id, answered);
+        question = asked;
+        reply = answered;
+      };
+      try {
+        setBusy(conversation?.id ?? "");
+        const whole = conversation ?? (await server.create({}));
+        const { id: target } = whole;
+        setBusy(target);
+        live.current = {
+          ...whole,
+          current: reply.id,
+          messages: place.question ? [...whole.messages, reply] : [...whole.messages, question, reply],
+        };
+        setCurrent((old) => (conversation && old?.id !== target ? old : live.current));
+        if (!conversation) {
+          put({ ...whole, messages: 0 }, true);
+          shownId.current = target;
+          open(target);
+        }
+        if (place.draw) {
+          const made = await drawInto(server, target, place, question, chosen, key, signal, setWait, (kept) =>
+            tell(kept, { ...reply, parent_id: kept.id }),
+          );
+          tell(question, made);
+          const { messages, ...told } = await server.get(target, signal);
+          put({ ...told, messages: messages.length }, true);
+          change((all) => ({ ...all, title: told.title }));
+          return true;
+        }
+        const asked = isLocal(question.id)
+          ? { content: place.content, parent_id: place.parent }
+          : { parent_id: question.id };
+        const tools = switched.on.map((name) => ({ type: "frigo" as const, name }));
+        const turn: Turn = { ...asked, model: chosen, ...(tools.length ? { tools } : {}) };
+        await talk(server, target, turn, signal, setWait, (parts) => {
+          const begun = parts.find((part) => part.begun)?.begun;
+          if (begun) {
+            const { title, model: used } = begun.conversation;
+            put(begun.conversation, true);
+            change((all) => ({ ...all, title, model: used }));
+          }
+          const from = begun ? { ...reply, ...begun.answer } : reply;
+          tell(begun?.question ?? question, parts.reduce(grown, from));
+        });
+        tell(question, { ...reply, state: "done" });
+        return true;
+      } catch (error) {
+        const stored = storedQuestion(error);
+        const asked = stored ? { ...question, id: stored } : question;
+        const left = isAbort(error);
+        tell(asked, {
+          ...reply,
+          parent_id: asked.id,
+          ...(left ? { state: "unfinished" } : { state: "failed", error: { message: messageOf(error) } }),
+        });
+        if (!live.current && !left) setProblem(error instanceof Error ? error : null);
+        refused(error);
+        // Stopped before the server told the ids: it has the question all the same.
+        if (left && isLocal(asked.id)) setTimeout(() => setLook((n) => n + 1), LOOK_MS);
+        return live.current !== null;
+      } finally {
+        abort.current = null;
+        live.current = null;
+        setBusy(null);
+        setWait(null);
+      }
     },
-    [answer, currentId],
+    [change, replace, open, put, refused],
   );
 
-  const regenerate = useCallback(() => {
-    const found = state.current.conversations.find(({ id }) => id === currentId);
-    if (!found || abort.current) return;
-    const last = found.messages.findLastIndex(({ role }) => role === "user");
-    if (last >= 0) void answer(found.id, found.messages.slice(0, last + 1));
-  }, [answer, currentId]);
+  const send = useCallback(
+    async (text: string, draw: boolean) => {
+      const content = text.trim();
+      if (!content) return true;
+      const whole = state.current.current;
+      const last = whole ? branchOf(whole.messages, whole.current).findLast((m) => !isLocal(m.id)) : undefined;
+      return answer(whole, { content, parent: last?.id ?? null, draw });
+    },
+    [answer],
+  );
 
+  const edit = useCallback(
+    (message: ChatMessage, text: string) => {
+      const content = text.trim();
+      const whole = state.current.current;
+      if (content && whole) void answer(whole, { content, parent: message.parent_id, draw: message.tool === "draw" });
+    },
+    [answer],
+  );
+
+  const regenerate = useCallback(
+    (question?: ChatMessage) => {
+      const whole = state.current.current;
+      if (!whole) return;
+      const asked = question ?? branchOf(whole.messages, whole.current).findLast(({ role }) => role === "user");
+      if (!asked) return;
+      // Answers that only this page has make room for the next one.
+      const kept = whole.messages.filter((m) => !(m.role === "assistant" && isLocal(m.id)));
+      const place = { content: asked.content, parent: asked.parent_id, draw: asked.tool === "draw" };
+      if (isLocal(asked.id)) {
+        void answer({ ...whole, messages: kept.filter((m) => m.id !== asked.id) }, place);
+      } else void answer({ ...whole, messages: kept }, { ...place, question: asked });
+    },
+    [answer],
+  );
+
+  const turnTo = useCallback(
+    (message: ChatMessage) => {
+      const whole = state.current.current;
+      if (!whole || abort.current) return;
+      const leaf = latestLeaf(whole.messages, message.id);
+      setCurrent({ ...whole, current: leaf });
+      if (!isLocal(leaf)) state.current.api.change(whole.id, { current: leaf }).catch(refused);
+    },
+    [refused],
+  );
+
+  const rename = useCallback(
+    async (target: string, title: string) => {
+      const changed = await state.current.api.change(target, { title });
+      put({ id: target, title: changed.title });
+      setCurrent((old) => (old?.id === target ? { ...old, title: changed.title } : old));
+    },
+    [put],
+  );
+  const remove = useCallback(
+    async (target: string) => {
+      await state.current.api.remove(target);
+      drop(target);
+      if (shownId.current === target) open(null);
+    },
+    [drop, open],
+  );
+  const removeAll = useCallback(async () => {
+    await state.current.api.clear();
+    open(null);
+    refresh();
+  }, [open, refresh]);
+  const file = useCallback((target: string, kind: "md" | "json") => state.current.api.file(target, kind), []);
   const stop = useCallback(() => abort.current?.abort(), []);
-  const open = useCallback((id: string | null) => setCurrentId(id), []);
-  const remove = useCallback((id: string) => {
-    setConversations((all) => all.filter((c) => c.id !== id));
-    setCurrentId((old) => (old === id ? null : old));
-  }, []);
+  const reload = useCallback(() => setLook((n) => n + 1), []);
   const setModel = useCallback((next: string) => {
     writeText(MODEL_STORE, next);
     setModelState(next);
+    const whole = state.current.current;
+    if (whole) void state.current.api.change(whole.id, { model: next }).catch(() => undefined);
   }, []);
   const setKey = useCallback((key: string | null) => {
-    writeText(KEY_STORE, key);
+    writeText(API_KEY_STORE, key);
     setKeyState(key);
     setKeyNeeded("no");
   }, []);
   const dismissKey = useCallback(() => setKeyNeeded("no"), []);
-  const askKey = useCallback(() => setKeyNeeded(state.current.apiKey ? "wrong" : "missing"), []);
 
+  const branch = useMemo(() => (current ? branchOf(current.messages, current.current) : []), [current]);
+  const versions = useMemo(() => versionsOf(current?.messages ?? []), [current]);
+  const loading = id !== null && current === null && problem === null;
   return {
-    conversations,
-    current,
-    busy,
-    wait,
-    full,
-    keyNeeded,
-    apiKey,
-    model,
-    open,
-    remove,
-    send,
-    regenerate,
-    stop,
-    setModel,
-    setKey,
-    dismissKey,
-    askKey,
+    ...{ list, tools, current, branch, versions, id, loading, problem, busy, wait, keyNeeded, apiKey, model },
+    ...{ open, reload, rename, remove, removeAll, file, send, edit, regenerate, turnTo, stop, setModel, setKey, dismissKey },
   };
 }
 
-const drawDiagram = (text: string, model: string, key: string | null, signal: AbortSignal): Promise<Diagram> =>
-  request<Diagram>("/api/diagrams", {
-    method: "POST",
-    headers: authorization(key),
-    signal,
-    json: { text, language: currentLang(), ...(model === "default" ? {} : { model }) },
-  });
-
-async function talk(
-  turns: ChatTurn[],
-  model: string,
-  key: string | null,
-  signal: AbortSignal,
-  patch: (fields: Partial<Message>) => void,
-  onWait: (wait: Wait | null) => void,
-  said: () => string,
-): Promise<void> {
-  for (let messages: ChatTurn[] | null = turns; messages;) {
-    const attempt: ChatTurn[] = messages;
-    try {
-      await withPatience(
-        async () => {
-          for await (const part of streamCompletion(model, attempt, key, signal)) {
-            if (part.model) patch({ model: part.model });
-            if (part.text) patch({ content: said() + part.text });
-            if (part.usage) patch({ usage: part.usage });
-          }
-        },
-        onWait,
-        signal,
-        () => said() !== "",
-      );
-      return;
-    } catch (error) {
-      // A talk longer than the model's context goes on with its latest turns.
-      messages = error instanceof RequestError && error.code === "context_length_exceeded" ? shorten(attempt) : null;
-      if (!messages) throw error;
-    }
-  }
-}
