@@ -73,13 +73,19 @@ def too_large(settings: ServiceSettings) -> ApiError:
     return ApiError(413, "upload_too_large", message, "file")
 
 
+class _Service(DocumentedApp):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Every view and hook of ours is a plain function: Flask need not look at each, several times per request."""
+        return func
+
+
 def create_service(name: str, settings: ServiceSettings, *, ready: Readiness | None = None) -> DocumentedApp:
     """The application of service `name`.
 
     `ready` tells each component's state; the service is ready (``/ready`` 200) when all say "ready".
     """
     logs.configure(name, settings.log_level, settings.log_dir)
-    app = DocumentedApp(
+    app = _Service(
         f"{name}.wsgi",
         info=Info(title=f"Frigo — {name}", version=VERSION),
         validation_error_status=400,

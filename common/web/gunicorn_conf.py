@@ -34,7 +34,7 @@ _gateway = service in {"app", "chat"}
 
 _port = _number("PORT", DEFAULT_PORTS.get(service, 5000), 65535)
 bind = f"{os.environ.get('HOST_BIND_ADDRESS') or '127.0.0.1'}:{_port}"
-worker_class = "gevent" if _gateway else "gthread"
+worker_class = "common.web.worker.GatewayWorker" if _gateway else "gthread"
 workers = _number("WEB_CONCURRENCY", 2, 1024) if _gateway else 1
 threads = 1 if _gateway else 256  # a stream or a place in the queue holds one, and /health must get through
 worker_connections = 500

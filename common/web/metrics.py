@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import lru_cache
 
 from flask import Flask, Response, g, request
 from prometheus_client import (
@@ -27,6 +28,11 @@ LATENCY = Histogram(
 IN_FLIGHT = Gauge("frigo_http_in_flight", "Requests being served", ["service"], multiprocess_mode="livesum")
 
 
+_requests = lru_cache(1024)(REQUESTS.labels)  # finding a counter by its labels costs more than counting
+_latency = lru_cache(1024)(LATENCY.labels)
+_in_flight = lru_cache(16)(IN_FLIGHT.labels)
+
+
 def _route() -> str:
     return request.url_rule.rule if request.url_rule else "unmatched"
 
@@ -37,18 +43,19 @@ def install(app: Flask, service: str) -> None:
     @app.before_request
     def _start() -> None:
         g.started = time.perf_counter()
-        IN_FLIGHT.labels(service).inc()
+        _in_flight(service).inc()
 
     @app.after_request
     def _count(response: Response) -> Response:
-        REQUESTS.labels(service, request.method, _route(), response.status_code).inc()
-        LATENCY.labels(service, _route()).observe(time.perf_counter() - g.get("started", time.perf_counter()))
+        route, now = _route(), time.perf_counter()
+        _requests(service, request.method, route, response.status_code).inc()
+        _latency(service, route).observe(now - g.get("started", now))
         return response
 
     @app.teardown_request
     def _end(_error: BaseException | None) -> None:
         if "started" in g:
-            IN_FLIGHT.labels(service).dec()
+            _in_flight(service).dec()
 
     @app.get("/metrics")
     def metrics() -> Response:

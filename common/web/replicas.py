@@ -39,19 +39,19 @@ class Replica:
         self.answered_at = -_AWAKE_SECONDS
         self.checking = threading.Lock()
         self.checked: tuple[float, bool] = (-_KEPT_SECONDS, True)
-
-    @property
-    def may_sleep(self) -> bool:
-        host = urlsplit(self.url).hostname or ""
-        try:
-            return not ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host != "localhost"
+        self.may_sleep = _is_elsewhere(urlsplit(url).hostname or "")
 
     @property
     def awake(self) -> bool:
         """Whether it answered lately."""
         return time.monotonic() - self.answered_at < _AWAKE_SECONDS
+
+
+def _is_elsewhere(host: str) -> bool:
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
 
 
 class Replicas:
@@ -69,27 +69,28 @@ class Replicas:
     def in_order(self) -> list[Replica]:
         """Those worth asking now, the least busy first, in turn; those that failed last."""
         now = time.monotonic()
+        if len(self.all) == 1:
+            return self.all if self.all[0].dead_until <= now else []
         with self._lock:
             first, self._turn = self._turn, (self._turn + 1) % len(self.all)
             turned = [one for one in self.all[first:] + self.all[:first] if one.dead_until <= now]
             found = sorted(turned, key=lambda one: (one.suspect, one.in_flight))
-        if len(self.all) > 1:
-            for one in found:
-                if one.suspect:
-                    self._look_again(one)
+        for one in found:
+            if one.suspect:
+                self._look_again(one)
         return found
 
     def began(self, replica: Replica) -> Callable[[], None]:
         """Count a call to `replica`; call what is returned once it has ended."""
         with self._lock:
             replica.in_flight += 1
-        ended = threading.Event()
+        counted = 1
 
         def end() -> None:
+            nonlocal counted
             with self._lock:
-                if not ended.is_set():
-                    ended.set()
-                    replica.in_flight -= 1
+                replica.in_flight -= counted
+                counted = 0
 
         return end
 
