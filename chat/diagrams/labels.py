@@ -23,6 +23,8 @@ class Source(BaseModel):
     start: int
     end: int
     score: float = Field(description="1 when the label is in the text as it is, less when it was reworded.")
+    start_s: float | None = Field(default=None, description="In minutes: the second of a meeting it was said at.")
+    end_s: float | None = None
 
 
 class Item(BaseModel):

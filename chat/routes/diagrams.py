@@ -16,6 +16,7 @@ from chat.diagrams.kinds.registry import FLOWCHART
 from chat.diagrams.link import live_url
 from chat.diagrams.parser import MAX_CHARS, MermaidParser
 from chat.diagrams.pvb import read_board
+from chat.diagrams.told import read_minutes_given
 from chat.language import Language
 from common.errors import ApiError
 from common.messages import _
@@ -26,13 +27,16 @@ MAX_TEXT = 500_000  # a meeting of eight hours
 
 
 class DiagramBody(BaseModel):
-    """A text or a Product Vision Board to draw, or a diagram and the instruction that changes it."""
+    """A text, minutes or a Product Vision Board to draw, or a diagram and the instruction that changes it."""
 
     model_config = ConfigDict(extra="forbid")
 
     text: str | None = Field(default=None, max_length=MAX_TEXT, description="Le texte à dessiner")
     pvb: dict[str, Any] | str | None = Field(
         default=None, description="Un Product Vision Board : quatre sections numérotées et Summary"
+    )
+    minutes: dict[str, Any] | str | None = Field(
+        default=None, description="Un compte rendu, tel que le donne /api/minutes"
     )
     mermaid: str | None = Field(default=None, max_length=50_000, description="Le diagramme à modifier")
     instruction: str | None = Field(default=None, max_length=4000, description="« ajoute une validation »")
@@ -55,14 +59,18 @@ def diagrams_blueprint(access: Access, maker: DiagramMaker, parser: MermaidParse
     bp = APIBlueprint("diagrams", __name__, url_prefix="/api/diagrams", abp_tags=[Tag(name="Diagrammes")])
     bp.before_request(access.service_or_key)
 
-    @bp.post("", summary="Dessiner un texte ou un Product Vision Board, ou modifier un diagramme par une consigne")
+    @bp.post(
+        "",
+        summary="Dessiner un texte, un compte rendu, un Product Vision Board ; modifier un diagramme",
+    )
     def draw(body: DiagramBody) -> dict[str, Any]:
         stop_if_client_leaves()
         kind = _kind(body.kind)
         direction: Direction | None = "TD" if body.direction == "TB" else body.direction
         if body.mermaid is not None:
-            if body.pvb is not None:
-                raise _one_source("pvb")
+            for param in ("pvb", "minutes"):
+                if getattr(body, param) is not None:
+                    raise _one_source(param)
             instruction = _given(body.instruction, "instruction", _("Dites ce qu'il faut changer au diagramme."))
             made = maker.refine(
                 _given(body.mermaid, "mermaid", _("Le diagramme à modifier est vide.")),
@@ -76,21 +84,31 @@ def diagrams_blueprint(access: Access, maker: DiagramMaker, parser: MermaidParse
             return _answer(made)
         if body.instruction is not None:
             raise _missing("mermaid", _("Une consigne modifie un diagramme : donnez-le dans « mermaid »."))
-        if body.pvb is not None and body.text is not None:
-            raise _one_source("pvb")
+        given = [param for param in ("text", "pvb", "minutes") if getattr(body, param) is not None]
+        if len(given) > 1:
+            raise _one_source(given[1])
         board = read_board(body.pvb) if body.pvb is not None else None
+        told = read_minutes_given(body.minutes) if body.minutes is not None else None
         if board is not None and len(board.text) > MAX_TEXT:
             message = _("Ce Product Vision Board dépasse %(most)s caractères.", most=MAX_TEXT)
             raise ApiError(400, "invalid_pvb", message, "pvb")
+        if told is not None and len(told.text) > MAX_TEXT:
+            message = _("Ce compte rendu dépasse %(most)s caractères.", most=MAX_TEXT)
+            raise ApiError(400, "invalid_minutes", message, "minutes")
         asked = _("Donnez un texte à dessiner, un Product Vision Board, ou un diagramme et une consigne.")
+        source = board or told
         made = maker.draw(
-            board.text if board else _given(body.text, "text", asked),
+            source.text if source else _given(body.text, "text", asked),
             kind=kind or FLOWCHART,
             direction=direction,
             language=body.language,
             model=body.model,
             board=board,
         )
+        if told is not None:
+            made.text, made.warnings = told.text, [*told.warnings, *made.warnings]
+            if made.graph is not None:
+                told.date(made.graph)
         return _answer(made)
 
     @bp.post("/validate", summary="Ce que le parseur de Mermaid dit d'un diagramme")
@@ -142,5 +160,7 @@ def _missing(param: str, message: Any) -> ApiError:
 
 
 def _one_source(param: str) -> ApiError:
-    message = _("Donnez une seule chose à dessiner : « text », « pvb », ou « mermaid » et « instruction ».")
+    message = _(
+        "Donnez une seule chose à dessiner : « text », « pvb », « minutes », ou « mermaid » et « instruction »."
+    )
     return ApiError(400, "too_many_sources", message, param)

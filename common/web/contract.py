@@ -119,6 +119,7 @@ _DRAW = _object(
     [],
     text=_TEXT,
     pvb={"type": ["object", "string"]},
+    minutes={"type": ["object", "string"]},
     mermaid=_TEXT,
     instruction=_TEXT,
     kind=_TEXT,
