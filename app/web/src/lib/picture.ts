@@ -44,15 +44,18 @@ export async function picture(code: string, ground: Ground): Promise<Picture> {
   holder.innerHTML = drawn;
   const image = holder.content.querySelector("svg");
   if (!image) throw new Error("no drawing");
-  const { x, y, width, height } = image.viewBox.baseVal;
+  const { x, y } = image.viewBox.baseVal;
+  const width = Math.ceil(image.viewBox.baseVal.width);
+  const height = Math.ceil(image.viewBox.baseVal.height);
   image.removeAttribute("style");
-  image.setAttribute("width", String(Math.ceil(width)));
-  image.setAttribute("height", String(Math.ceil(height)));
+  image.setAttribute("viewBox", `${x} ${y} ${width} ${height}`); // whole pixels, to the edges
+  image.setAttribute("width", String(width));
+  image.setAttribute("height", String(height));
   if (face) image.prepend(element("style", {}, face));
   if (ground === "white") {
     image.prepend(element("rect", { x, y, width, height, fill: "#ffffff" }));
   }
-  return { svg: new XMLSerializer().serializeToString(image), width: Math.ceil(width), height: Math.ceil(height) };
+  return { svg: new XMLSerializer().serializeToString(image), width, height };
 }
 
 function element(name: string, attributes: Record<string, string | number>, text = ""): SVGElement {

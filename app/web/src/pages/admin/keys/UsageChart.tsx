@@ -31,7 +31,7 @@ export function UsageChart({ keys, headers }: { keys: readonly ApiKey[]; headers
   const empty = total.requests === 0;
 
   return (
-    <Box component="section" aria-label={t("keys.usage")} sx={{ borderTop: 1, borderColor: "divider", mt: 1, pt: 2 }}>
+    <Box sx={{ borderTop: 1, borderColor: "divider", mt: 1, pt: 2 }}>
       <Box sx={{ display: "flex", flexWrap: "wrap", alignItems: "center", gap: 1.5, mb: 1.5 }}>
         <Typography variant="h3" sx={{ flex: "1 1 160px" }}>
           {t("keys.usage")}
