@@ -271,3 +271,8 @@ def test_an_unknown_format_is_a_404_that_lists_the_known_ones(client: Any, done:
 def test_a_meeting_without_a_diagram_has_none_to_download(client: Any, wav: bytes) -> None:
     meeting_id = post(client, wav).json["id"]
     assert client.get(f"/api/meetings/{meeting_id}/export.mmd").json["error"]["code"] == "no_diagram"
+
+
+def test_a_page_beyond_what_a_database_counts_is_refused(client: Any) -> None:
+    answer = client.get("/api/meetings", query_string={"offset": 2**63})
+    assert (answer.status_code, answer.json["error"]["param"]) == (400, "offset")

@@ -56,7 +56,7 @@ def _form(fields: dict[str, str]) -> MeetingForm:
 
 class ListQuery(BaseModel):
     limit: int = Field(default=100, ge=1, le=500)
-    offset: int = Field(default=0, ge=0)
+    offset: int = Field(default=0, ge=0, le=2**31)
 
 
 _FORM_SCHEMA = MeetingForm.model_json_schema()
