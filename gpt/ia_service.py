@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from threading import Lock
 from typing import Any, cast
 
-from common.errors import ApiError
+from common.errors import ApiError, client_left
 from common.messages import _
 from common.models.registry import Registry
 from gpt.adapters.service import AdapterService
@@ -26,8 +26,11 @@ from gpt.engines.base import (
 from gpt.engines.forwarding import ForwardingEngine, GptEngine
 from gpt.forwarded import Forwarded
 from gpt.job import Gone, Job
+from gpt.metrics import TOKENS
+from gpt.wire.embeddings import EmbeddingBody, embeddings_answer
 from gpt.wire.requests import ChatBody, CompletionBody, Sampling
 
+MAX_EMBEDDED_TOKENS = 300_000  # OpenAI's
 COMPLETION_MAX_TOKENS = 16  # OpenAI's default for /v1/completions; a chat turn may fill the context
 # what every engine honours, and need not declare
 _ALWAYS = frozenset({"prompt", "max_tokens", "temperature", "top_p", "top_k", "stop", "constraint", "shown"})
@@ -111,6 +114,38 @@ class IaService:
             job.hold(stack.pop_all())
             return job
 
+    def embeddings(self, body: EmbeddingBody, gone: Gone, payload: Mapping[str, Any]) -> dict[str, Any] | Forwarded:
+        """The vectors of texts. Raises 400 when the model gives none; 404 and 503 as `chat`."""
+        with ExitStack() as stack:
+            use = stack.enter_context(self._use(body.model, gone))
+            engine = use.engine
+            if isinstance(engine, ForwardingEngine):
+                return _forward(use, engine, "/embeddings", payload, stack.pop_all())
+            if not engine.capabilities.embeds:
+                message = _(
+                    "Le modèle %(model)s ne donne pas de vecteurs : le moteur %(engine)s ne sait pas les calculer.",
+                    model=use.name,
+                    engine=engine.name,
+                )
+                raise ApiError(400, "unsupported_model", message, "model")
+            texts = [_ids_of(engine, text, at) for at, text in enumerate(body.texts())]
+            total = sum(map(len, texts))
+            if total > MAX_EMBEDDED_TOKENS:
+                message = _(
+                    "Les textes font %(tokens)s tokens : au plus %(limit)s sont acceptés dans une demande.",
+                    tokens=total,
+                    limit=MAX_EMBEDDED_TOKENS,
+                )
+                raise ApiError(400, "invalid_value", message, "input")
+            reader = cast("ReadingEngine", engine)
+            vectors = []
+            for ids in texts:
+                if gone():
+                    raise client_left()
+                vectors.append(body.shaped(reader.embed(ids, use.adapter)))
+            TOKENS.labels(use.name, "prompt").inc(total)
+            return embeddings_answer(use.name, [body.encoded(vector) for vector in vectors], total)
+
     @contextmanager
     def _use(self, name: str | None, gone: Gone) -> Iterator[Use]:
         """Hold the model that `name` designates, with the adapter when it designates one."""
@@ -166,6 +201,19 @@ def _start(
     except BaseException:
         job.close()
         raise
+
+
+def _ids_of(engine: LanguageEngine, text: str | list[int], at: int) -> list[int]:
+    """The tokens of a text to read. Raises 400 on an empty one, and one that the model cannot hold."""
+    if not text:
+        raise ApiError(400, "invalid_value", _("Un texte vide n'a pas de vecteur."), f"input[{at}]")
+    try:
+        ids = (engine.encode(text) if isinstance(text, str) else engine.encode_ids(text)).ids
+    except ApiError as error:  # it names the field of the other endpoint
+        raise ApiError(error.status, error.code, error.message, f"input[{at}]") from error
+    if len(ids) > engine.context:
+        raise context_exceeded(len(ids), engine.context, f"input[{at}]")
+    return ids
 
 
 def _to_continue(engine: LanguageEngine, given: str | list[int], suffix: str | None) -> Prompt:

@@ -203,7 +203,7 @@ class CallReader:
         if found := _NAMED.match(self._held, start):
             return found[1], found.end()
         rest = self._held[start:].lstrip()
-        if rest.startswith("["):
+        if rest.startswith(("[", "{")):
             return None, start
         if _NAMED_SO_FAR.match(self._held, start) and not last:
             raise _More

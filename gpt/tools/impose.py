@@ -44,7 +44,7 @@ def free_grammar(tools: Sequence[dict[str, Any]], dialect: Dialect, *, single: b
     if style == "llama":
         return f"{rules}\nfree: calls | NO_CALL | \nNO_CALL: /[^ \\r\\n\\t{{](.|\\n)*/"
     opener = "<tool_call>" if style == "hermes" else "[TOOL_CALLS]"
-    if dialect.id_of(opener) is not None:
+    if opener in dialect.single:
         return f"{rules}\nfree: TEXT | TEXT? calls\n{text}"
     before, _quote, after = rules.partition(_quoted(opener + ("\n" if style == "hermes" else "")))
     lead = '"\\n"' if style == "hermes" else ""
@@ -56,7 +56,7 @@ def _together(style: Style, dialect: Dialect, single: bool) -> str:
     if style == "hermes":
         line = _quoted("\n")
         one = f"{_mark('<tool_call>', dialect)} {line} call {line} {_mark('</tool_call>', dialect)}"
-        if dialect.id_of("<tool_call>") is None:
+        if "<tool_call>" not in dialect.single:
             one = f"{_quoted('<tool_call>' + chr(10))} call {_quoted(chr(10) + '</tool_call>')}"
         return one if single else f'tagged ("\\n" tagged){{0,{more}}}\ntagged: {one}'
     mark = _mark("[TOOL_CALLS]", dialect)
@@ -94,7 +94,7 @@ def beginning(start: str, dialect: Dialect, thinking: Thinking | None) -> str:
     if dialect.thoughts is None or thinking is None or thinking == "closed":
         return f"start: {start}"
     begin, end = dialect.thoughts
-    if (token := dialect.id_of(end)) is not None:
+    if (token := dialect.single.get(end)) is not None:
         thought = f"think_text? <[{token}]> /[\\r\\n]*/\nthink_text: /(.|\\n)*/"
     else:
         thought = f"think_text /[\\r\\n]*/\nthink_text[suffix={_quoted(end)}]: /(.|\\n)*/"
@@ -128,7 +128,7 @@ def schema_of(tool: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mark(text: str, dialect: Dialect) -> str:
-    token = dialect.id_of(text)
+    token = dialect.single.get(text)
     return _quoted(text) if token is None else f"<[{token}]>"
 
 

@@ -9,7 +9,7 @@ llama    {"name": …, "parameters": {…}}; …  or  <|python_tag|>{…}   Llam
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,12 +23,14 @@ _THOUGHTS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
 @dataclass(frozen=True)
 class Dialect:
     """`native`: the template takes the tools itself; else they are told in a system message. `thoughts` are the marks
-    around a thought, `hidden` the marks that the tokenizer calls special and would leave out of the text (by id)."""
+    around a thought. Of the marks that are tokens, `hidden` are those that a text leaves out, and `single` those that a
+    grammar does not spell (llguidance: special ones, and whatever is added and looks like ``<this>``)."""
 
     style: Style = "hermes"
     native: bool = False
     thoughts: tuple[str, str] | None = None
     hidden: dict[int, str] = field(default_factory=dict)
+    single: dict[str, int] = field(default_factory=dict)
 
     def thinking(self, text: str, continued: str | None = None) -> Thinking | None:
         """Whether the prompt `text` begins a thought; `continued` is the last message, when it is to be gone on with.
@@ -45,20 +47,18 @@ class Dialect:
             return "open"
         return "closed" if written.endswith(end) else "may"
 
-    def id_of(self, mark: str) -> int | None:
-        """The id of a special mark."""
-        return next((token for token, text in self.hidden.items() if text == mark), None)
-
 
 PLAIN = Dialect()
 
 
-def dialect_of(template: str | None, special_id: Callable[[str], int | None]) -> Dialect:
-    """What `template` says. `special_id` gives the id of a token that the tokenizer calls special, or None."""
+def dialect_of(template: str | None, added: Mapping[int, tuple[str, bool]]) -> Dialect:
+    """What `template` says. `added` are the tokens added to the vocabulary, and whether they are special."""
     source = template or ""
     thoughts = next((pair for pair in _THOUGHTS if pair[1] in source), None)
-    marks = (*_MARKS, *(thoughts or ()))
-    hidden = {token: mark for mark in marks if (token := special_id(mark)) is not None}
+    marks = {*_MARKS, *(thoughts or ())}
+    found = {token: one for token, one in added.items() if one[0] in marks}
+    hidden = {token: mark for token, (mark, special) in found.items() if special}
+    single = {mark: token for token, (mark, special) in found.items() if special or (mark[0], mark[-1]) == ("<", ">")}
     takes = bool(re.search(r"\btools\b", source))
     style: Style | None = None
     if "[TOOL_CALLS]" in source:
@@ -67,4 +67,4 @@ def dialect_of(template: str | None, special_id: Callable[[str], int | None]) ->
         style = "llama"
     elif "<tool_call>" in source and "<function=" not in source:
         style = "hermes"
-    return Dialect(style or "hermes", takes and style is not None, thoughts, hidden)
+    return Dialect(style or "hermes", takes and style is not None, thoughts, hidden, single)

@@ -126,7 +126,13 @@ def test_everything_reaches_the_engine() -> None:
         ignore_eos=True,
         bad_words=("zut",),
     )
-    untested = {field.name for field in fields(GenerationRequest)} - {"prompt", "max_tokens", "logprobs", "adapter", "shown"}
+    untested = {field.name for field in fields(GenerationRequest)} - {
+        "prompt",
+        "max_tokens",
+        "logprobs",
+        "adapter",
+        "shown",
+    }
     assert {"constraint" if name == "structured_outputs" else name for name in EVERYTHING} == untested
 
 

@@ -55,8 +55,9 @@ def compute_type(parameters: int, quantization: Quantization) -> Compute:
     return "float32"
 
 
-def converted(folder: Path, compute: Compute) -> Path:
-    """The CTranslate2 folder of the model in `folder`, converted now if it was not yet.
+def converted(folder: Path, compute: Compute, *, states: bool = False) -> Path:
+    """The CTranslate2 folder of the model in `folder`, converted now if it was not yet. With `states`, of one that
+    gives its last hidden states in the place of logits (see `families.with_states`).
 
     Raises 422 for a model that cannot be converted (by the name of what is in the way), 507 when the disk is full.
     """
@@ -64,16 +65,16 @@ def converted(folder: Path, compute: Compute) -> Path:
         reason = _("Ce modèle n'a pas de poids au format safetensors, seul format accepté.")
         raise ApiError(422, "no_safetensors", reason)
     try:
-        found = _found(folder, compute)
+        found = _found(folder, compute, states)
         if found is not None:
             return found
-        name = _name(folder, compute)
+        name = _name(folder, compute, states)
         base = next((base for base in _places(folder) if _writable(base)), None)
         if base is None:
             raise ApiError(507, "disk_full", _("Aucun dossier où écrire le modèle converti : MODEL_CACHE_DIR."))
         with _alone(base / f"{name}.lock"):
             if not (base / name / "model.bin").is_file():  # another process may have made it meanwhile
-                _convert(folder, base / name, compute)
+                _convert(folder, base / name, compute, states)
         return base / name
     except UnsupportedError as error:
         raise ApiError(422, "model_unusable", unsupported(str(error))) from error
@@ -82,15 +83,16 @@ def converted(folder: Path, compute: Compute) -> Path:
         raise ApiError(422, "model_unusable", reason) from error
 
 
-def converted_apart(folder: Path, compute: Compute) -> Path:
+def converted_apart(folder: Path, compute: Compute, *, states: bool = False) -> Path:
     """As `converted`, in a process of its own: its memory comes back whole, and numpy stays out of this one.
 
     Raises 507 as well when that process is killed, by the system short of memory most often.
     """
-    found = _found(folder, compute)
+    found = _found(folder, compute, states)
     if found is not None:
         return found
     command = [sys.executable, "-m", "gpt.engines.ctranslate2.convert", str(folder.absolute()), compute]
+    command += ["states"] if states else []
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     try:
         said = json.loads(done.stdout)
@@ -103,17 +105,17 @@ def converted_apart(folder: Path, compute: Compute) -> Path:
     raise ApiError(said["status"], said["code"], Text(said["message"], said["params"]))
 
 
-def _found(folder: Path, compute: Compute) -> Path | None:
+def _found(folder: Path, compute: Compute, states: bool = False) -> Path | None:
     """The converted model when it is there already, and nothing is wrong with the folder."""
     try:
-        name = _name(folder, compute)
+        name = _name(folder, compute, states)
     except (BadWeightsError, OSError):
         return None
     return next((base / name for base in _places(folder) if (base / name / "model.bin").is_file()), None)
 
 
-def _name(folder: Path, compute: Compute) -> str:
-    return f"ctranslate2-{compute}-{_digest(folder)}"
+def _name(folder: Path, compute: Compute, states: bool = False) -> str:
+    return f"ctranslate2-{'states-' if states else ''}{compute}-{_digest(folder)}"
 
 
 def unsupported(what: str) -> Text:
@@ -123,15 +125,17 @@ def unsupported(what: str) -> Text:
     )
 
 
-def _convert(folder: Path, target: Path, compute: Compute) -> None:
+def _convert(folder: Path, target: Path, compute: Compute, states: bool) -> None:
     # numpy and what uses it, only for a model that is not converted yet: they take 15 MB
-    from gpt.engines.ctranslate2.families import plan
+    from gpt.engines.ctranslate2.families import plan, with_states
     from gpt.engines.ctranslate2.model_file import file_bytes, write_model
     from gpt.engines.ctranslate2.tensors import TensorFolder
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     tensors = TensorFolder(folder)
     planned = plan(config, tensors)
+    if states:
+        planned = with_states(planned)
     need, free = file_bytes(planned.variables, compute) + _MARGIN_BYTES, shutil.disk_usage(target.parent).free
     if need > free:
         message = _(
@@ -149,13 +153,13 @@ def _convert(folder: Path, target: Path, compute: Compute) -> None:
             write_model(file, planned.variables, compute)
             file.flush()
             os.fsync(file.fileno())
-        if left := tensors.unused():
+        if not states and (left := tensors.unused()):
             raise BadWeightsError(f"unknown tensors: {', '.join(left[:3])}")
         _write_settings(part, config, planned)
         part.rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    _forget_older(target, compute)
+    _forget_older(target, target.name.rpartition("-")[0])
     _log.info("model converted", extra={"compute": compute, "bytes": (target / "model.bin").stat().st_size})
 
 
@@ -212,9 +216,9 @@ def _alone(lock: Path) -> Iterator[None]:
         yield
 
 
-def _forget_older(target: Path, compute: Compute) -> None:
+def _forget_older(target: Path, kind: str) -> None:
     """Conversions of what the folder held before; those in the shared cache may be other models'."""
-    for other in target.parent.glob(f"ctranslate2-{compute}-*"):
+    for other in target.parent.glob(f"{kind}-*"):
         if other != target and other.is_dir() and (target.parent / "config.json").is_file():
             shutil.rmtree(other, ignore_errors=True)
 
@@ -223,10 +227,11 @@ def _without_path(text: str, folder: Path) -> str:
     return text.replace(str(folder), folder.name)[:300]
 
 
-def _main(folder: str, compute: str) -> dict[str, Any]:
+def _main(folder: str, compute: str, states: str = "") -> dict[str, Any]:
     """What `converted_apart` reads."""
     try:
-        return {"path": str(converted(Path(folder), "int8" if compute == "int8" else "float32"))}
+        precision: Compute = "int8" if compute == "int8" else "float32"
+        return {"path": str(converted(Path(folder), precision, states=states == "states"))}
     except ApiError as error:
         said = error.message if isinstance(error.message, Text) else Text(error.message)
         params = {name: str(value) for name, value in said.params.items()}
@@ -234,4 +239,4 @@ def _main(folder: str, compute: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_main(*sys.argv[1:3])))
+    sys.stdout.write(json.dumps(_main(*sys.argv[1:4])))

@@ -35,6 +35,7 @@ from gpt.engines.cpu import SMALL_PARAMETERS
 from gpt.engines.ctranslate2.answer import CTranslate2Answer
 from gpt.engines.ctranslate2.convert import Compute, compute_type, converted_apart
 from gpt.engines.ctranslate2.scheduler import PLACES, Scheduler
+from gpt.engines.ctranslate2.states import States
 from gpt.engines.ctranslate2.tokenizer import open_text_side
 from gpt.engines.options import EngineOptions
 from gpt.engines.prompter import Prompter, templated
@@ -73,7 +74,7 @@ class CTranslate2Engine:
         held = cache_tokens(text.cache_bytes, options)
         self.context = min(text.context, options.context or text.context, held)
         self.defaults = text.defaults
-        dialect = dialect_of(text.template.source if text.template else None, text.special_id)
+        dialect = dialect_of(text.template.source if text.template else None, text.added)
         self._prompter = Prompter(
             tokenize=text.tokenize,
             vocabulary=text.vocabulary,
@@ -85,6 +86,7 @@ class CTranslate2Engine:
             dialect=dialect,
             token_id=text.tokenizer.token_to_id,
         )
+        self._states = States(folder, compute, threads)
         self._constrainer: Constrainer | None = None
         self._constraining = threading.Lock()
         self._vocabulary = Vocabulary(
@@ -100,6 +102,7 @@ class CTranslate2Engine:
             parameters=SAMPLING_PARAMETERS | FORMS,
             dialect=dialect,
             scores=True,
+            embeds=True,
         )
         self._scheduler = Scheduler(generator, text.vocabulary, held // _TOGETHER)
         # its threads must have ended before the interpreter does, or CTranslate2's abort the process
@@ -150,6 +153,13 @@ class CTranslate2Engine:
         logits = np.array(self._generator.forward_batch([ids[: end - 1]]), dtype=np.float32)[0] if end > 1 else []
         return scored(ids[start:end], logits[start - 1 :], top, self._text.special_ids, self._vocabulary.piece)
 
+    def embed(self, ids: Sequence[int], adapter: str | None = None) -> list[float]:  # noqa: ARG002  it has none
+        """See `ReadingEngine`. A copy of the model is opened for it, the first time."""
+        self._prompter.ids(ids)
+        if not 0 < len(ids) <= self.context:
+            raise context_exceeded(len(ids), self.context, "input")
+        return self._states.mean(ids)
+
     @property
     def load(self) -> tuple[int, int]:
         """How many generations are running, and how many wait."""
@@ -157,6 +167,7 @@ class CTranslate2Engine:
 
     def close(self) -> None:
         """Free the model, and give its memory back to the machine."""
+        self._states.close()
         self._shut()
 
     def _mask(self, request: GenerationRequest) -> TokenMask | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -250,6 +250,18 @@ def _phi(build: _Builder) -> Plan:
         build.linear(f"{ffn}/linear_0", [f"{here}.mlp.fc1"], (inner, width))
         build.linear(f"{ffn}/linear_1", [f"{here}.mlp.fc2"], (width, inner))
     return Plan(build.variables, float(config.get("layer_norm_eps", 1e-5)), size[0])
+
+
+def with_states(planned: Plan) -> Plan:
+    """The same model, whose output layer changes nothing: what it gives are its last hidden states.
+
+    CTranslate2's decoder gives out nothing but what its output layer makes of them.
+    """
+    projection = "decoder/projection/"
+    kept = [variable for variable in planned.variables if not variable.name.startswith(projection)]
+    width = next(v.shape[1] for v in kept if isinstance(v, Matrix) and v.name == "decoder/embeddings/weight")
+    same = Matrix(f"{projection}weight", (width, width), [np.eye(width, dtype=np.float32)])
+    return replace(planned, variables=[*kept, same])
 
 
 def _queries_keys_values(build: _Builder, name: str, layer: str, rows: int, width: int) -> None:

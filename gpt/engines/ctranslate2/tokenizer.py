@@ -44,10 +44,11 @@ class TextSide:
         """Ids of `text`, begun as the tokenizer begins a text when `begin`."""
         return list(self.tokenizer.encode(text, add_special_tokens=begin).ids)
 
-    def special_id(self, token: str) -> int | None:
-        """The id of a token that the tokenizer calls special."""
-        found = self.tokenizer.token_to_id(token)
-        return int(found) if found in self.special_ids else None
+    @property
+    def added(self) -> dict[int, tuple[str, bool]]:
+        """The tokens added to the vocabulary, and whether they are special."""
+        listed = self.tokenizer.get_added_tokens_decoder()
+        return {int(i): (token.content, i in self.special_ids) for i, token in listed.items()}
 
     def decode(self, ids: list[int]) -> str:
         """The text of `ids`, special tokens left out. Ids past the tokenizer (a padded model's) are nothing."""

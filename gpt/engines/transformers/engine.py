@@ -58,7 +58,7 @@ class TransformersEngine:
             token_bytes=self._token_bytes,
             tokenize=lambda text: self._tokenize(text, False),
         )
-        dialect = dialect_of(template.source if template else None, self._special_id)
+        dialect = dialect_of(template.source if template else None, self._added())
         self.defaults = weights.defaults
         self.parameters = weights.parameters
         self.device = weights.device.type
@@ -218,9 +218,9 @@ class TransformersEngine:
         found = self._tokenizer.get_vocab().get(token)
         return None if found is None else int(found)
 
-    def _special_id(self, token: str) -> int | None:
-        found = self._token_id(token)
-        return found if found in self._vocabulary.special_ids else None
+    def _added(self) -> dict[int, tuple[str, bool]]:
+        listed = self._tokenizer.added_tokens_decoder.items()
+        return {int(i): (token.content, i in self._vocabulary.special_ids) for i, token in listed}
 
     def _token_bytes(self, token: int) -> bytes:
         if self._constrainer is not None:
