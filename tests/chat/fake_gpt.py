@@ -38,6 +38,8 @@ class FakeGpt:
         self._answers: list[Any] = []
         self.reply: Callable[[dict[str, Any]], Any] | None = None  # what answers when nothing is enqueued
         self._recordings: list[bytes] = []
+        self.refuses: Callable[[dict[str, Any]], tuple[int, dict[str, Any]] | None] = lambda _body: None
+        """A status and an error object for what it will not stream."""
         self.chunks_sent = 0
         self.stream_closed = threading.Event()
         self.permits: threading.Semaphore | None = None  # when set, each chunk takes one
@@ -87,6 +89,8 @@ class FakeGpt:
                 return _error(400, "invalid_json", "Le corps de la requête n'est pas un objet JSON valide.")
             self.requests.append(body)
             if body.get("stream"):
+                if refusal := self.refuses(body):
+                    return jsonify(error=refusal[1]), refusal[0]
                 return self._stream(body)
             if self.permits is not None:
                 self._wait_for_leave_or_permit()

@@ -21,6 +21,7 @@ import pytest
 
 from chat.diagrams.parser import MermaidParser
 from tests.chat.fake_gpt import FakeGpt
+from tests.chat.test_conversation_answers import until
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -274,3 +275,38 @@ def test_the_openai_client_streams_a_chat(live: Live, gpt: FakeGpt) -> None:
         model="frigo-mini", messages=[{"role": "user", "content": "x"}], stream=True, max_tokens=4
     )
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "é0 é1 é2 é3 "
+
+
+def begun(live: Live, gpt: FakeGpt) -> tuple[str, Any]:
+    """A conversation's address, and an answer of which two pieces were said."""
+    gpt.permits = threading.Semaphore(2)
+    conversation = f"/api/conversations/{json.load(live.request('POST', '/api/conversations', {}))['id']}"
+    answer = live.request("POST", f"{conversation}/completions", {"content": "Bonjour", "max_tokens": 400})
+    assert answer.status == 200
+    until(lambda: kept(live, conversation)["content"] == "é0 é1 ")
+    return conversation, answer
+
+
+def kept(live: Live, conversation: str) -> dict[str, Any]:
+    return dict(json.load(live.request("GET", conversation))["messages"][-1])
+
+
+def test_a_client_that_leaves_a_silent_answer_stops_it(live: Live, gpt: FakeGpt) -> None:
+    conversation, answer = begun(live, gpt)
+    answer.close()
+    until(lambda: kept(live, conversation)["state"] == "unfinished")
+    assert gpt.permits is not None
+    gpt.permits.release(50)
+    assert gpt.stream_closed.wait(10)
+    assert kept(live, conversation)["content"] == "é0 é1 "
+
+
+def test_a_killed_worker_loses_nothing_of_what_was_said(live: Live, gpt: FakeGpt) -> None:
+    conversation, answer = begun(live, gpt)
+    (worker,) = (one for one in psutil.Process(live.process.pid).children() if "gunicorn" in " ".join(one.cmdline()))
+    worker.kill()
+    with pytest.raises(http.client.IncompleteRead):
+        answer.read()
+    assert kept(live, conversation)["content"] == "é0 é1 "
+    assert gpt.permits is not None
+    gpt.permits.release(50)

@@ -1,0 +1,197 @@
+"""An answer of a conversation is stored as it comes; what does not fit is left out; what fails can be asked again."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from chat.conversations import bounds
+from chat.conversations.reading import AnswerReader
+from chat.conversations.talk import joined
+from tests.chat.fake_gpt import BIG, FakeGpt
+from tests.chat.test_conversations import URL, begin, one, turn
+
+
+def until(look: Callable[[], Any]) -> Any:
+    limit = time.monotonic() + 20
+    while not (found := look()):
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    return found
+
+
+def last(client: FlaskClient, conversation: str) -> dict[str, Any]:
+    return dict(one(client, conversation)["messages"][-1])
+
+
+def streaming(client: FlaskClient, conversation: str, content: str, **fields: Any) -> Iterator[bytes]:
+    """The answer's pieces as they come; closing it is leaving."""
+    body = {"content": content, "max_tokens": 4, **fields}
+    answer = client.post(f"{URL}/{conversation}/completions", json=body, buffered=False)
+    assert answer.status_code == 200
+    pieces = answer.iter_encoded()
+    try:
+        yield from pieces
+    finally:
+        answer.close()
+
+
+def test_a_reload_in_the_middle_shows_what_was_said(client: FlaskClient, gpt: FakeGpt) -> None:
+    made = begin(client)
+    gpt.permits = threading.Semaphore(2)
+    pieces = streaming(client, made["id"], "Bonjour")
+    assert b'"question"' in next(pieces)
+    begun = last(client, made["id"])
+    assert (begun["state"], begun["content"]) == ("writing", "")
+    next(pieces), next(pieces)
+    until(lambda: last(client, made["id"])["content"] == "é0 é1 ")
+    assert last(client, made["id"])["state"] == "writing"
+    gpt.permits.release(2)
+    assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
+    ended = last(client, made["id"])
+    assert (ended["content"], ended["state"]) == ("é0 é1 é2 é3 ", "done")
+
+
+def test_leaving_stops_gpt_and_keeps_what_was_said(client: FlaskClient, gpt: FakeGpt) -> None:
+    made = begin(client)
+    gpt.permits = threading.Semaphore(2)
+    pieces = streaming(client, made["id"], "Bonjour", max_tokens=400)
+    for _piece in range(3):
+        next(pieces)
+    pieces.close()  # type: ignore[attr-defined]
+    gpt.permits.release(50)
+    assert gpt.stream_closed.wait(10)
+    kept = last(client, made["id"])
+    assert (kept["content"], kept["state"]) == ("é0 é1 ", "unfinished")
+    gpt.permits = None
+    turn(client, made["id"], "Continue", max_tokens=1)
+    assert [m["content"] for m in gpt.requests[-1]["messages"]] == ["Bonjour", "é0 é1 ", "Continue"]
+
+
+def test_an_answer_whose_writer_was_killed_is_unfinished(client: FlaskClient, tmp_path: Path) -> None:
+    made = begin(client)
+    first = turn(client, made["id"], "Bonjour", max_tokens=1)[0]
+    for seconds, state in ((5, "writing"), (60, "unfinished")):
+        seen = (datetime.now(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S.%f")
+        with sqlite3.connect(tmp_path / "data" / "chat.db") as database:
+            values = (seen, first["answer"]["id"])
+            database.execute("UPDATE conversation_messages SET state='writing', touched_at=? WHERE id=?", values)
+        assert last(client, made["id"])["state"] == state
+
+
+def test_an_answer_that_breaks_says_so(client: FlaskClient) -> None:
+    made = begin(client)
+    turn_of = client.post(f"{URL}/{made['id']}/completions", json={"content": "Bonjour", "breaks_after": 2})
+    assert "event: error" in turn_of.get_data(as_text=True)
+    kept = last(client, made["id"])
+    assert (kept["content"], kept["state"], kept["error"]["code"]) == ("é0 é1 ", "failed", "peer_broken")
+    assert "coupé" in kept["error"]["message"]
+
+
+def test_what_is_refused_can_be_asked_again(client: FlaskClient, gpt: FakeGpt) -> None:
+    made = begin(client)
+    gpt.refuses = lambda _body: (503, {"message": "pas prêt", "code": "model_not_ready", "param": None, "model": {}})
+    refused = client.post(f"{URL}/{made['id']}/completions", json={"content": "Bonjour"})
+    assert refused.json is not None
+    error = refused.json["error"]
+    assert (refused.status_code, error["code"], error["model"]) == (503, "model_not_ready", {})
+    (question,) = one(client, made["id"])["messages"]
+    assert error["stored"] == {"conversation_id": made["id"], "message_id": question["id"]}
+    gpt.refuses = lambda _body: None
+    turn(client, made["id"], parent_id=question["id"], max_tokens=1)
+    assert [m["role"] for m in one(client, made["id"])["messages"]] == ["user", "assistant"]
+
+
+def test_gpt_that_is_down_loses_no_question(make_client: Callable[..., FlaskClient]) -> None:
+    client = make_client(gpt_api_url="http://127.0.0.1:9")
+    made = begin(client)
+    refused = client.post(f"{URL}/{made['id']}/completions", json={"content": "Bonjour"})
+    assert refused.json is not None
+    assert (refused.status_code, refused.json["error"]["code"]) == (503, "peer_unavailable")
+    assert last(client, made["id"])["content"] == "Bonjour"
+
+
+def test_the_oldest_turns_are_left_out_when_the_model_is_small(client: FlaskClient, gpt: FakeGpt) -> None:
+    said = [{"role": "system", "content": "Sois bref."}]
+    said += [{"role": ("user", "assistant")[n % 2], "content": f"{n} " + "mot " * 500} for n in range(6)]
+    made = dict(client.post(URL, json={"messages": said}).json or {})
+    begun = turn(client, made["id"], "Et alors ?", model="frigo-mini")[0]  # 1024 tokens
+    sent = gpt.requests[-1]["messages"]
+    assert sent[0] == {"role": "system", "content": "Sois bref."}
+    assert [m["role"] for m in sent[1:]] == ["user"]
+    assert begun["answer"]["left_out"] == 6 == last(client, made["id"])["left_out"]
+
+    turn(client, made["id"], "Et alors ?", model=BIG["id"], max_tokens=1)
+    assert len(gpt.requests[-1]["messages"]) == 10
+    assert "left_out" not in last(client, made["id"])
+
+
+def test_a_model_that_refuses_the_length_is_given_less(client: FlaskClient, gpt: FakeGpt) -> None:
+    def holds(body: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
+        size = sum(len(m["content"]) for m in body["messages"])
+        return (400, {"message": "trop", "code": "context_length_exceeded", "param": "messages"}) if size > 40 else None
+
+    gpt.refuses = holds
+    made = begin(client, *(f"{n}" * 9 for n in range(8)))
+    begun = turn(client, made["id"], "x" * 9, max_tokens=1)[0]
+    assert [m["content"][0] for m in gpt.requests[-1]["messages"]] == ["6", "7", "x"]
+    assert begun["answer"]["left_out"] == 6
+    refused = client.post(f"{URL}/{made['id']}/completions", json={"content": "y" * 50})
+    assert refused.json is not None
+    assert (refused.status_code, refused.json["error"]["code"]) == (400, "context_length_exceeded")
+
+
+def test_turns_of_one_role_in_a_row_are_one() -> None:
+    def said(role: str, content: str) -> dict[str, str]:
+        return {"role": role, "content": content}
+
+    assert joined([said("user", "a"), said("user", "b"), said("assistant", "c")]) == [
+        said("user", "a\n\nb"),
+        said("assistant", "c"),
+    ]
+
+
+def read(*chunks: dict[str, Any], cut: int = 7) -> tuple[AnswerReader, bytes]:
+    """A reader that was given these chunks in pieces of `cut` bytes, and what it passed on."""
+    events = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + ": ping\n\ndata: [DONE]\n\n"
+    reader, data = AnswerReader(), events.encode()
+    return reader, b"".join(b"".join(reader.feed(data[at : at + cut])) for at in range(0, len(data), cut))
+
+
+def delta(**values: Any) -> dict[str, Any]:
+    return {"model": "m", "choices": [{"index": 0, "delta": values}]}
+
+
+def test_tools_reasoning_and_texts_are_read() -> None:
+    run = {"id": "1", "round": 1, "name": "date", "arguments": {}, "state": "running"}
+    reader, passed = read(
+        delta(reasoning_content="Hm. "),
+        delta(content="Je regarde."),
+        delta(tool_run=run),
+        delta(tool_run={**run, "state": "done", "result": "x" * (bounds.MAX_RUN_TEXT + 5)}),
+        delta(content="Lundi\x00."),
+        {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"total_tokens": 3}},
+    )
+    assert reader.ended
+    assert passed.count(b"data: ") == 6
+    kept = reader.columns()
+    assert (kept["content"], kept["reasoning"], kept["model"]) == ("Je regarde.\n\nLundi.", "Hm. ", "m")
+    assert (kept["finish_reason"], kept["usage"]) == ("stop", {"total_tokens": 3})
+    (told,) = kept["tool_runs"]
+    assert (told["state"], len(told["result"])) == ("done", bounds.MAX_RUN_TEXT)
+
+
+def test_an_endless_answer_is_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MAX_ANSWER", 10)
+    reader, passed = read(*(delta(content="abcd") for _n in range(5)))
+    assert reader.columns()["content"] == "abcdabcdab"
+    assert passed.count(b"abcd") == 5
