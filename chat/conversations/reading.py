@@ -75,7 +75,7 @@ class AnswerReader:
         if not isinstance(delta, dict):
             return
         if isinstance(text := delta.get("content"), str) and text:
-            if self._after_run and self._content:
+            if self._after_run and self._content and not text.startswith("\n\n"):
                 text = f"\n\n{text}"  # what is said after a tool's answer is another paragraph
             self._after_run = False
             self._say("content", self._content, text)
