@@ -7,7 +7,7 @@ import logging
 from flask_openapi import OpenAPI
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import gateway, security
+from app import gateway, security, shortcut
 from app.admin.routes import admin, public_status
 from app.database import Database, migrate
 from app.meetings.jobs import MeetingQueue, make_huey
@@ -52,6 +52,7 @@ def create_app(settings: AppSettings) -> OpenAPI:
     ):
         app.register_api(blueprint)
     gateway.install(app, peers)
+    shortcut.install(app, settings, peers)
     app.tell(PASSED_ON)
     app.register_blueprint(pages())
     return app

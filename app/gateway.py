@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator
 from typing import IO
 
 from flask import Flask, Response, request
@@ -27,7 +27,7 @@ _HOP_BY_HOP = {
     "transfer-encoding",
     "upgrade",
 }
-_NOT_FORWARDED = _HOP_BY_HOP | {
+NOT_FORWARDED = _HOP_BY_HOP | {
     "host",
     "cookie",
     "expect",
@@ -39,7 +39,7 @@ _NOT_FORWARDED = _HOP_BY_HOP | {
     "x-request-id",
     "x-service-token",
 }
-_NOT_RETURNED = _HOP_BY_HOP | {"server", "date", "set-cookie", "x-request-id"}
+_NOT_RETURNED = _HOP_BY_HOP | {"server", "date", "set-cookie", "x-accel-buffering", "x-request-id"}
 SMALL_BODY = 256 * 1024
 
 
@@ -98,7 +98,7 @@ def forward(peer: Peer, path: str, *, authorization: bool = False) -> Response:
 
     The caller's credentials go along only when `authorization` is set. When the caller leaves, the call is closed.
     """
-    dropped = _NOT_FORWARDED if authorization else _NOT_FORWARDED | {"authorization"}
+    dropped = NOT_FORWARDED if authorization else NOT_FORWARDED | {"authorization"}
     headers = {name: value for name, value in request.headers if name.lower() not in dropped}
     watcher = CallerWatch(request.environ)
     body = _body(headers, watcher)
@@ -134,21 +134,26 @@ def _blocks(stream: IO[bytes], watcher: CallerWatch) -> Iterator[bytes]:
 
 
 def _answer(stream: PeerStream, watcher: CallerWatch) -> Response:
-    headers = [(name, value) for name, value in _items(stream.headers) if name.lower() not in _NOT_RETURNED]
-    events = stream.headers.get("Content-Type", "").startswith("text/event-stream")
-    response = Response(_chunks(stream, watcher, events=events), status=stream.status, headers=headers)
+    body = chunks(stream, watcher, events=is_events(stream))
+    response = Response(body, status=stream.status, headers=returned_headers(stream))
     response.call_on_close(watcher.stop)
     response.call_on_close(stream.close)
-    if events:
-        response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
-def _items(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    return list(headers.items())
+def is_events(stream: PeerStream) -> bool:
+    """Whether the answer is a stream of events."""
+    return stream.headers.get("Content-Type", "").startswith("text/event-stream")
 
 
-def _chunks(stream: PeerStream, watcher: CallerWatch, *, events: bool) -> Iterator[bytes]:
+def returned_headers(stream: PeerStream) -> list[tuple[str, str]]:
+    """The answer's headers but those of the hop; a proxy before us is told not to hold events back."""
+    headers = [(name, value) for name, value in stream.headers.items() if name.lower() not in _NOT_RETURNED]
+    return [*headers, ("X-Accel-Buffering", "no")] if is_events(stream) else headers
+
+
+def chunks(stream: PeerStream, watcher: CallerWatch, *, events: bool) -> Generator[bytes, None, None]:
+    """The answer as it comes; what breaks a stream of events is told as its last one."""
     try:
         yield from stream
     except ApiError as error:

@@ -37,25 +37,40 @@ def _route() -> str:
     return request.url_rule.rule if request.url_rule else "unmatched"
 
 
+def entered(service: str) -> None:
+    """A request has come."""
+    _in_flight(service).inc()
+
+
+def answered(service: str, method: str, route: str, status: int, seconds: float) -> None:
+    """Its answer begins."""
+    _requests(service, method, route, status).inc()
+    _latency(service, route).observe(seconds)
+
+
+def left(service: str) -> None:
+    """It is over."""
+    _in_flight(service).dec()
+
+
 def install(app: Flask, service: str) -> None:
     """Count every request of `app` and serve ``/metrics``."""
 
     @app.before_request
     def _start() -> None:
         g.started = time.perf_counter()
-        _in_flight(service).inc()
+        entered(service)
 
     @app.after_request
     def _count(response: Response) -> Response:
-        route, now = _route(), time.perf_counter()
-        _requests(service, request.method, route, response.status_code).inc()
-        _latency(service, route).observe(now - g.get("started", now))
+        now = time.perf_counter()
+        answered(service, request.method, _route(), response.status_code, now - g.get("started", now))
         return response
 
     @app.teardown_request
     def _end(_error: BaseException | None) -> None:
         if "started" in g:
-            _in_flight(service).dec()
+            left(service)
 
     @app.get("/metrics")
     def metrics() -> Response:
