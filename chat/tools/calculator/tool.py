@@ -23,7 +23,7 @@ CALCULATOR = Tool(
     name="calculatrice",
     title=_("Calculatrice"),
     description=_(
-        "Calcule exactement une expression : + - * / ^ %%, parenthèses, racine, min, max, arrondi, ln, pgcd… "
+        "Calcule exactement une expression : + - * / ^ %, parenthèses, racine, min, max, arrondi, ln, pgcd… "
         "Virgule ou point décimal ; les arguments d'une fonction sont séparés par « ; »."
     ),
     arguments=CalculatorArguments,
