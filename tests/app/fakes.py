@@ -215,7 +215,7 @@ class Upstream:
             headers = {name.lower(): value for name, value in request.headers}
             query = request.query_string.decode()
             self.seen.append({"path": path, "headers": headers, "method": request.method, "query": query})
-            if path.endswith("/slow"):
+            if path.endswith("/slow") or query == "slow":
                 return Response(self.stream(), content_type="text/event-stream")
             if path.endswith("/teapot"):
                 return Response("{}", 418, {"X-Upstream": "yes", "Set-Cookie": "a=b", "Connection": "close"})

@@ -6,12 +6,18 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
 
+from app.factory import create_app
+from app.settings import AppSettings
 from tests.app.fakes import SERVICE, Upstream, until
+
+WAYS = pytest.mark.parametrize("way", ["/v1/slow", "/v1/chat/completions?slow"])
+"""Through Flask, and by the short way (app.shortcut)."""
 
 
 @pytest.fixture
@@ -130,9 +136,10 @@ def test_no_path_leads_out_of_v1(path: str, gateway: str, seen: Upstream) -> Non
     assert not seen.seen
 
 
-def test_a_stream_comes_through_piece_by_piece(call: Callable[..., Any], seen: Upstream) -> None:
+@WAYS
+def test_a_stream_comes_through_piece_by_piece(call: Callable[..., Any], seen: Upstream, way: str) -> None:
     seen.tokens.put(b"data: un\n\n")
-    answer = call("POST", "/v1/slow", body=b"{}", preload_content=False)
+    answer = call("POST", way, body=b"{}", preload_content=False)
     assert answer.headers["X-Accel-Buffering"] == "no"
     assert answer.read1() == b"data: un\n\n"
     seen.tokens.put(b"data: deux\n\n")
@@ -141,10 +148,11 @@ def test_a_stream_comes_through_piece_by_piece(call: Callable[..., Any], seen: U
     assert answer.read() == b""
 
 
-def test_a_caller_who_leaves_a_silent_stream_ends_the_call(gateway: str, seen: Upstream) -> None:
+@WAYS
+def test_a_caller_who_leaves_a_silent_stream_ends_the_call(gateway: str, seen: Upstream, way: str) -> None:
     host, port = gateway.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 10) as sock:
-        sock.sendall(b"POST /v1/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+        sock.sendall(f"POST {way} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
         seen.tokens.put(b"data: un\n\n")
         got = b""
         while b"data: un" not in got:
@@ -155,12 +163,13 @@ def test_a_caller_who_leaves_a_silent_stream_ends_the_call(gateway: str, seen: U
         assert time.monotonic() - left < 5
 
 
+@WAYS
 def test_a_caller_who_leaves_before_the_answer_ends_the_call(
-    upstream: tuple[Upstream, str], gateway: str, seen: Upstream
+    upstream: tuple[Upstream, str], gateway: str, seen: Upstream, way: str
 ) -> None:
     host, port = gateway.removeprefix("http://").split(":")
     sock = socket.create_connection((host, int(port)), 10)
-    sock.sendall(b"POST /v1/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+    sock.sendall(f"POST {way} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}".encode())
     until(lambda: seen.seen)
     sock.close()
     left = time.monotonic()
@@ -209,3 +218,36 @@ def test_another_site_s_page_may_not_call(call: Callable[..., Any], seen: Upstre
     answer = call("POST", "/v1/chat/completions", body=b"{}", headers={"Origin": "https://evil.example"})
     assert (answer.status, answer.json()["error"]["code"]) == (403, "cross_site")
     assert not seen.seen
+
+
+def test_both_ways_answer_alike(call: Callable[..., Any], seen: Upstream) -> None:
+    short = call("POST", "/v1/chat/completions", body=b"{}", headers={"X-Request-ID": "abc-2"})
+    flask = call("POST", "/v1/elsewhere", body=b"{}", headers={"X-Request-ID": "abc-2"})
+    assert [got["path"] for got in seen.seen] == ["v1/chat/completions", "v1/elsewhere"]
+    assert seen.seen[0]["headers"] == seen.seen[1]["headers"]
+    varying = {"date"}
+    heads = [
+        {name: value for name, value in one.headers.items() if name.lower() not in varying} for one in (short, flask)
+    ]
+    assert heads[0] == heads[1]
+    assert short.json() == flask.json()
+
+
+def test_the_short_way_leaves_refusals_and_errors_to_flask(tmp_path: Path, free_port: int) -> None:
+    settings = AppSettings(
+        data_dir=tmp_path, chat_api_url=f"http://127.0.0.1:{free_port}", allowed_hosts=["frigo.example"]
+    )
+    client = create_app(settings).test_client()
+    asked_of: dict[str, Any] = {"base_url": "http://frigo.example"}
+    named = {"X-Request-ID": "abc-3", "Accept-Language": "en"}
+    short = client.post("/v1/chat/completions", headers=named, json={}, **asked_of)
+    flask = client.post("/v1/elsewhere", headers=named, json={}, **asked_of)
+    for answer in (short, flask):
+        assert (answer.status_code, answer.get_json()["error"]["code"]) == (503, "peer_unavailable")
+        assert (answer.headers["X-Request-ID"], answer.headers["Retry-After"]) == ("abc-3", "3")
+    assert short.json == flask.json
+    assert client.post("/v1/chat/completions", json={}).status_code == 421
+    short = client.post("/v1/chat/completions", data=b"{}", environ_overrides={"CONTENT_LENGTH": "9"}, **asked_of)
+    assert short.status_code == 400, "its sender left before it was whole"
+    counted = client.get("/metrics", **asked_of).text
+    assert 'frigo_http_in_flight{service="app"} 1.0' in counted, "the one that asks"
