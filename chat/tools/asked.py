@@ -69,9 +69,18 @@ def _request(body: dict[str, Any], toolbox: Toolbox) -> ToolRequest:
         raise ApiError(400, "unsupported_parameter", message, "n")
     body["tools"] = tools
     choice = body.get("tool_choice")
-    if isinstance(choice, dict) and _is_ours(choice):
-        body["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
+    if isinstance(choice, dict):
+        body["tool_choice"] = _as_function(choice)
+        if isinstance(allowed := choice.get("allowed_tools"), dict) and isinstance(allowed.get("tools"), list):
+            body["tool_choice"] = {
+                **choice,
+                "allowed_tools": {**allowed, "tools": [*map(_as_function, allowed["tools"])]},
+            }
     return ToolRequest(body, frozenset(server), frozenset(client))
+
+
+def _as_function(choice: Any) -> Any:
+    return {"type": "function", "function": {"name": choice.get("name")}} if _is_ours(choice) else choice
 
 
 def _checked(name: object, param: str, toolbox: Toolbox, client: set[str]) -> Tool[Any]:
@@ -128,15 +137,16 @@ def _told(run: dict[str, Any], toolbox: Toolbox) -> Told:
     return Told(asked, run.get("state") == "done", result, tool is None or tool.external)
 
 
-def spoken(text: str | None, told: Iterable[Told]) -> list[dict[str, Any]]:
-    """A round as messages: what the model said and called, then each result."""
+def spoken(text: str | None, told: Iterable[Told], thought: str = "") -> list[dict[str, Any]]:
+    """A round as messages: what the model thought, said and called, then each result."""
     told = list(told)
     calls = [
         {"id": one.asked.id, "type": "function", "function": {"name": one.asked.name, "arguments": _written(one)}}
         for one in told
     ]
     results = [{"role": "tool", "tool_call_id": one.asked.id, "content": one.for_model} for one in told]
-    return [{"role": "assistant", "content": text or None, "tool_calls": calls}, *results]
+    said: dict[str, Any] = {"role": "assistant", "content": text or None, "tool_calls": calls}
+    return [{**said, "reasoning_content": thought} if thought else said, *results]
 
 
 def _written(told: Told) -> str:

@@ -21,6 +21,7 @@ class Round:
         self._last = last
         self._after_text = after_text
         self._text: list[str] = []
+        self._thought: list[str] = []
         self._calls: dict[int, dict[str, str]] = {}
         self._places: dict[int, int] = {}  # of the client's calls: the model's index, and the one the client sees
         self._finish: str | None = None
@@ -30,6 +31,11 @@ class Round:
     @property
     def text(self) -> str:
         return "".join(self._text)
+
+    @property
+    def thought(self) -> str:
+        """What a model that thinks thought before; it is given it again with the results."""
+        return "".join(self._thought)
 
     @property
     def asked(self) -> list[Asked]:
@@ -54,6 +60,7 @@ class Round:
         self._finish = finish if isinstance(finish, str) else None
         if isinstance(text := message.get("content"), str) and text:
             self._text.append(text)
+        self._thought.append(message.get("reasoning_content") or "")
         for at, call in enumerate(message.get("tool_calls") or ()):
             for _shown in self._read_call({**call, "index": at}):
                 self.client_calls.append({key: value for key, value in call.items() if key != "index"})
@@ -78,6 +85,7 @@ class Round:
             self._text.append(text)
         elif self._number > 1:
             shown.pop("content", None)
+        self._thought.append(shown.get("reasoning_content") or "")
         self.pieces += any(shown.get(name) for name in _TEXTS) or bool(delta.get("tool_calls"))
         calls = [seen for call in delta.get("tool_calls") or () for seen in self._read_call(call)]
         if calls:

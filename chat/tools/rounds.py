@@ -49,9 +49,16 @@ class Rounds:
         last = self._number > MOST_ROUNDS
         if self._number > 1:
             self._body["messages"] = self._messages
-            self._body["tool_choice"] = "none" if last else "auto"  # what was imposed has been done
+            self._body["tool_choice"] = "none" if last else self._free_choice()
         self._this = Round(self._request, self._number, last=last, after_text=self._said)
         return self._gpt.stream("POST", _PATH, json=self._body, again=True), self._this
+
+    def _free_choice(self) -> str | dict[str, Any]:
+        """What was imposed has been done; what was allowed still is, and nothing else."""
+        choice = self._request.body.get("tool_choice")
+        if not isinstance(choice, dict) or not isinstance(choice.get("allowed_tools"), dict):
+            return "auto"
+        return {**choice, "allowed_tools": {**choice["allowed_tools"], "mode": "auto"}}
 
     def run(self, asked: Sequence[Asked]) -> Iterator[Told | None]:
         """Run a round's calls: each result as it comes, None now and then meanwhile."""
@@ -64,7 +71,7 @@ class Rounds:
         """Give the model what the tools said, in the order of its calls."""
         order = [one.id for one in this.asked]
         self._said = self._said or bool(this.text)
-        self._messages += spoken(this.text, sorted(told, key=lambda one: order.index(one.asked.id)))
+        self._messages += spoken(this.text, sorted(told, key=lambda one: order.index(one.asked.id)), this.thought)
 
     def used(self, usage: Any) -> None:
         """A round has told its usage, which is counted."""

@@ -77,6 +77,7 @@ class ServerTools:
 def _whole(rounds: Rounds, stream: PeerStream, this: Round, service: str) -> dict[str, Any]:
     """The answer in one piece."""
     texts: list[str] = []
+    thoughts: list[str] = []
     runs: list[dict[str, Any]] = []
     while True:
         with stream:
@@ -85,6 +86,7 @@ def _whole(rounds: Rounds, stream: PeerStream, this: Round, service: str) -> dic
         rounds.used(answer.get("usage"))
         this.read_message(message, choice.get("finish_reason"))
         texts += filter(None, [this.text])
+        thoughts += filter(None, [this.thought])
         told = [one for one in rounds.run(this.asked) if one is not None]
         order = [one.id for one in this.asked]
         told.sort(key=lambda one: order.index(one.asked.id))
@@ -94,6 +96,8 @@ def _whole(rounds: Rounds, stream: PeerStream, this: Round, service: str) -> dic
         rounds.go_on(this, told)
         stream, this = rounds.ask()
     message["content"] = "\n\n".join(texts) or (None if this.client_calls else "")
+    if thoughts:
+        message["reasoning_content"] = "\n\n".join(thoughts)
     message.pop("tool_calls", None)
     if this.client_calls:
         message["tool_calls"] = this.client_calls

@@ -19,7 +19,7 @@ def call(name: str, *, id: str | None = None, **arguments: Any) -> dict[str, Any
 
 
 class ScriptedGpt:
-    """`app` is the WSGI application. An answer is a list of texts and calls, or (status, error)."""
+    """`app` is the WSGI application. An answer is (status, error), or a list of texts, calls and ("thought", text)."""
 
     def __init__(self) -> None:
         self.models = [MODEL]
@@ -69,6 +69,9 @@ class ScriptedGpt:
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
         index = -1
         for piece in answer:
+            if isinstance(piece, tuple):
+                deltas.append({"reasoning_content": piece[1]})
+                continue
             if isinstance(piece, str):
                 deltas += [{"content": piece[:2]}, {"content": piece[2:]}] if len(piece) > 2 else [{"content": piece}]
                 continue
@@ -93,10 +96,12 @@ class ScriptedGpt:
 
 
 def _whole(number: int, answer: list[Any]) -> dict[str, Any]:
-    calls = [piece for piece in answer if not isinstance(piece, str)]
+    calls = [piece for piece in answer if isinstance(piece, dict)]
     message: dict[str, Any] = {"role": "assistant", "content": "".join(p for p in answer if isinstance(p, str)) or None}
     if calls:
         message["tool_calls"] = calls
+    if thoughts := [piece[1] for piece in answer if isinstance(piece, tuple)]:
+        message["reasoning_content"] = "".join(thoughts)
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if calls else "stop"}
     envelope = {"id": f"chatcmpl-{number}", "object": "chat.completion", "created": number, "model": "tiny"}
     return {**envelope, "choices": [choice], "usage": _usage(number)}

@@ -172,6 +172,25 @@ def test_what_is_imposed_is_imposed_once(chat: FlaskClient, scripted: ScriptedGp
     ]
 
 
+def test_what_is_allowed_stays_so(chat: FlaskClient, scripted: ScriptedGpt) -> None:
+    only = [{"type": "function", "function": {"name": "calculatrice"}}]
+    scripted.enqueue([SUM])
+    ask(chat, tool_choice={"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [CALCULATOR]}})
+    modes = [request["tool_choice"]["allowed_tools"] for request in scripted.requests]
+    assert modes == [{"mode": "required", "tools": only}, {"mode": "auto", "tools": only}]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_thoughts_are_shown_and_given_back(chat: FlaskClient, scripted: ScriptedGpt, streamed: bool) -> None:
+    scripted.enqueue([("thought", "Je compte."), SUM], [("thought", "C'est juste."), "0,3"])
+    if streamed:
+        thoughts = "".join(deltas(stream(chat), "reasoning_content"))
+    else:
+        thoughts = ask(chat)["choices"][0]["message"]["reasoning_content"].replace("\n\n", "")
+    assert thoughts == "Je compte.C'est juste."
+    assert scripted.requests[1]["messages"][1]["reasoning_content"] == "Je compte."
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_call_of_the_clients_ends_the_answer(chat: FlaskClient, scripted: ScriptedGpt, streamed: bool) -> None:
     scripted.enqueue(["Je regarde.", SUM, call("meteo", ville="Lyon")], ["jamais demandé"])
