@@ -48,8 +48,11 @@ def described(day: date) -> str:
         year=iso.year,
         day=day.timetuple().tm_yday,
     )
-    holiday = holidays(day.year).get(day)
-    return f"{long(day)}, {said(about)}" + (f", {said(_('férié en France'))} : {said(holiday)}" if holiday else "")
+    told = f"{long(day)}, {said(about)}"
+    if (holiday := holidays(day.year).get(day)) is None:
+        return told
+    closed = _("férié en France")
+    return f"{told}, {said(closed)} : {said(holiday)}"
 
 
 def month_page(year: int, month: int) -> str:
