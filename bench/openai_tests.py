@@ -59,6 +59,7 @@ EXPECTED = {
     ): "deletes a fine-tuned model of Acemeco's",
     (r"/audio/(transcriptions|translations)", 400, "invalid_audio"): "the bytes sent are no recording",
     (r"/audio/transcriptions", 400, "invalid_value"): "as above, and timestamp_granularities without verbose_json",
+    (r"/embeddings", 200, None): "strict clients read base64, which they ask for themselves, as a list of numbers",
     (r"/audio/speech", 404, "model_not_found"): "no model of Frigo's reads aloud",
 }
 
@@ -185,6 +186,8 @@ def _summary(release: str, told: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _expected(told: dict[str, Any]) -> str | None:
     """Why a test failed, when it had to."""
+    if told.get("status") == 200 and not told["error"].startswith("APIResponseValidationError"):
+        return None
     for (path, status, code), why in EXPECTED.items():
         if re.fullmatch(f".*/v1{path}", told.get("path") or "") and (told["status"], told["code"]) == (status, code):
             return why
