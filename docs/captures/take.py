@@ -8,6 +8,8 @@ The meeting shown is the newest one that is done; the sample is analysed first w
 import argparse
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,11 @@ PROCESS = (
     "Le client envoie une demande. Le système vérifie le stock. Si le produit est disponible, "
     "le magasinier prépare la commande. Sinon, le service achats commande la pièce."
 )
+KEYS = (
+    {"name": "Atelier", "models": ["frigo-mini"], "requests_per_minute": 60, "tokens_per_day": 200_000},
+    {"name": "Open WebUI"},
+)
+QUESTIONS = ("Que sait faire Frigo ?", "Où vont mes données ?", "Comment changer de modèle ?")
 MEETING_MS = 300_000
 ANSWER_MS = 120_000
 
@@ -52,11 +59,21 @@ def main() -> None:
             page.keyboard.press("Enter")
             expect(page.get_by_test_id("diagram").locator("svg")).to_be_visible(timeout=ANSWER_MS)
             shoot(page, f"discussion{suffix}")
+            page.goto(f"{options.url}/voix")
+            expect(page.get_by_label("Nom de la personne")).to_be_visible()
+            shoot(page, f"voix{suffix}")
+            draw(page, options.url)
+            shoot(page, f"diagrammes{suffix}")
             page.goto(f"{options.url}/supervision")
             page.get_by_label("Jeton", exact=True).fill(options.token)
             page.get_by_role("button", name="Ouvrir").click()
             expect(page.get_by_text("Mémoire", exact=True)).to_be_visible()
             shoot(page, f"supervision{suffix}")
+            with keys_shown(options.url, options.token):
+                keys = page.get_by_role("region", name="Clés d'API")
+                expect(keys.get_by_test_id("usage")).to_be_visible(timeout=ANSWER_MS)
+                keys.evaluate("card => window.scrollTo(0, scrollY + card.getBoundingClientRect().top - 72)")
+                shoot(page, f"cles{suffix}")
             page.context.close()
         browser.close()
 
@@ -79,6 +96,35 @@ def done_meeting(browser: Browser, url: str) -> str:
     meeting_id = page.url.rsplit("/", 1)[1]
     page.context.close()
     return meeting_id
+
+
+def draw(page: Page, url: str) -> None:
+    """A text drawn, with the words that one of its steps comes from."""
+    page.goto(f"{url}/diagrammes")
+    page.get_by_label("Texte à dessiner").fill(PROCESS)
+    page.get_by_role("button", name="Dessiner", exact=True).click()
+    drawing = page.get_by_test_id("diagram").locator("svg")
+    expect(drawing).to_be_visible(timeout=ANSWER_MS)
+    drawing.get_by_role("button", name=re.compile("disponible")).click()
+
+
+@contextmanager
+def keys_shown(url: str, token: str) -> Iterator[None]:
+    """Keys made for a picture and erased after it, as none can be left: the calls of the others would need one."""
+    headers = {"Authorization": f"Bearer {token}"}
+    address = f"{url}/api/admin/keys"
+    if urllib3.request("GET", address, headers=headers).json()["keys"]:
+        raise SystemExit("Ce Frigo a déjà des clés : les captures se prennent sur un autre.")
+    made = [urllib3.request("POST", address, headers=headers, json=key).json() for key in KEYS]
+    try:
+        for key, question in zip([made[0], made[0], made[1]], QUESTIONS, strict=True):
+            body = {"model": "default", "messages": [{"role": "user", "content": question}]}
+            as_holder = {"Authorization": f"Bearer {key['key']}"}
+            urllib3.request("POST", f"{url}/v1/chat/completions", json=body, headers=as_holder)
+        yield
+    finally:
+        for key in made:
+            urllib3.request("DELETE", f"{address}/{key['id']}?forget=true", headers=headers)
 
 
 def shoot(page: Page, name: str) -> None:

@@ -105,7 +105,7 @@ def test_a_key_is_made_shown_once_limited_followed_revoked_and_erased(page: Page
     row.get_by_role("button", name="Modifier").click()
     dialog.get_by_label("Demandes par minute").fill("1")
     dialog.get_by_role("button", name="Enregistrer").click()
-    expect(row).to_contain_text("1 demandes/min")
+    expect(row).to_contain_text("1 demande/min")
     assert [ask(stack, secret) for _ in range(2)] == [200, 429]
 
     row.get_by_role("button", name="Révoquer").click()

@@ -253,7 +253,7 @@ def test_language_is_switched_and_remembered(page: Page) -> None:
     assert page.evaluate("document.documentElement.lang") == "en"
 
 
-@pytest.mark.parametrize("path", ["/reunions", "/voix", "/discussion", "/supervision"])
+@pytest.mark.parametrize("path", ["/reunions", "/voix", "/discussion", "/diagrammes", "/supervision"])
 def test_fits_a_phone_and_names_every_control(phone: Page, stack: Stack, path: str) -> None:
     phone.goto(f"{stack.app_url}{path}")
     expect(phone.get_by_role("heading", level=1)).to_be_attached()

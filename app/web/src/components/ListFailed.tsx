@@ -8,9 +8,9 @@ export function ListFailed({ text, error, onRetry }: { text: string; error: Erro
   return (
     <Alert
       severity="error"
-      sx={{ mb: 2, overflowWrap: "anywhere" }}
+      sx={{ mb: 2, flexWrap: "wrap", overflowWrap: "anywhere", "& .MuiAlert-message": { flex: "1 1 120px" } }}
       action={
-        <Button color="inherit" size="small" onClick={onRetry}>
+        <Button color="inherit" size="small" onClick={onRetry} sx={{ whiteSpace: "nowrap" }}>
           {t("common.retry")}
         </Button>
       }

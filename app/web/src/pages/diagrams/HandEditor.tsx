@@ -1,6 +1,6 @@
 import { Box, Button, Typography } from "@mui/material";
 import { Check as CheckIcon, CircleAlert, CircleCheck, CircleHelp } from "lucide-react";
-import { useRef } from "react";
+import { useEffect, useRef } from "react";
 import { MarkedArea } from "../../components/MarkedArea";
 import { useI18n } from "../../i18n";
 import { lineSpan } from "../../lib/drawing";
@@ -9,8 +9,15 @@ import { kindName } from "./History";
 import type { Check } from "./useVerdict";
 import type { Drawing } from "./useWork";
 
+interface Props {
+  drawing: Drawing;
+  check: Check;
+  /** The person has just asked for it, and writes in it at once. */
+  begun: boolean;
+}
+
 /** The Mermaid written by hand: the parser's verdict as it grows, its fault marked on its line. */
-export function HandEditor({ drawing, check }: { drawing: Drawing; check: Check }) {
+export function HandEditor({ drawing, check, begun }: Props) {
   const { t } = useI18n();
   const { work, set, keepDraft } = drawing;
   const area = useRef<HTMLTextAreaElement>(null);
@@ -21,6 +28,9 @@ export function HandEditor({ drawing, check }: { drawing: Drawing; check: Check 
   const fault = told && line !== null ? lineSpan(draft, line) : null;
   const fine = told && verdict !== null && verdict.valid !== false;
 
+  useEffect(() => {
+    if (begun) area.current?.focus({ preventScroll: true });
+  }, []);
   const keep = (): void => {
     if (fine && verdict) keepDraft(verdict);
   };

@@ -1,6 +1,6 @@
 import { Alert, Box, Button, Typography } from "@mui/material";
 import { CircleCheck, Code2, Workflow } from "lucide-react";
-import { useMemo } from "react";
+import { useEffect, useMemo, useRef } from "react";
 import { Card } from "../../components/Card";
 import { DiagramView } from "../../components/DiagramView";
 import { OpenFridge } from "../../components/Logo";
@@ -40,8 +40,20 @@ export function ResultCard({ drawing, origins, picked, onPick, onSelect }: Props
     [origins, t],
   );
   const origin = picked === null ? undefined : origins[picked];
+  // The editor takes the place of its button, and the button the editor's: who uses the keyboard stays there.
+  const button = useRef<HTMLButtonElement>(null);
+  const edited = useRef(editing);
+  useEffect(() => {
+    if (edited.current && !editing) button.current?.focus();
+    edited.current = editing;
+  }, [editing]);
+  const leaveWords = (): void => {
+    document.querySelector<SVGElement>("[data-testid=diagram] [aria-current=true]")?.focus();
+    onPick(null);
+  };
   const edit = (
     <Button
+      ref={button}
       size="small"
       startIcon={<Code2 size={16} aria-hidden="true" />}
       onClick={() => set({ draft: current?.diagram.mermaid ?? STARTER })}
@@ -82,11 +94,11 @@ export function ResultCard({ drawing, origins, picked, onPick, onSelect }: Props
           </Box>
         )
       )}
-      {editing && <HandEditor drawing={drawing} check={check} />}
+      {editing && <HandEditor drawing={drawing} check={check} begun={!edited.current} />}
       {current && !editing && (
         <>
           {origin ? (
-            <SourceWords text={current.source} origin={origin} onSelect={onSelect} onClose={() => onPick(null)} />
+            <SourceWords text={current.source} origin={origin} onSelect={onSelect} onClose={leaveWords} />
           ) : (
             spots.length > 0 && (
               <Typography variant="body2" color="textSecondary" sx={{ mt: 1 }}>

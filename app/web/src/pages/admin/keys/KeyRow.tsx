@@ -10,9 +10,11 @@ const COLOURS = { active: "success", expired: "warning", revoked: "default" } as
 
 /** What a key may do, in words. */
 export function limitsText(key: ApiKey, t: Translate, lang: Lang): string {
+  const said = (count: number | null, name: "keys.minuteLimit" | "keys.dayLimit"): string =>
+    count ? t(name, { n: count, count: formatNumber(count, lang) }) : "";
   const limits = [
-    key.requests_per_minute ? t("keys.minuteLimit", { count: formatNumber(key.requests_per_minute, lang) }) : "",
-    key.tokens_per_day ? t("keys.dayLimit", { count: formatNumber(key.tokens_per_day, lang) }) : "",
+    said(key.requests_per_minute, "keys.minuteLimit"),
+    said(key.tokens_per_day, "keys.dayLimit"),
   ].filter(Boolean);
   return limits.join(" · ") || t("keys.unlimited");
 }
