@@ -17,6 +17,7 @@ def reading_of(used: ToolUse, dialect: Dialect, thinking: Thinking | None) -> Re
         style=dialect.style,
         thoughts=dialect.thoughts,
         thinking=None if thinking == "closed" else thinking,
+        end_of_thought=dialect.single.get(dialect.thoughts[1]) if dialect.thoughts is not None else None,
         names=used.names or None,
         imposed=used.required,
         single=used.single,

@@ -15,6 +15,7 @@ from gpt.tools.styles import Dialect, Style, Thinking
 
 MAX_CALLS = 16  # a model that is not told when to stop goes on calling
 _NO_SPACE = {"whitespace_flexible": False}  # small models wander in free white space
+_BLANK = r"/[\r\n]{0,2}/"  # after a thought; more, and a small model would write nothing else
 _AS_TRAINED = {**_NO_SPACE, "key_separator": ": ", "item_separator": ", "}  # as models were shown calls
 
 
@@ -95,9 +96,9 @@ def beginning(start: str, dialect: Dialect, thinking: Thinking | None) -> str:
         return f"start: {start}"
     begin, end = dialect.thoughts
     if (token := dialect.single.get(end)) is not None:
-        thought = f"think_text? <[{token}]> /[\\r\\n]*/\nthink_text: /(.|\\n)*/"
+        thought = f"think_text? <[{token}]> {_BLANK}\nthink_text: /(.|\\n)*/"
     else:
-        thought = f"think_text /[\\r\\n]*/\nthink_text[suffix={_quoted(end)}]: /(.|\\n)*/"
+        thought = f"think_text {_BLANK}\nthink_text[suffix={_quoted(end)}]: /(.|\\n)*/"
     if thinking == "open":
         return f"start: thought {start}\nthought: {thought}"
     return f"start: ({_mark(begin, dialect)} thought)? {start}\nthought: {thought}"

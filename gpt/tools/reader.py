@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from gpt.tools.calls import Arguments, Begun, CallReader, ImposedCallReader, Text
@@ -25,12 +26,14 @@ class Reading:
     """How to read the answers of a request.
 
     `names` are the tools that may be called, None when there are none; `imposed` when a grammar makes every answer
-    nothing but calls; `single` keeps one call; `legacy` is for who asked with `functions`.
+    nothing but calls; `single` keeps one call; `legacy` is for who asked with `functions`. `end_of_thought` is the
+    token that ends one, when it is a single one.
     """
 
     style: Style = "hermes"
     thoughts: tuple[str, str] | None = None
     thinking: Thinking | None = None
+    end_of_thought: int | None = None
     names: frozenset[str] | None = None
     imposed: bool = False
     single: bool = False
@@ -124,22 +127,23 @@ class Reader:
         """True when text is held back that may turn out to be something else."""
         return any(part is not None and part.holding for part in (self._thoughts, self._calls))
 
-    def push(self, text: str, tokens: int = 0) -> list[Part]:
-        """What `text`, made of so many `tokens`, adds."""
+    def push(self, text: str, tokens: Sequence[int] = ()) -> list[Part]:
+        """What `text`, made of `tokens`, adds."""
         return self._push(text, tokens, last=False)
 
-    def finish(self, text: str, tokens: int = 0) -> list[Part]:
+    def finish(self, text: str, tokens: Sequence[int] = ()) -> list[Part]:
         """As `push`, for the end of the answer."""
         return self._push(text, tokens, last=True)
 
-    def _push(self, text: str, tokens: int, *, last: bool) -> list[Part]:
+    def _push(self, text: str, tokens: Sequence[int], *, last: bool) -> list[Part]:
         parts: list[Part] = []
         said = text
         if self._thoughts is not None:
             before = self._thoughts.state
             thought, said = self._thoughts.push(text, last=last)
             if before == "open" or self._thoughts.state == "open" or thought:
-                self.reasoning_tokens += tokens
+                end = self._reading.end_of_thought
+                self.reasoning_tokens += tokens.index(end) + 1 if end in tokens else len(tokens)
             if thought:
                 parts.append(Part("thought", thought))
         if self._calls is None:
@@ -169,8 +173,3 @@ class Reader:
 def call_id(style: Style) -> str:
     """A fresh id: Mistral's templates take nine letters and digits, and nothing else."""
     return uuid.uuid4().hex[:9] if style in {"mistral", "args"} else f"call_{uuid.uuid4().hex[:24]}"
-
-
-def without_thoughts(reading: Reading) -> Reading:
-    """`reading` of a model that is told not to think."""
-    return replace(reading, thinking=None)

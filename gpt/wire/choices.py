@@ -20,12 +20,14 @@ class ChoiceReader:
         if self._reader is None:
             self._told = list(delta.logprobs)
             return [Part("text", delta.text)] if delta.text else []
+        thought = self._reader.thinking
         take = self._reader.finish if delta.finish_reason is not None else self._reader.push
-        parts = take(delta.text, len(delta.token_ids))
+        parts = take(delta.text, delta.token_ids)
         self._waiting.extend(delta.logprobs)
         self._told = []
         says = any(part.kind == "text" for part in parts)
-        if says or not (parts or self._reader.holding or self._reader.thinking):
+        thought = thought or self._reader.thinking
+        if says or not (delta.text or parts or thought):  # a character may take several tokens, its end takes one
             self._told, self._waiting = self._waiting, []
         elif not self._reader.holding:
             self._waiting = []

@@ -183,8 +183,12 @@ def test_one_call_is_kept() -> None:
 def test_tokens_of_thoughts_are_counted() -> None:
     reader = Reader(Reading(thoughts=THOUGHTS, thinking="may"))
     for piece in ("<think>", "\n", "hm", "</think>", "\n\n", "Oui"):
-        reader.push(piece, 1)
+        reader.push(piece, [1])
     assert reader.reasoning_tokens == 4
+    reader = Reader(Reading(thoughts=THOUGHTS, thinking="open", end_of_thought=9))
+    reader.push("hm</think>\n\nOui", [4, 5, 9, 6, 7])
+    reader.push(" !", [8])
+    assert reader.reasoning_tokens == 3
 
 
 @pytest.mark.parametrize(
