@@ -24,8 +24,8 @@ export const chatFr = {
   "chat.deleteText": "« {title} » sera effacée du serveur, avec toutes ses branches. C'est définitif.",
   "chat.deleteAll": "Tout effacer",
   "chat.deleteAllTitle": "Effacer toutes les discussions ?",
-  "chat.deleteAllText": "Toutes vos discussions seront effacées du serveur. C'est définitif : exportez d'abord ce que vous voulez garder.",
-  "chat.edit": "Modifier",
+  "chat.deleteAllText":
+    "Toutes vos discussions seront effacées du serveur. C'est définitif : exportez d'abord ce que vous voulez garder.",
   "chat.editOf": "Modifier ce message",
   "chat.editField": "Votre message",
   "chat.editHelp": "Une nouvelle branche commence ici ; l'ancienne reste à portée de flèche.",
@@ -53,8 +53,9 @@ export const chatFr = {
   "chat.toolRunning": "en cours",
   "chat.toolDone": "fait",
   "chat.toolError": "échec",
+  "chat.drawShort": "Dessiner",
   "chat.keyboard": "Entrée envoie, Maj+Entrée va à la ligne, Échap arrête.",
-  "chat.end": "Aller à la fin",
+  "chat.before": "Voir le message précédent|Voir les messages précédents ({n})",
 } as const;
 
 export const chatEn: Record<keyof typeof chatFr, string> = {
@@ -81,8 +82,8 @@ export const chatEn: Record<keyof typeof chatFr, string> = {
   "chat.deleteText": "“{title}” will be erased from the server, with all its branches. This cannot be undone.",
   "chat.deleteAll": "Erase all",
   "chat.deleteAllTitle": "Erase all chats?",
-  "chat.deleteAllText": "All your chats will be erased from the server. This cannot be undone: export first what you want to keep.",
-  "chat.edit": "Edit",
+  "chat.deleteAllText":
+    "All your chats will be erased from the server. This cannot be undone: export first what you want to keep.",
   "chat.editOf": "Edit this message",
   "chat.editField": "Your message",
   "chat.editHelp": "A new branch begins here; the old one stays an arrow away.",
@@ -110,6 +111,7 @@ export const chatEn: Record<keyof typeof chatFr, string> = {
   "chat.toolRunning": "running",
   "chat.toolDone": "done",
   "chat.toolError": "failed",
+  "chat.drawShort": "Draw",
   "chat.keyboard": "Enter sends, Shift+Enter breaks the line, Escape stops.",
-  "chat.end": "Go to the end",
+  "chat.before": "See the earlier message|See the earlier messages ({n})",
 };

@@ -1,4 +1,14 @@
-import { Alert, Box, Button, CircularProgress, Drawer, IconButton, Tooltip, Typography, useMediaQuery } from "@mui/material";
+import {
+  Alert,
+  Box,
+  Button,
+  CircularProgress,
+  Drawer,
+  IconButton,
+  Tooltip,
+  Typography,
+  useMediaQuery,
+} from "@mui/material";
 import { useTheme } from "@mui/material/styles";
 import { Lock, LockOpen, Menu as MenuIcon, SquarePen } from "lucide-react";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
@@ -12,7 +22,8 @@ import { ConversationList } from "./ConversationList";
 import { ConversationMenu } from "./ConversationMenu";
 import { EmptyChat } from "./EmptyChat";
 import { KeyDialog } from "./KeyDialog";
-import { MessageItem, Waiting } from "./MessageItem";
+import { Waiting } from "./MessageItem";
+import { Messages } from "./Messages";
 import { ModelPicker } from "./ModelPicker";
 import { useChat } from "./useChat";
 
@@ -141,20 +152,17 @@ export default function ChatPage() {
                 }}
               />
             )}
-            {messages.map((message) => (
-              <Box key={message.id} sx={message === last ? undefined : FAR}>
-                <MessageItem
-                  message={message}
-                  versions={chat.versions.get(message.id) ?? NONE}
-                  growing={busyHere && message === last}
-                  busy={chat.busy !== null}
-                  titles={titles}
-                  onEdit={chat.edit}
-                  onTurn={chat.turnTo}
-                  onAgain={again}
-                />
-              </Box>
-            ))}
+            <Messages
+              id={chat.id ?? ""}
+              branch={messages}
+              versions={chat.versions}
+              growing={busyHere}
+              busy={chat.busy !== null}
+              titles={titles}
+              onEdit={chat.edit}
+              onTurn={chat.turnTo}
+              onAgain={again}
+            />
             {busyHere && <Waiting message={last} wait={chat.wait} />}
             {last?.role === "user" && chat.busy === null && (
               <Alert
@@ -203,10 +211,6 @@ export default function ChatPage() {
     </Box>
   );
 }
-
-const NONE: readonly ChatMessage[] = [];
-/** What is out of sight is not laid out: a talk of hundreds of messages stays quick. */
-const FAR = { contentVisibility: "auto", containIntrinsicSize: "auto 160px" } as const;
 
 /** Keeps the end in sight while it grows, unless the reader scrolled up. */
 function useFollow(last: string, length: number, id: string) {

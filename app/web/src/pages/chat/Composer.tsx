@@ -80,7 +80,17 @@ export function Composer({ tools, focus, draft, onDraft, draw, onDraw, busy, onS
               type="button"
               aria-pressed={draw}
               icon={<Workflow size={16} aria-hidden="true" style={{ marginLeft: 9 }} />}
-              label={t("chat.draw")}
+              aria-label={t("chat.draw")}
+              label={
+                <>
+                  <Box component="span" sx={{ display: { xs: "none", sm: "inline" } }}>
+                    {t("chat.draw")}
+                  </Box>
+                  <Box component="span" sx={{ display: { sm: "none" } }}>
+                    {t("chat.drawShort")}
+                  </Box>
+                </>
+              }
               color={draw ? "primary" : "default"}
               variant={draw ? "filled" : "outlined"}
               onClick={() => onDraw(!draw)}

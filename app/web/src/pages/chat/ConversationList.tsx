@@ -160,7 +160,10 @@ const Row = memo(
             "&:focus-visible": { outline: "2px solid", outlineColor: "primary.main", outlineOffset: -2 },
           }}
         >
-          <Box component="span" sx={{ display: "block", overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap" }}>
+          <Box
+            component="span"
+            sx={{ display: "block", overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap" }}
+          >
             {item.title || t("chat.untitled")}
           </Box>
           {item.excerpt && (

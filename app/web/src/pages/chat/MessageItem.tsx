@@ -48,11 +48,7 @@ export const MessageItem = memo(function MessageItem(props: Props) {
         <Logo size={30} />
       </Box>
       <Box sx={{ flex: 1, minWidth: 0 }}>
-        {message.left_out ? (
-          <Alert severity="info" sx={{ mb: 1 }}>
-            {t("chat.leftOut", { n: message.left_out })}
-          </Alert>
-        ) : null}
+        {message.left_out ? <Note text={t("chat.leftOut", { n: message.left_out })} /> : null}
         {message.reasoning_content && <Reasoning text={message.reasoning_content} now={growing && empty} />}
         {runs.length > 0 && <Runs runs={runs} titles={titles} />}
         {message.content && <Markdown text={message.content} growing={growing} />}
@@ -84,7 +80,7 @@ export const MessageItem = memo(function MessageItem(props: Props) {
 
 function Note({ text }: { text: string }) {
   return (
-    <Typography variant="body2" color="textSecondary" sx={{ mt: 0.5, fontStyle: "italic" }}>
+    <Typography variant="body2" color="textSecondary" sx={{ my: 0.5, fontStyle: "italic" }}>
       {text}
     </Typography>
   );

@@ -1,4 +1,5 @@
 import { Box, MenuItem, TextField } from "@mui/material";
+import { useEffect } from "react";
 import { useI18n } from "../../i18n";
 import { request } from "../../lib/api";
 import { authorization } from "../../lib/completion";
@@ -31,6 +32,11 @@ export function ModelPicker({
   );
   const items = pickerItems(data ?? []);
   const known = value === "default" || items.some(({ model }) => model.id === value);
+  // A conversation may name a model that is gone.
+  const gone = items.length > 0 && !known;
+  useEffect(() => {
+    if (gone) onChange("default");
+  }, [gone, onChange]);
   return (
     <TextField
       select

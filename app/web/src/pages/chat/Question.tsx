@@ -32,7 +32,14 @@ export function Question({ message, versions, busy, onEdit, onTurn }: Props) {
           event.preventDefault();
           send();
         }}
-        sx={{ mb: 3, p: 1.5, border: 1, borderColor: "primary.main", borderRadius: "16px", bgcolor: "background.paper" }}
+        sx={{
+          mb: 3,
+          p: 1.5,
+          border: 1,
+          borderColor: "primary.main",
+          borderRadius: "16px",
+          bgcolor: "background.paper",
+        }}
       >
         <InputBase
           autoFocus

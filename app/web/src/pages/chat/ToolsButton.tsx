@@ -31,7 +31,11 @@ export function ToolsButton({ tools }: { tools: Tools }) {
         anchorOrigin={{ vertical: "top", horizontal: "left" }}
         transformOrigin={{ vertical: "bottom", horizontal: "left" }}
         slotProps={{
-          paper: { role: "dialog", "aria-label": t("chat.tools"), sx: { p: 2, width: 360, maxWidth: "calc(100vw - 32px)" } },
+          paper: {
+            role: "dialog",
+            "aria-label": t("chat.tools"),
+            sx: { p: 2, width: 360, maxWidth: "calc(100vw - 32px)" },
+          },
         }}
       >
         <Typography variant="body2" color="textSecondary" sx={{ mb: 1 }}>

@@ -77,8 +77,8 @@ export function useChat(): Chat {
   );
   const list = useConversations(api, refused);
   const tools = useTools(api);
-  const state = useRef({ current, model, tools, api, apiKey });
-  state.current = { current, model, tools, api, apiKey };
+  const state = useRef({ current, model, tools, api, apiKey, problem });
+  state.current = { current, model, tools, api, apiKey, problem };
   const { put, drop, refresh } = list;
 
   useEffect(() => () => abort.current?.abort(), []);
@@ -248,7 +248,8 @@ export function useChat(): Chat {
     async (text: string, draw: boolean) => {
       const content = text.trim();
       if (!content) return true;
-      const whole = state.current.current;
+      const { current: whole, problem: unread } = state.current;
+      if (!whole && shownId.current !== null && !unread) return false; // it is being opened
       const last = whole ? branchOf(whole.messages, whole.current).findLast((m) => !isLocal(m.id)) : undefined;
       return answer(whole, { content, parent: last?.id ?? null, draw });
     },
@@ -333,7 +334,8 @@ export function useChat(): Chat {
   const loading = id !== null && current === null && problem === null;
   return {
     ...{ list, tools, current, branch, versions, id, loading, problem, busy, wait, keyNeeded, apiKey, model },
-    ...{ open, reload, rename, remove, removeAll, file, send, edit, regenerate, turnTo, stop, setModel, setKey, dismissKey },
+    ...{ open, reload, rename, remove, removeAll, file, send, edit, regenerate, turnTo, stop },
+    ...{ setModel, setKey, dismissKey },
   };
 }
 
