@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -25,6 +26,7 @@ from common.errors import ApiError
 from common.messages import _
 
 Role = Literal["system", "user", "assistant"]
+FIRST_YEAR = 1970
 OURS = {"messages", "stream", "stream_options", "store", "n", "previous_response_id"}
 """Fields of /v1/chat/completions that a conversation settles by itself."""
 
@@ -34,15 +36,15 @@ def _without_nul(text: str) -> str:
 
 
 def _past(moment: datetime) -> datetime:
+    if moment.year < FIRST_YEAR:
+        raise ValueError("cette date est trop ancienne")
     if moment > utc_now():
         raise ValueError("cette date est à venir")
     return moment
 
 
 def _small(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    from json import dumps
-
-    if len(dumps(value)) > bounds.MAX_DIAGRAM:
+    if len(json.dumps(value)) > bounds.MAX_DIAGRAM:
         raise ValueError("ce dessin est trop grand")
     return value
 
@@ -56,7 +58,7 @@ Question = Annotated[str, StringConstraints(max_length=bounds.MAX_CONTENT, patte
 
 
 class ConversationPath(BaseModel):
-    id: str = Field(description="Identifiant de la discussion", max_length=100)
+    id: Annotated[str, Clean] = Field(description="Identifiant de la discussion", max_length=100)
 
 
 class ExportPath(ConversationPath):
@@ -64,9 +66,13 @@ class ExportPath(ConversationPath):
 
 
 class ListQuery(BaseModel):
-    q: str = Field(default="", max_length=200, description="Mots cherchés, accents et majuscules indifférents")
+    q: Annotated[str, Clean] = Field(
+        default="", max_length=200, description="Mots cherchés, accents et majuscules indifférents"
+    )
     limit: int = Field(default=50, ge=1, le=200)
-    after: str | None = Field(default=None, max_length=100, description="Identifiant de la dernière discussion reçue")
+    after: Annotated[str, Clean] | None = Field(
+        default=None, max_length=100, description="Identifiant de la dernière discussion reçue"
+    )
 
 
 class GivenMessage(BaseModel):
