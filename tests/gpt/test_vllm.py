@@ -31,7 +31,7 @@ from gpt.engines.vllm.extra import read_extra_args
 from gpt.engines.vllm.installed import Vllm, available
 from gpt.factory import create_app
 from gpt.prompts import PLAIN_STOPS, plain_chat
-from tests.gpt.conftest import ready_registry, settings_for, wait_until
+from tests.gpt.conftest import CHATML, ready_registry, settings_for, wait_until
 from tests.gpt.vllm_stand_in import stand_in
 
 SECRET = "hub-token-never-to-be-passed-on"
@@ -461,6 +461,25 @@ def test_a_cpu_s_cache_is_bounded(model: Path) -> None:
     assert cache(5 * GIB, EngineOptions()) == 1 * GIB
     assert cache(1 * GIB, EngineOptions()) == 64 * 2**20
     assert cache(60 * GIB, EngineOptions(cache_bytes=123)) == 123
+
+
+@pytest.mark.parametrize(
+    ("template", "extra", "parsers"),
+    [
+        (CHATML, (), []),
+        ("{{ tools }}<tool_call><think></think>", (), [
+            "--enable-auto-tool-choice", "--tool-call-parser=hermes", "--reasoning-parser=deepseek_r1"]),
+        ("{{ tools }}[TOOL_CALLS]", (), ["--enable-auto-tool-choice", "--tool-call-parser=mistral"]),
+        ("{{ tools }}<|python_tag|>", ("--tool-call-parser=llama4_pythonic",), []),
+    ],
+)  # fmt: skip
+def test_the_template_chooses_vllm_s_parsers(
+    template: str, extra: tuple[str, ...], parsers: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    (tmp_path / "chat_template.jinja").write_text(template)
+    given = command(tmp_path, EngineOptions(), Resources(GIB, GIB, 2.0), cuda=False, extra_args=extra)
+    assert [word for word in given if "parser" in word or "tool-choice" in word] == [*parsers, *extra]
 
 
 def test_options_become_arguments(model: Path) -> None:

@@ -18,6 +18,7 @@ from gpt.engines.cpu import weight_bytes
 from gpt.engines.options import EngineOptions
 from gpt.engines.template import find_template
 from gpt.folders import describe
+from gpt.tools.styles import Style, dialect_of
 
 PLAIN_TEMPLATE = Path(__file__).with_name("plain.jinja")
 MODULE = "vllm.entrypoints.openai.api_server"
@@ -27,6 +28,7 @@ CPU_CACHE_BYTES = 8 * 2**30  # at most
 CPU_CONVERSATIONS = 32  # full ones that the cache holds, where memory allows: it is taken whole at start
 CPU_RUNTIME_BYTES = 3 * 2**30  # its three processes with torch, weights apart (measured: 2.8 GB)
 MIN_CACHE_BYTES = 64 * 2**20
+_CALLS: dict[Style, str] = {"hermes": "hermes", "mistral": "mistral", "args": "mistral", "llama": "llama3_json"}
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the ones vLLM has kernels for
 MAX_HOT_ADAPTERS = 8
 
@@ -65,6 +67,7 @@ def arguments(
         "--disable-uvicorn-access-log",
         *([f"--chat-template={PLAIN_TEMPLATE}"] if lacks_template(folder) else []),
         *_precision(config, folder, options, cuda=cuda),
+        *_parsers(config, folder, vllm.extra_args),
     ]
     if cuda:
         command += [f"--tensor-parallel-size={_parallel(config, options, resources)}"]
@@ -147,6 +150,20 @@ def _precision(config: Mapping[str, Any], folder: Path, options: EngineOptions, 
     small = facts is not None and weight_bytes(facts.parameters) == 4
     exact = not cuda and small and stored in {"float32", None}
     return [*found, "--dtype=float32" if exact else "--dtype=auto"]
+
+
+def _parsers(config: Mapping[str, Any], folder: Path, said: Sequence[str]) -> list[str]:
+    """Which of vLLM's parsers find the calls and the thoughts that the model's template is written for, unless the
+    arguments `said` name one."""
+    given = {word.partition("=")[0] for word in said}
+    dialect = dialect_of(find_template(folder, _read(folder / "tokenizer_config.json")), {})
+    found = []
+    if dialect.native and "--tool-call-parser" not in given:
+        found += [] if "--enable-auto-tool-choice" in given else ["--enable-auto-tool-choice"]
+        found.append(f"--tool-call-parser={_CALLS[dialect.style]}")
+    if dialect.thoughts == ("<think>", "</think>") and "--reasoning-parser" not in given:
+        found.append(f"--reasoning-parser={'qwen3' if config.get('model_type') == 'qwen3' else 'deepseek_r1'}")
+    return found
 
 
 def _parallel(config: Mapping[str, Any], options: EngineOptions, resources: Resources) -> int:
