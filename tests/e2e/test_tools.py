@@ -30,7 +30,8 @@ def test_a_tool_that_is_imposed_is_run(stack: Stack) -> None:
             "messages": [{"role": "user", "content": "3 + 4 ?"}],
             "tools": [{"type": "frigo", "name": "calculatrice"}],
             "tool_choice": "required",
-            "max_tokens": 40,
+            "max_tokens": 200,
+            "temperature": 0,
         },
     )
     (choice,) = told["choices"]

@@ -103,6 +103,7 @@ class _Checked(HTTPConnection):
             except OSError as error:
                 failure = error
                 continue
+            made.settimeout(self.timeout)
             self.held.hold(made)
             return made
         raise failure
