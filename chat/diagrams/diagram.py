@@ -81,8 +81,9 @@ def cannot_refine(model: Model) -> ApiError:
     """The 400 of the embedded model, which reads no diagram."""
     message = _(
         "Le modèle embarqué %(model)s ne sait pas modifier un diagramme : choisissez un autre modèle. "
-        "Sans lui, on peut déjà changer la direction (« plus vertical »), "
-        "renommer (« renomme « A » en « B » ») ou retirer les couleurs.",
+        "Sans lui, on peut déjà changer la direction (« plus vertical »), renommer (« renomme « A » en « B » »), "
+        "retirer les couleurs et, dans un organigramme de Frigo, ajouter ou supprimer une étape "
+        "(« ajoute « B » après « A » », « supprime « A » »), ajouter une validation ou simplifier.",
         model=model.id,
     )
     return ApiError(400, "unsupported_parameter", message, "instruction")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chat.diagrams import edits, prompts
+from chat.diagrams import edits, prompts, rewrite
 from chat.diagrams.diagram import Diagram, cannot_refine, finish, refused, undirected, unsupported_kind
-from chat.diagrams.graph import Direction
+from chat.diagrams.graph import Direction, Graph
 from chat.diagrams.kinds import registry
 from chat.diagrams.kinds.base import Kind
 from chat.diagrams.kinds.registry import FLOWCHART, KINDS, WRITTEN
@@ -47,12 +47,17 @@ class DiagramRefiner:
         wanted = kind or given
         if wanted == given:
             edited = self._edited(mermaid, instruction, given, direction)
+            if edited is None and given == FLOWCHART:
+                edited = self._rewritten(rewrite.exactly(mermaid, instruction), text, direction)
             if edited is not None:
                 return edited
         if wanted not in KINDS and wanted not in WRITTEN:
             raise unsupported_kind(wanted, "mermaid")
         chosen = self._llm.model(model)
-        if chosen.embedded:
+        if chosen.embedded:  # it reads no diagram: what can be done without it, or nothing
+            simple = rewrite.roughly(mermaid, instruction) if wanted == given == FLOWCHART else None
+            if (made := self._rewritten(simple, text, direction)) is not None:
+                return made
             raise cannot_refine(chosen)
         spoken = language or detect(instruction)
         if wanted in KINDS:
@@ -74,6 +79,16 @@ class DiagramRefiner:
                 made.mermaid = edits.with_direction(changed, MERMAID_DIRECTIONS[direction], kind)
             else:
                 made.warnings.append(undirected(kind))
+        verdict = self._parser.check(made.mermaid)
+        return None if verdict.valid is False else made.judged(verdict)
+
+    def _rewritten(
+        self, changed: tuple[Graph, Direction] | None, text: str | None, direction: Direction | None
+    ) -> Diagram | None:
+        """The flowchart of steps changed without a model; None when there is none, or Mermaid refuses it."""
+        if changed is None:
+            return None
+        made = finish(changed[0], FLOWCHART, direction or changed[1], text or "")
         verdict = self._parser.check(made.mermaid)
         return None if verdict.valid is False else made.judged(verdict)
 

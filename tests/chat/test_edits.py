@@ -126,6 +126,6 @@ def test_an_instruction_about_the_direction_has_the_last_word(client: FlaskClien
 
 
 def test_what_needs_a_model_is_refused_by_the_embedded_one_with_what_it_can_do(client: FlaskClient) -> None:
-    answer = client.post("/api/diagrams", json={"mermaid": FLOW, "instruction": "ajoute une validation"})
+    answer = client.post("/api/diagrams", json={"mermaid": FLOW, "instruction": "raconte la suite"})
     assert (answer.status_code, answer.json["error"]["param"]) == (400, "instruction")
     assert "plus vertical" in answer.json["error"]["message"]
