@@ -1,5 +1,7 @@
 """The sample meeting from the terminal, against the running stack: `make demo`.
 
+`python -m scripts.demo http://host:port` does it on an application that runs elsewhere, a container's for instance.
+
 Exit code 0 only when every step was real: words heard, two speakers, minutes with content, a diagram that is valid.
 """
 
@@ -37,9 +39,10 @@ class DemoError(Exception):
 class Stack:
     """The running stack, as app shows it."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self.url = service_url("app", env)
-        self._urls = {name: service_url(name, env) for name in PORTS}
+    def __init__(self, env: Mapping[str, str], url: str | None = None) -> None:
+        self.url = url or service_url("app", env)
+        # From elsewhere only app is in sight, which is ready when what it needs is.
+        self._urls = {"app": url} if url else {name: service_url(name, env) for name in PORTS}
         keys = env.get("OPENAI_API_KEYS", "").split(",")
         self._headers = {"Authorization": f"Bearer {keys[0].strip()}"} if keys[0].strip() else {}
 
@@ -221,7 +224,7 @@ def run(stack: Stack) -> int:
 
 def main() -> int:
     try:
-        return run(Stack(variables()))
+        return run(Stack(variables(), sys.argv[1].rstrip("/") if len(sys.argv) > 1 else None))
     except (SetupError, DemoError) as reason:
         print(reason, file=sys.stderr)
         return 1
