@@ -81,6 +81,12 @@ def approximate(compute: Callable[[], Decimal]) -> Amount:
     return Amount(Fraction(found), exact=False)
 
 
+def fits(base: Amount, exponent: int) -> bool:
+    """Whether a whole power is of a size worth computing."""
+    bits = max(abs(base.value.numerator).bit_length(), base.value.denominator.bit_length()) - 1
+    return bits * abs(exponent) <= _BITS and abs(exponent) <= _BITS
+
+
 def power(base: Amount, exponent: Amount) -> Amount:
     """`base` to the `exponent`, exact where that is a number of a reasonable size."""
     if base.value == 0:
@@ -89,8 +95,7 @@ def power(base: Amount, exponent: Amount) -> Amount:
         return Amount(Fraction(exponent.value == 0), base.exact and exponent.exact)
     whole = exponent.integer
     if whole is not None and exponent.exact:
-        bits = max(abs(base.value.numerator).bit_length(), base.value.denominator.bit_length()) - 1
-        if bits * abs(whole) <= _BITS and abs(whole) <= _BITS:
+        if fits(base, whole):
             return settled(base.value**whole, exact=base.exact)
         if base.integer is not None and abs(base.integer) > 1:
             raise too_large()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import reduce
 
-from chat.tools.calculator.amount import Amount, approximate, as_decimal, combined, root, settled, zero_division
+from chat.tools.calculator.amount import Amount, approximate, as_decimal, combined, fits, root, settled, zero_division
 from chat.tools.tool import ToolError
 from common.messages import _
 
@@ -62,7 +63,7 @@ def _rounded(values: Sequence[Amount]) -> Amount:
 
 
 def _sum(values: Sequence[Amount]) -> Amount:
-    return settled(sum((one.value for one in values), Fraction(0)), exact=_exact(values))
+    return reduce(lambda total, one: combined(operator.add, total, one), values)  # each step bounded
 
 
 def _mean(values: Sequence[Amount]) -> Amount:
@@ -86,9 +87,8 @@ def _logarithm(values: Sequence[Amount]) -> Amount:
         raise ToolError(_("Ce calcul n'a pas de résultat réel."))
     found = approximate(lambda: as_decimal(of.value).ln() / as_decimal(base.value).ln())
     near = round(found.value)
-    if of.exact and base.exact and abs(near) < 4000 and base.value**near == of.value:
-        return Amount(Fraction(near))
-    return found
+    exact = of.exact and base.exact and fits(base, near) and base.value**near == of.value
+    return Amount(Fraction(near)) if exact else found
 
 
 def _natural(values: Sequence[Amount]) -> Amount:
