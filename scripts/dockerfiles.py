@@ -156,8 +156,8 @@ class Image:
     def _models(self) -> str:
         convert = " --convert" if self.service == "gpt" and self.kind == PRODUCTION else ""
         lines = [
-            "# Les modèles que l'image emporte : --build-arg MODELS=\"gpt2 gpt2-medium\". Le jeton du hub, s'il en faut",
-            "# un, est un secret de construction (--secret id=huggingface_token,env=HUGGINGFACE_TOKEN), écrit nulle part.",
+            '# Les modèles que l\'image emporte : --build-arg MODELS="gpt2 gpt2-medium". Un jeton du hub est un secret',
+            "# de construction, écrit nulle part : --secret id=huggingface_token,env=HUGGINGFACE_TOKEN.",
             'ARG MODELS=""',
             "ARG HF_ENDPOINT=https://huggingface.co",
             "RUN --mount=type=secret,id=huggingface_token \\",
