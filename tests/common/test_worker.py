@@ -7,9 +7,11 @@ import threading
 from typing import Any
 
 import gevent
+import pytest
 from gevent.pool import Pool
+from gunicorn.config import Config
 
-from common.web.worker import GatewayWorker
+from common.web.worker import GatewayWorker, _Response
 
 
 def test_a_worker_that_took_a_connection_waits_before_it_takes_another() -> None:
@@ -51,3 +53,44 @@ def test_a_worker_that_took_a_connection_waits_before_it_takes_another() -> None
     thread.join(20)
     assert not failed
     assert seen == [False, False]
+
+
+class _Socket:
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+
+    def sendall(self, data: bytes) -> None:
+        self.writes.append(data)
+
+
+class _Request:
+    version = (1, 1)
+    method = "GET"
+
+    def should_close(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("headers", "pieces", "bodies"),
+    [
+        ([("Content-Length", "4")], [b"ab", b"cd"], [b"ab", b"cd"]),
+        ([], [b"ab", b"c"], [b"2\r\nab\r\n", b"1\r\nc\r\n", b"0\r\n\r\n"]),
+        ([("Content-Length", "0")], [], [b""]),
+        ([], [b"", b"a"], [b"", b"1\r\na\r\n", b"0\r\n\r\n"]),
+    ],
+)
+def test_headers_go_with_the_first_bytes(
+    headers: list[tuple[str, str]], pieces: list[bytes], bodies: list[bytes]
+) -> None:
+    sock = _Socket()
+    response = _Response(_Request(), sock, Config())
+    response.start_response("200 OK", headers)
+    for piece in pieces:
+        response.write(piece)
+    response.close()
+    head, end, first = sock.writes[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert (b"chunked" in head) == (not headers)
+    assert [first, *sock.writes[1:]] == bodies
+    assert end
