@@ -79,8 +79,10 @@ def test_a_stream_is_kept_whole_before_its_end_is_told(client: FlaskClient, gpt:
 
 
 def test_a_stream_that_broke_is_not_kept(client: FlaskClient, gpt: FakeGpt) -> None:
-    gpt.play(b'data: {"id":"c-1","choices":[{"index":0,"delta":{"content":"Bon"},"finish_reason":null}]}\n\n')
-    ask(client, stream=True).get_data()
+    begun = b'data: {"id":"c-1","choices":[{"index":0,"delta":{"content":"Bon"},"finish_reason":null}]}\n\n'
+    for end in (b"", b'event: error\ndata: {"error":{"message":"boum"}}\n\ndata: [DONE]\n\n'):
+        gpt.play(begun + end)
+        ask(client, stream=True).get_data()
     assert ids(client) == []
 
 
