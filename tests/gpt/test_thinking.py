@@ -101,13 +101,16 @@ def test_a_form_is_imposed_after_the_thought(thinker: Served) -> None:
 def test_a_form_may_come_after_a_thought_or_at_once(qwen: Served) -> None:
     app, engine = qwen
     begin, end = (engine.capabilities.dialect.single[mark] for mark in ("<think>", "</think>"))
-    thinks = ask(app, response_format=FORM, logit_bias={str(begin): 100, str(end): 50}).json["choices"][0]["message"]
-    answers = ask(app, response_format=FORM, logit_bias={str(begin): -100}).json["choices"][0]["message"]
-    for message in (thinks, answers):
-        assert json.loads(message["content"])["x"] in {"oui", "non"}
-    told_not_to = {"chat_template_kwargs": {"enable_thinking": False}, "response_format": FORM}
-    usage = ask(app, **told_not_to).json["usage"]
-    assert "completion_tokens_details" not in usage
+    asked = {"response_format": FORM, "reasoning_effort": "high"}
+    thinks = ask(app, **asked, logit_bias={str(begin): 100, str(end): 50}).json
+    answers = ask(app, **asked, logit_bias={str(begin): -100}).json
+    at_once = ask(app, response_format=FORM).json  # nobody asked for thoughts: the template is told so
+    for whole in (thinks, answers, at_once):
+        assert json.loads(whole["choices"][0]["message"]["content"])["x"] in {"oui", "non"}
+    assert thinks["usage"]["completion_tokens_details"]["reasoning_tokens"] > 0
+    assert answers["usage"]["completion_tokens_details"]["reasoning_tokens"] == 0
+    assert "completion_tokens_details" not in at_once["usage"]
+    assert at_once["usage"]["prompt_tokens"] > answers["usage"]["prompt_tokens"]
 
 
 def test_a_call_is_imposed_after_the_thought(thinker: Served) -> None:
