@@ -21,7 +21,7 @@ from scripts.environment import ROOT
 from scripts.run import die_with_parent
 from tests.e2e.stack import free_ports
 
-READY_SECONDS = 300
+READY_SECONDS = 900  # on a busy machine, the LiteLLM proxy takes minutes
 
 
 def pss_mb(pid: int) -> float:
