@@ -44,7 +44,7 @@ def fuzz(parser: MermaidParser, kind: str, examples: int) -> None:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_any_label_is_accepted(mermaid_parser: MermaidParser, kind: str) -> None:
-    fuzz(mermaid_parser, kind, 12)
+    fuzz(mermaid_parser, kind, 8)
 
 
 @pytest.mark.slow
