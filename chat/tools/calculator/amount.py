@@ -14,8 +14,8 @@ from common.messages import _
 
 MAX_DIGITS = 1000
 """Of a numerator or a denominator."""
-_MAX = 10**MAX_DIGITS
-_BITS = _MAX.bit_length()
+_MAX: int = 10**MAX_DIGITS
+_BITS: int = _MAX.bit_length()
 _PRECISION = 50
 _SHOWN = 20
 """Significant digits of what is not exact."""

@@ -186,6 +186,11 @@ def test_what_is_too_large_is_read_in_part(site: Site, monkeypatch: pytest.Monke
         assert (len(got.data), got.whole) == (100_000, False)
 
 
+def test_a_bomb_is_unpacked_by_pieces() -> None:
+    packed = gzip.compress(bytes(64 * 1024 * 1024))
+    assert next(fetch._unpacked(iter([packed]), packed=True)) == bytes(256 * 1024)
+
+
 def test_a_packed_page_is_unpacked(site: Site) -> None:
     assert read(site, "/comprime").endswith("\n\né")
 
