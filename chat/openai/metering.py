@@ -11,6 +11,7 @@ from chat.keys.usage import NOTHING, Usage, usage_of
 
 _END_OF_EVENT = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _NULL_USAGE = b',"usage":null}'
+_NULL_USAGE_AT_END = _NULL_USAGE + b"\n\n"
 _PIECES = (b'"content":"', b'"content": "', b'"text":"', b'"text": "', b'"tool_calls"', b'"reasoning_content":"')
 _EMPTY = (b'"content":""', b'"content": ""')
 _LARGEST_EVENT = 4 * 1024 * 1024
@@ -52,6 +53,9 @@ class _Meter:
 
     def feed(self, chunk: bytes) -> bytes:
         """What may be shown now: whole events."""
+        if not self._buffer and chunk.endswith(b"\n\n") and _tells_nothing(chunk):  # most do: passed on as they are
+            self.pieces += _pieces(chunk)
+            return chunk.replace(_NULL_USAGE_AT_END, b"}\n\n") if self._hide else chunk
         self._buffer += chunk
         shown: list[bytes] = []
         start = 0
@@ -85,3 +89,13 @@ class _Meter:
             return b""  # OpenAI's last event, which is there for the usage alone
         del told["usage"]
         return b"data: " + json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + end
+
+
+def _tells_nothing(events: bytes) -> bool:
+    """Whether no event says what was used (`"usage"` is a key there: in a text its quotes are escaped)."""
+    return events.count(b'"usage"') == events.count(_NULL_USAGE_AT_END)
+
+
+def _pieces(events: bytes) -> int:
+    """How many pieces of text go by, in whole events."""
+    return max(0, sum(map(events.count, _PIECES)) - sum(map(events.count, _EMPTY)))
