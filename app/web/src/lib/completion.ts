@@ -54,7 +54,8 @@ export function parseChunk(data: string): CompletionPart | null {
 export function grown(answer: ChatMessage, part: CompletionPart): ChatMessage {
   const next = { ...answer };
   if (part.text) {
-    next.content += answer.ran && answer.content ? `\n\n${part.text}` : part.text;
+    const parted = part.text.startsWith("\n\n");
+    next.content += answer.ran && answer.content && !parted ? `\n\n${part.text}` : part.text;
     next.ran = false;
   }
   if (part.reasoning) next.reasoning_content = (next.reasoning_content ?? "") + part.reasoning;
