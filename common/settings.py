@@ -7,6 +7,7 @@ Environment names are the upper-cased field names. Any secret may also come from
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -20,10 +21,12 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from common.reasons import reason
 
 MAX_SECRET_FILE_BYTES = 64 * 1024
+_HOST_PORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*:\d{1,5}")
 
 
 def _web_addresses(value: str) -> str:
     urls = [part.strip() for part in value.split(",") if part.strip()]
+    urls = [f"http://{url}" if _HOST_PORT.fullmatch(url) else url for url in urls]  # what Render's `hostport` gives
     for parts in map(urlsplit, urls):
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("une adresse http(s)://hôte[:port] est attendue")

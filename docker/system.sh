@@ -1,6 +1,7 @@
 #!/bin/sh
 # What all images share below their libraries: an unprivileged user, its folders, and nothing that installs or compiles.
 set -eu
+if getent passwd 1000 >/dev/null; then userdel "$(getent passwd 1000 | cut -d: -f1)"; fi  # Ubuntu has one
 groupadd --gid 1000 frigo
 useradd --uid 1000 --gid 1000 --home-dir /data --no-create-home --shell /usr/sbin/nologin frigo
 install -d -o frigo -g frigo /data /data/tmp /models /logs

@@ -58,6 +58,11 @@ class Image:
         return self.kind != LITE and self.service in _PRODUCTION_LOCK
 
     @property
+    def _baked(self) -> bool:
+        """Whether it may hold models; a GPU's are too big, and kept in a volume."""
+        return self.kind == PRODUCTION and self.service in _PRODUCTION_LOCK
+
+    @property
     def lock(self) -> str:
         if self.kind == LITE:
             return self.service
@@ -110,7 +115,11 @@ class Image:
         base = "CUDA_IMAGE" if self.kind == GPU else "PYTHON_IMAGE"
         python = ""
         if self.kind == GPU:
-            python = "COPY --from=python /usr/local /usr/local\nRUN ldconfig\n"
+            python = (
+                "RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates"
+                " libbz2-1.0 libffi8 liblzma5 \\\n    libncursesw6 libreadline8 libsqlite3-0 libssl3 libuuid1 zlib1g\n"
+                "COPY --from=python /usr/local /usr/local\nRUN ldconfig\n"
+            )
         before = "FROM ${PYTHON_IMAGE} AS python\n\n" if self.kind == GPU else ""
         return f"{before}FROM ${{{base}}} AS system\n{python}COPY docker/system.sh /tmp/\nRUN sh /tmp/system.sh\n"
 
@@ -149,12 +158,12 @@ class Image:
         text = "\n".join(lines) + "\n"
         text += "WORKDIR /srv/frigo\n" + code + _PREPARED.get(self.service, "")
         text += "RUN python -m compileall -q /srv/frigo\n"
-        if self.kind != LITE and self.service in _PRODUCTION_LOCK:
+        if self._baked:
             text += self._models()
         return text
 
     def _models(self) -> str:
-        convert = " --convert" if self.service == "gpt" and self.kind == PRODUCTION else ""
+        convert = " --convert" if self.service == "gpt" else ""
         lines = [
             '# Les modèles que l\'image emporte : --build-arg MODELS="gpt2 gpt2-medium". Un jeton du hub est un secret',
             "# de construction, écrit nulle part : --secret id=huggingface_token,env=HUGGINGFACE_TOKEN.",
@@ -184,7 +193,7 @@ class Image:
         }
         if self.kind == LITE:
             env |= _SMALL.get(self.service, {}) | _EMBEDDED.get(self.service, {})
-        elif self.service in _PRODUCTION_LOCK:
+        elif self._baked:
             env |= {"MODEL_CACHE_DIR": "/opt/models", "HF_HUB_OFFLINE": "1"}
         if self.kind == GPU:
             env |= {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
@@ -200,7 +209,7 @@ class Image:
         lines.append("COPY --from=build /opt/venv /opt/venv")
         if self.kind == GPU and self.service == "gpt":
             lines.append("COPY --from=build /opt/vllm /opt/vllm")
-        if self.kind != LITE and self.service in _PRODUCTION_LOCK:
+        if self._baked:
             lines.append("COPY --from=build /opt/models /opt/models")
         lines.append("COPY --from=build /srv/frigo /srv/frigo")
         if self.service == "app":
