@@ -34,6 +34,7 @@ export function KeyDialog({ open, reason, current, onClose, onSave }: Props) {
         onSubmit={(event) => {
           event.preventDefault();
           if (draft.trim()) onSave(draft.trim());
+          setDraft("");
         }}
       >
         <DialogTitle id="cle-titre">{t("chat.key")}</DialogTitle>

@@ -75,7 +75,11 @@ export function useChat(): Chat {
     },
     [apiKey],
   );
-  const list = useConversations(api, refused);
+  // Whether a key is right is known once the list was asked with it: until then the question stays.
+  const list = useConversations(api, (error) => {
+    if (error instanceof RequestError && error.status === 401) refused(error);
+    else setKeyNeeded("no");
+  });
   const tools = useTools(api);
   const state = useRef({ current, model, tools, api, apiKey, problem });
   state.current = { current, model, tools, api, apiKey, problem };
@@ -322,11 +326,14 @@ export function useChat(): Chat {
     const whole = state.current.current;
     if (whole) void state.current.api.change(whole.id, { model: next }).catch(() => undefined);
   }, []);
-  const setKey = useCallback((key: string | null) => {
-    writeText(API_KEY_STORE, key);
-    setKeyState(key);
-    setKeyNeeded("no");
-  }, []);
+  const setKey = useCallback(
+    (key: string | null) => {
+      writeText(API_KEY_STORE, key);
+      setKeyState(key);
+      refresh();
+    },
+    [refresh],
+  );
   const dismissKey = useCallback(() => setKeyNeeded("no"), []);
 
   const branch = useMemo(() => (current ? branchOf(current.messages, current.current) : []), [current]);

@@ -25,21 +25,21 @@ export interface ConversationsList {
 }
 
 /** The conversations that the server keeps, page by page, for the words that are searched. */
-export function useConversations(api: Conversations, onRefused: (error: Error) => void): ConversationsList {
+export function useConversations(api: Conversations, onRead: (error: Error | null) => void): ConversationsList {
   const [state, setState] = useState({ items: [] as readonly ConversationSummary[], more: false, known: false });
   const [loading, setLoading] = useState(false);
   const [error, setError] = useState<Error | null>(null);
   const [query, search] = useState("");
   const [turn, setTurn] = useState(0);
-  const refused = useRef(onRefused);
-  refused.current = onRefused;
+  const read = useRef(onRead);
+  read.current = onRead;
   const asked = useRef({ query: "", api });
 
   const fail = useCallback((reason: unknown): void => {
     if (isAbort(reason)) return;
     const problem = reason instanceof Error ? reason : new Error(translate("error.unexpected"));
     setError(problem);
-    refused.current(problem);
+    read.current(problem);
   }, []);
 
   useEffect(() => {
@@ -54,6 +54,7 @@ export function useConversations(api: Conversations, onRefused: (error: Error) =
           .then(({ conversations, has_more }) => {
             setState({ items: conversations, more: has_more, known: true });
             setError(null);
+            read.current(null);
           })
           .catch(fail)
           .finally(() => !controller.signal.aborted && setLoading(false));
