@@ -112,6 +112,7 @@ def litellm(config: Path, *, workers: int) -> Server:
         "--port={port}",
         f"--num_workers={workers}",
         "--telemetry=False",
+        "--timeout_worker_healthcheck=300",  # of uvicorn, which else kills workers that a busy machine starts slowly
     ]
     variables = {"LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     return Server(command, "/health/liveliness", variables)
