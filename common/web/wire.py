@@ -296,12 +296,14 @@ class Wire:
             target = parse_url(f"http://{self._authority}{target}").request_uri
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self._authority}", "Accept-Encoding: identity"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        if isinstance(body, bytes):
+        if _has(headers, "content-length"):
+            pass
+        elif isinstance(body, bytes):
             if body or method not in ("GET", "HEAD"):
                 lines.append(f"Content-Length: {len(body)}")
-        elif body is not None and not _has(headers, "content-length"):
+        elif body is not None:
             lines.append("Transfer-Encoding: chunked")
-        elif body is None and method in ("POST", "PUT", "PATCH"):
+        elif method in ("POST", "PUT", "PATCH"):
             lines.append("Content-Length: 0")
         text = "\r\n".join(lines)
         if text.count("\r") != len(lines) - 1 or text.count("\n") != len(lines) - 1 or "\0" in text:
