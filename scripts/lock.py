@@ -70,8 +70,8 @@ def hashed(sources: list[Path]) -> str:
     """The pins of these files, each with the hashes of all its files on the index."""
     lines = {line for path in sources for line in path.read_text(encoding="utf-8").splitlines()}
     pins = [line for line in sorted(lines) if "==" in line and line.partition("==")[0] not in {"torch", *_UNUSED}]
-    command = [VENV / "bin" / "uv", "pip", "compile", "--quiet", "--no-deps", "--generate-hashes", "--no-annotate"]
-    command += ["--no-header", "--python", PYTHON, "--index-strategy", "unsafe-best-match", *index_flags(), "-"]
+    command = [str(VENV / "bin" / "uv"), "pip", "compile", "--quiet", "--no-deps", "--generate-hashes", "--no-annotate"]
+    command += ["--no-header", "--python", str(PYTHON), "--index-strategy", "unsafe-best-match", *index_flags(), "-"]
     done = subprocess.run(command, input="\n".join(pins), capture_output=True, text=True, cwd=ROOT, check=False)
     if done.returncode:
         raise SystemExit(f"Les empreintes ne se trouvent pas :\n{done.stderr}")
@@ -111,8 +111,8 @@ def main() -> int:
                 continue
             pins = union if source == UNION else compile_pins(source, Path(constraint.name))
             write(source, pins)
-        for source in sorted(ROOT.glob("*/requirements-*.in")):
-            shared = source.stem.partition("-")[2] in SHARED
+        for source in [ROOT / "spaces" / "requirements.in", *sorted(ROOT.glob("*/requirements-*.in"))]:
+            shared = source.stem.partition("-")[2] in SHARED and source.parent.name in PORTS
             write(source, compile_pins(source, Path(constraint.name) if shared else None))
     write_hashed()
     return 0

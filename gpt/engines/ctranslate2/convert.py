@@ -156,6 +156,7 @@ def _convert(folder: Path, target: Path, compute: Compute, states: bool) -> None
         if not states and (left := tensors.unused()):
             raise BadWeightsError(f"unknown tensors: {', '.join(left[:3])}")
         _write_settings(part, config, planned)
+        shutil.rmtree(target, ignore_errors=True)  # one without its weights: somebody copied half of it
         part.rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)

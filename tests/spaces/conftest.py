@@ -1,0 +1,25 @@
+"""The Space as it is sent, in a folder of its own."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="session")
+def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `spaces/deploy.py` would send, with Mermaid's parser installed as the Space does at start."""
+    sys.path.insert(0, str(ROOT / "spaces"))
+    try:
+        package = importlib.import_module("package")
+    finally:
+        sys.path.remove(str(ROOT / "spaces"))
+    folder: Path = package.package(tmp_path_factory.mktemp("space") / "sent", torch=False).folder
+    validator = Path("chat") / "diagrams" / "validator"
+    (folder / validator / "node_modules").symlink_to(ROOT / validator / "node_modules")
+    return folder
