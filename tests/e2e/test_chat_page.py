@@ -10,6 +10,7 @@ import pytest
 import urllib3
 from playwright.sync_api import Page, Route, expect
 
+from tests.e2e.accessibility import faults
 from tests.e2e.browsing import NEEDS
 from tests.e2e.stack import Stack
 
@@ -158,10 +159,12 @@ def test_tools_and_reasoning_are_shown(chat: Page) -> None:
     result = shown.get_by_label("Résultat")
     expect(result).to_be_hidden()
     shown.get_by_text("Calculatrice · 17 * 3").click()
+    expect(result).to_be_visible()
     expect(result).to_have_text("51")
     expect(shown.get_by_text("Il faut multiplier.")).to_be_hidden()
     shown.get_by_text("Réflexion", exact=True).click()
     expect(shown.get_by_text("Il faut multiplier.")).to_be_visible()
+    assert faults(chat) == []
 
 
 def test_what_the_browser_kept_goes_to_the_server(page: Page, stack: Stack) -> None:

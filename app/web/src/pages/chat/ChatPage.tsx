@@ -83,7 +83,11 @@ export default function ChatPage() {
           {list}
         </Box>
       ) : (
-        <Drawer open={drawer} onClose={() => setDrawer(false)} slotProps={{ paper: { sx: { width: 288 } } }}>
+        <Drawer
+          open={drawer}
+          onClose={() => setDrawer(false)}
+          slotProps={{ paper: { "aria-label": t("chat.list"), sx: { width: 288 } } }}
+        >
           {list}
         </Drawer>
       )}
