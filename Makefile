@@ -8,10 +8,10 @@ MOTEURS ?=
 PYTEST = $(PY) -m pytest -n $(PYTEST_WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-slow lint format lock messages bench sample clean
+.PHONY: help setup run demo test test-slow docker-test lint format lock messages bench sample clean
 
 help: ## Cette aide
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 setup: ## Installer seulement (fait par les autres commandes)
 	@$(SETUP)
@@ -31,6 +31,10 @@ test: ## Installer ce qu'il faut et passer les tests (TESTS=chemin pour une part
 test-slow: ## Les tests qui prennent des minutes
 	@$(SETUP) --dev
 	$(PYTEST) -m slow $(TESTS)
+
+docker-test: ## Construire les images légères et y tenir la réunion d'exemple (demande Docker et Compose)
+	@$(SETUP)
+	@$(PY) -m scripts.docker_test
 
 lint: ## ruff, mypy --strict et TypeScript
 	@$(SETUP) --dev

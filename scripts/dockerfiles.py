@@ -230,8 +230,8 @@ class Image:
             "USER 1000:1000",
             f"EXPOSE {PORTS[self.service]}",
             "STOPSIGNAL SIGTERM",
-            "HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=3"
-            ' CMD ["python", "-m", "common.healthcheck"]',
+            "HEALTHCHECK --interval=5s --timeout=15s --start-period=120s --retries=5"
+            ' CMD ["python", "-S", "-m", "common.healthcheck"]',
             f'CMD ["sh", "-c", "mkdir -p \\"$TMPDIR\\"; exec {self._command()}"]',
         ]
         return "\n".join(lines) + "\n"
