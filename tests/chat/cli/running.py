@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -68,8 +69,28 @@ class Terminal:
                 part, self._read_to = shown[self._read_to : found + len(text)], found + len(text)
                 return part
             left = deadline - time.monotonic()
-            assert left > 0, f"« {text} » never came:\n{shown[self._read_to :]}"
+            if left <= 0:
+                raise TimeoutError(f"« {text} » never came:\n{shown[self._read_to :]}")
             assert self._read(min(left, 0.5)) or self.process.poll() is None, f"it ended before « {text} »:\n{shown}"
+
+    def interrupt(self, until: str) -> str:
+        """Ctrl-C, as a person does it: again when nothing happens (it may come just before the program waits)."""
+        for _turn in range(6):
+            self.type("\x03")
+            try:
+                return self.wait_for(until, 10)
+            except TimeoutError:
+                continue
+        raise TimeoutError(until)
+
+    def leave(self) -> int:
+        """Ctrl-D, again when nothing happens; the exit status."""
+        deadline = time.monotonic() + 60
+        while self.process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):  # it has just ended
+                self.type("\x04")
+            self._read(1)
+        return self.process.wait(1)
 
     def ask(self, line: str) -> str:
         """What a line typed at the prompt is answered, up to the next prompt."""

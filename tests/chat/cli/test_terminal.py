@@ -83,19 +83,18 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(
     scripted.enqueue(["Un début, et jamais de fin."])
     terminal.type("Raconte\n")
     terminal.wait_for("Un")
-    terminal.type("\x03")
-    assert "(réponse arrêtée)" in terminal.wait_for("› ")
+    terminal.interrupt("(réponse arrêtée)")
+    terminal.wait_for("› ")
     scripted.permits.release(50)
     assert scripted.stream_closed.wait(20)
     scripted.permits = None
     assert terminal.ask("Et alors ?") == "Fin.\n"
     said = scripted.requests[-1]["messages"]
     assert [one["content"] for one in said] == ["Raconte", "Un", "Et alors ?"]
-    terminal.type("à demi\x03")
-    terminal.wait_for("Ctrl-D pour sortir")
+    terminal.type("à demi")
+    terminal.interrupt("Ctrl-D pour sortir")
     terminal.wait_for("› ")
-    terminal.type("\x04")
-    assert terminal.end() == 0
+    assert terminal.leave() == 0
 
 
 def test_lines_are_kept_for_their_owner_alone(
