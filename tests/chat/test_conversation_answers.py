@@ -18,6 +18,7 @@ from chat.conversations import bounds
 from chat.conversations.reading import AnswerReader
 from chat.conversations.talk import joined
 from tests.chat.fake_gpt import BIG, FakeGpt
+from tests.chat.scripted_gpt import ScriptedGpt, call
 from tests.chat.test_conversations import URL, begin, one, turn
 
 
@@ -188,6 +189,24 @@ def test_tools_reasoning_and_texts_are_read() -> None:
     assert (kept["finish_reason"], kept["usage"]) == ("stop", {"total_tokens": 3})
     (told,) = kept["tool_runs"]
     assert (told["state"], len(told["result"])) == ("done", bounds.MAX_RUN_TEXT)
+
+
+def test_tools_of_the_server_run_in_a_conversation(client: FlaskClient, front: tuple[Any, str]) -> None:
+    scripted = ScriptedGpt()
+    front[0].app = scripted.app
+    scripted.enqueue([("thought", "Hm."), "Je calcule.", call("calculatrice", expression="17 * 3")], ["Cela fait 51."])
+    made = begin(client)
+    tools = [{"type": "frigo", "name": "calculatrice"}]
+    events = turn(client, made["id"], "17 fois 3 ?", tools=tools, model="tiny")
+    told = [event["choices"][0]["delta"].get("tool_run") for event in events if event.get("choices")]
+    assert [run["state"] for run in told if run] == ["running", "done"]
+    kept = last(client, made["id"])
+    assert (kept["content"], kept["state"], kept["model"]) == ("Je calcule.\n\nCela fait 51.", "done", "tiny")
+    (run,) = kept["tool_runs"]
+    assert (run["name"], run["state"], "51" in str(run["result"])) == ("calculatrice", "done", True)
+    assert kept["reasoning_content"] == "Hm."
+    asked = 'Outil : calculatrice {"expression": "17 * 3"}'
+    assert asked in client.get(f"{URL}/{made['id']}/export.md").get_data(as_text=True)
 
 
 def test_an_endless_answer_is_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
