@@ -22,6 +22,7 @@ _OPENERS: dict[Style, str] = {
     "llama": "<|python_tag|>",
 }
 _CLOSER = "</tool_call>"
+_BLANKS = " \r\n\t"
 _NAME = re.compile(r"[\w.-]+")
 _HEAD = re.compile(r'\{"name": "([\w-]+)", "(?:arguments|parameters)": |([\w-]+)\[ARGS\]')
 _NAMED = re.compile(r"\s*([\w.-]+)\s*(?:\[CALL_ID\]\s*\w+\s*)?(?:\[ARGS\])?\s*(?=\{)")
@@ -108,6 +109,11 @@ class CallReader:
         """True when something is held back."""
         return bool(self._held)
 
+    @property
+    def _between(self) -> str:
+        """What may stand before a call, and is nobody's."""
+        return _BLANKS + ";" if self._found and self._style == "llama" else _BLANKS
+
     def push(self, text: str) -> list[Piece]:
         """What `text` adds."""
         self._held += text
@@ -117,7 +123,7 @@ class CallReader:
         """What was held back, at the answer's end."""
         pieces = self._read(last=True)
         rest, self._held = self._held, ""
-        if rest and not (self._found and self._fresh and not rest.strip(" \r\n\t;")):
+        if rest and not (self._found and self._fresh and not rest.strip(self._between)):
             pieces.append(Text(rest))
         return pieces
 
@@ -149,7 +155,7 @@ class CallReader:
         held = self._held
         at = held.find(self._opener)
         if self._fresh:
-            bare = held.lstrip(" \r\n\t;" if self._found and self._style == "llama" else None)
+            bare = held.lstrip(self._between)
             if not bare:
                 return False
             if (self._style == "llama" and bare.startswith("{")) or bare.startswith(self._opener):
@@ -160,7 +166,7 @@ class CallReader:
             self._held = held[at:]
             return True
         keep = next(n for n in range(min(len(self._opener) - 1, len(held)), -1, -1) if held.endswith(self._opener[:n]))
-        if self._fresh and not held[: len(held) - keep].strip():
+        if self._fresh and not held[: len(held) - keep].strip(self._between):
             return False
         self._say(pieces, held[: len(held) - keep])
         self._held = held[len(held) - keep :]

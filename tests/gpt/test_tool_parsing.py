@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 from typing import Any
 
 import pytest
@@ -65,6 +66,7 @@ CALLS: list[tuple[Style, str, str, list[Any]]] = [
     ("llama", f'{NOW}; {{"name": "x"}}', '; {"name": "x"}', [HEURE]),
     ("llama", "<|python_tag|>print(1)", "<|python_tag|>print(1)", []),
     ("llama", f"{NOW} Voilà.", " Voilà.", [HEURE]),
+    ("llama", f"{NOW}\n;<|python_tag|>\n{NOW}; <|py", "; <|py", [HEURE, HEURE]),
 ]  # fmt: skip
 THOUGHTS = ("<think>", "</think>")
 
@@ -168,6 +170,46 @@ def test_imposed_calls_stream_their_arguments() -> None:
             assert read(reading, parts) == ("", "", [METEO, HEURE]), parts
         reader = Reader(reading)
         assert len([part for character in text for part in reader.push(character) if part.kind == "arguments"]) > 10
+
+
+FRAGMENTS: dict[Style, list[str]] = {
+    "hermes": [
+        "<tool_call>",
+        "</tool_call>",
+        "\n",
+        " ",
+        "{",
+        '"name": "heure"',
+        "}",
+        NOW,
+        '"',
+        "a",
+        "<",
+        "<tool",
+        "\\",
+    ],
+    "mistral": ["[TOOL_CALLS]", "[", "]", "{", "}", NOW, ", ", " ", "a", '"', "[TOOL", "heure", "[ARGS]", "[CALL_ID]"],
+    "llama": ["<|python_tag|>", ";", " ", "\n", '{"name": "heure", "parameters": {}}', "{", "}", '"', "a", "<|py"],
+}
+FRAGMENTS["args"] = FRAGMENTS["mistral"]
+
+
+@pytest.mark.parametrize("style", list(FRAGMENTS))
+def test_any_text_is_read_the_same_however_it_is_cut(style: Style) -> None:
+    """And what holds no call comes back whole."""
+    draw = random.Random(7)
+    for _ in range(500):
+        thinking: Any = draw.choice([None, None, "may", "open"])
+        marks = list(THOUGHTS) if thinking else []
+        text = "".join(draw.choice(FRAGMENTS[style] + marks) for _ in range(draw.randint(1, 12)))
+        reading = Reading(style=style, names=NAMES, thoughts=THOUGHTS if thinking else None, thinking=thinking)
+        whole = read(reading, [text])
+        step = draw.randint(1, 5)
+        for parts in (list(text), pieces(text, list(range(step, len(text), step)))):
+            thought, *rest = read(reading, parts)
+            assert (thought.rstrip("\n"), *rest) == (whole[0].rstrip("\n"), *whole[1:]), parts
+        if not whole[2] and not thinking:
+            assert whole[1] == text
 
 
 def test_one_call_is_kept() -> None:
