@@ -118,6 +118,7 @@ def _service(probe: Probe, models: dict[str, Any] | None) -> dict[str, Any]:
         "latency_ms": probe.latency_ms,
         "models": (models or {}).get("models", []),
         "selection": (models or {}).get("selection"),
+        "engines": (models or {}).get("engines", []),
     }
     if probe.error:
         shown["error"] = probe.error

@@ -38,6 +38,7 @@ def service(name: str, keys: dict[str, list[str]], calls: list[str]) -> Flask:
         return {
             "models": [{"key": key, "aliases": aliases} for key, aliases in keys.items()],
             "selection": {"chosen": name},
+            "engines": [{"name": "embedded", "installed": True, "reason": None}],
         }
 
     @app.post("/api/models/<path:key>/<action>")
@@ -107,6 +108,7 @@ def test_the_status_tells_services_models_and_machine(headers: dict[str, str], a
     assert services["gpt"]["latency_ms"] > 0
     assert [model["key"] for model in services["gpt"]["models"]] == ["qwen2.5-1.5b", "org/model"]
     assert services["asr"]["selection"] == {"chosen": "asr"}
+    assert [engine["name"] for engine in services["asr"]["engines"]] == ["embedded"]
     memory = shown["system"]["memory"]
     assert 0 < memory["used"] < memory["total"]
     assert shown["system"]["disk"]["total"] > 0

@@ -188,6 +188,13 @@ export interface Selection {
   rejected?: { key: string; need_bytes?: number | null; reason?: string | null }[];
 }
 
+export interface EngineInfo {
+  name: string;
+  installed: boolean;
+  /** Why it is not, with the command that adds it. */
+  reason?: string | null;
+}
+
 export interface AdminService extends ServiceStatus {
   url?: string;
   latency_ms?: number | null;
@@ -195,6 +202,7 @@ export interface AdminService extends ServiceStatus {
   error?: string | null;
   models?: ModelInfo[];
   selection?: Selection | null;
+  engines?: EngineInfo[];
 }
 
 export interface SystemInfo {

@@ -5,6 +5,7 @@ import { Card } from "../../components/Card";
 import { useI18n } from "../../i18n";
 import { stableOrder } from "../../lib/models";
 import type { AdminService } from "../../lib/types";
+import { Engines } from "./Engines";
 import { HubModel } from "./HubModel";
 import { ModelRow } from "./ModelRow";
 import { serviceTitle } from "./Services";
@@ -30,6 +31,7 @@ export function ServiceModels({ service, hasToken, onAct }: Props) {
   const title = serviceTitle(service.name);
   return (
     <Card title={title ? t(title) : service.name} icon={<Cube size={20} aria-hidden="true" />}>
+      {service.engines && <Engines engines={service.engines} />}
       {service.selection && <Why selection={service.selection} models={models} />}
       <Box component="ul" sx={{ listStyle: "none", m: 0, p: 0 }}>
         {order.current.map((key) => {
