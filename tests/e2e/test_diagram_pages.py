@@ -101,7 +101,7 @@ def test_a_text_is_drawn_traced_changed_kept_and_exported(page: Page) -> None:
     assert save(page, "Mermaid (.mmd)").read_text(encoding="utf-8").startswith("flowchart TD")
 
     # What the small model cannot do is said where it was asked, with what can be done.
-    page.get_by_label("Ce qu'il faut changer").fill("ajoute une validation")
+    page.get_by_label("Ce qu'il faut changer").fill("traduis tout en espagnol")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("frigo-mini ne sait pas modifier un diagramme")
 
