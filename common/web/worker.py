@@ -17,7 +17,8 @@ MOST_SECONDS = 0.005
 class _EvenServer(StreamServer):  # type: ignore[misc]  # without types
     """Leaves the next connection to the other workers for a moment, the longer the more of them this one has.
 
-    Else a worker that is awake takes all those that come at once, and keeps them while the other one sleeps.
+    Else a worker that is awake takes all those that come at once, and keeps them while the other one sleeps. It then
+    takes half as many as it has, so that many who come at once do not wait for as many turns of its loop.
     """
 
     max_accept = 1
@@ -26,6 +27,7 @@ class _EvenServer(StreamServer):  # type: ignore[misc]  # without types
         super().do_handle(*args)
         self.stop_accepting()
         busy = self.pool.size - self.pool.free_count()
+        self.max_accept = 1 + busy // 2
         self._timer = self.loop.timer(min(MOST_SECONDS, busy * SECONDS_PER_CONNECTION))
         self._timer.start(self._start_accepting_if_started)
 
