@@ -54,7 +54,8 @@ class GptMachine:
     """`common.models.selector.Machine` for gpt.
 
     `resources()` tells what there is now; `engine_of(entry, cuda, quantization)` the engine that would open an entry,
-    or why none can; `quantization` is IA_QUANTIZATION.
+    or why none can; `quantization` is IA_QUANTIZATION; `spread` whether vLLM has the hosts of a Ray cluster, whose
+    memory is not known here: what this machine's GPUs can't hold is then for who names it, and never for `auto`.
     """
 
     def __init__(
@@ -63,8 +64,11 @@ class GptMachine:
         resources: Callable[[], Resources],
         engine_of: EngineOf,
         quantization: Quantization = "auto",
+        *,
+        spread: bool = False,
     ) -> None:
         self._hub = hub
+        self._spread = spread
         self._resources = resources
         self._engine_of = engine_of
         self._quantization = quantization
@@ -132,7 +136,11 @@ class GptMachine:
         if plan is not plans[0] or (plans[0].need.cuda and not plan.need.cuda):
             first = plans[0]
             fallback = too_big(entry.key, Verdict(first.need.total, first.available, None, _how(first)))
-        if plan.is_short and plan.fits:
+        if plan.need.cuda and plan.available is None:
+            cramped = _(
+                "Demande plus que les GPU de cette machine : la grappe Ray, dont la mémoire n'est pas connue d'ici."
+            )
+        elif plan.is_short and plan.fits:
             cramped = _("N'aurait de place que pour %(tokens)s tokens de conversation.", tokens=plan.need.context)
         return Verdict(verdict.need_bytes, verdict.available_bytes, reason, how, estimated, fallback, cramped)
 
@@ -196,7 +204,10 @@ class GptMachine:
             if facts is None:
                 return []
             on_gpu = cuda and engine != "ctranslate2"
-            found.append(_plan(facts, engine, asked, resources, freed, cuda=on_gpu))
+            plan = _plan(facts, engine, asked, resources, freed, cuda=on_gpu)
+            if self._spread and engine == "vllm" and on_gpu and not plan.fits:
+                plan = Plan(need(facts, engine, asked, cuda=True, gpus=len(resources.gpus)), None)
+            found.append(plan)
         return found or reason or []
 
     def _against(self, entry: ModelEntry, plan: Plan, resources: Resources, freed: int) -> Text | None:

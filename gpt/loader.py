@@ -39,7 +39,8 @@ class GptLoader:
         self._isolate = isolate
         self.shelf = shelf  # the adapters that models are opened with
         self._contexts: dict[str, int] = {}  # what other servers said of theirs
-        self.machine = GptMachine(hub, self._resources, self._engine_of, settings.ia_quantization)
+        spread = bool(settings.vllm_ray_address)
+        self.machine = GptMachine(hub, self._resources, self._engine_of, settings.ia_quantization, spread=spread)
 
     def folder(self, entry: ModelEntry) -> Path | None:
         """Where the entry's files are, or None when they are not all here."""
@@ -159,8 +160,8 @@ class GptLoader:
             if error.code not in _PASSING:
                 raise
         verdict = self.machine.judge(entry)
-        limit = self._resources().memory_limit
-        if verdict.need_bytes is not None and verdict.need_bytes > max(limit, verdict.available_bytes or 0):
+        needed, available = verdict.need_bytes, verdict.available_bytes
+        if needed is not None and available is not None and needed > max(self._resources().memory_limit, available):
             reason = too_big(entry.key, verdict)
             raise ApiError(507, "model_does_not_fit", reason or "", "model")
 

@@ -196,6 +196,21 @@ def test_the_best_gpu_alone_counts_for_transformers_and_several_for_vllm(tmp_pat
     assert plan_of(uneven.plan(known)).need.gpus == 1
 
 
+def test_a_ray_cluster_may_hold_what_this_machine_cannot_for_who_names_it(tmp_path: Path) -> None:
+    known = load_models().resolve("qwen3-vl-30b")
+    one = gpus(24, host=30)
+    alone = machine(tmp_path, one, lambda *_asked: "vllm")
+    assert too_big(known.key, alone.judge(known)) is not None
+    spread = machine(tmp_path, one, lambda *_asked: "vllm", spread=True)
+    verdict = spread.judge(known)
+    assert too_big(known.key, verdict) is None
+    assert "Ray" in str(verdict.cramped)  # `auto` leaves it aside
+    assert plan_of(spread.plan(known)).need.context == 4096
+    small = load_models().resolve("qwen3-4b")  # what fits here is judged as ever
+    assert (judged := spread.judge(small)).available_bytes == alone.judge(small).available_bytes is not None
+    assert judged.cramped is None
+
+
 def test_what_does_not_fit_the_gpu_may_run_beside_it_when_asked_for(tmp_path: Path) -> None:
     known = load_models().resolve("qwen3-4b")
     verdict = machine(tmp_path, gpus(2)).judge(known)
