@@ -115,13 +115,18 @@ class Toolbox:
     def _work(self, place: int, asked: Asked, call: Call, put: Callable[[tuple[int, Told]], None]) -> None:
         tool = self._tools[asked.name]
         try:
-            told = Told(asked, True, cut(tool(asked.arguments, call), call.room), tool.external)
+            told = Told(asked, True, cut(_whole_letters(tool(asked.arguments, call)), call.room), tool.external)
         except ToolError as error:
             told = _failed(asked, error.message)
         except Exception:  # noqa: BLE001  a tool that breaks is one the model does without; the log says why
             _log.exception("the tool %s failed", asked.name)
             told = _failed(asked, _("L'outil est en panne."))
         put((place, told))
+
+
+def _whole_letters(text: str) -> str:
+    """`text` without halves of a letter, which a page may well have and no JSON can be sent with."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def cut(text: str, room: int) -> str:

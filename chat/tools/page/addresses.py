@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
 
 from chat.tools.tool import ToolError
 from common.messages import _
 
+LOOKUP_SECONDS = 5.0
+_LOOKUPS = threading.BoundedSemaphore(4)
+"""Names looked for at once. A slow name server holds a thread of the few that gevent has for all look-ups: without a
+bound, pages of such names would keep chat from finding its own services."""
 PORTS = frozenset({80, 443, 8000, 8080, 8443})
 _NOT_V4 = [
     ip_network(text)
@@ -68,10 +73,15 @@ def public_addresses(host: str, port: int) -> list[str]:
     """The addresses of `host`, all of them public. Raises `ToolError` otherwise, or on a port that pages do not use."""
     if port not in PORTS:
         raise ToolError(_("Port refusé : %(port)s.", port=port))
+    unknown = ToolError(_("Le site « %(host)s » est introuvable.", host=host))
+    if not _LOOKUPS.acquire(timeout=LOOKUP_SECONDS):
+        raise unknown
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise ToolError(_("Le site « %(host)s » est introuvable.", host=host)) from error
+        raise unknown from error
+    finally:
+        _LOOKUPS.release()
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not addresses or not all(is_public(address) for address in addresses):
         raise ToolError(_("Adresse refusée : « %(host)s » n'est pas sur l'Internet public.", host=host))

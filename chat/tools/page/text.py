@@ -40,7 +40,7 @@ def readable_text(page: Fetched) -> str:
         return _of_html(text)
     if page.kind.endswith("json"):
         try:
-            return json.dumps(json.loads(text), ensure_ascii=False, indent=1)
+            return json.dumps(json.loads(text), ensure_ascii=False)  # no indent: deep in brackets, it fills the memory
         except (ValueError, RecursionError):
             return text
     if page.kind.endswith("xml"):

@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from flask import Flask, Response, redirect, request
 
-from chat.tools.page import fetch
+from chat.tools.page import addresses, fetch
 from chat.tools.page.addresses import is_public, public_addresses
 from chat.tools.page.fetch import Fetched, Fetcher
 from chat.tools.page.text import readable_text
@@ -326,7 +327,7 @@ def test_a_page_as_a_person_reads_it() -> None:
         ('<meta charset="windows-1252"><p>€</p>'.encode("cp1252"), "text/html", None, "€"),
         ("é".encode("cp1252"), "text/plain", None, "é"),
         ("é".encode(), "text/plain", "punycode", "é"),
-        ('{"a": "é"}'.encode(), "application/json", None, '{\n "a": "é"\n}'),
+        ('{"a": "é"}'.encode(), "application/json", None, '{"a": "é"}'),
         (b"<html><p>x", "", None, "x"),
         (b"", "text/html", None, ""),
         (b"\x00<p>a\x00b", "text/html", None, "ab"),
@@ -350,3 +351,39 @@ def test_charsets_and_kinds(data: bytes, kind: str, charset: str | None, text: s
 )
 def test_hostile_pages_take_no_time_of_their_own(hostile: str) -> None:
     assert "fin" in page(f"{hostile}<p>fin</p>") or "<!--" in hostile or "<<" in hostile
+
+
+def test_json_takes_no_more_room_read_than_sent() -> None:
+    data = b"[" * 500 + b"1," * 50_000 + b"1" + b"]" * 500  # indented, each number would bring 500 spaces
+    page = Fetched("http://exemple.test/", 200, "application/json", "utf-8", data, whole=True)
+    assert len(readable_text(page)) < 2 * len(data)
+
+
+def test_few_names_are_looked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    answer = threading.Event()
+
+    def look(host: str, *_a: Any, **_k: Any) -> Any:
+        asked.append(host)
+        answer.wait(20)
+        raise OSError
+
+    def read(host: str) -> None:
+        with pytest.raises(ToolError):
+            public_addresses(host, 80)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look)
+    readers = [threading.Thread(target=read, args=(f"lent{n}.test",)) for n in range(4)]
+    for reader in readers:
+        reader.start()
+    until = time.monotonic() + 20
+    while len(asked) < 4 and time.monotonic() < until:
+        time.sleep(0.01)
+    monkeypatch.setattr(addresses, "LOOKUP_SECONDS", 0.05)
+    read("cinquieme.test")
+    answer.set()
+    for reader in readers:
+        reader.join()
+    assert len(asked) == 4
+    read("sixieme.test")
+    assert asked[4:] == ["sixieme.test"]
