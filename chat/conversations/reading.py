@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from chat.conversations import bounds
+from chat.openai.events import END_OF_EVENT
 
 DONE = b"data: [DONE]"
-_END_OF_EVENT = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 
 class AnswerReader:
@@ -30,7 +29,7 @@ class AnswerReader:
         """The whole events that there are now. The last one, [DONE], is kept back: `ended` says that it came."""
         self._buffer += chunk
         start = 0
-        for end in _END_OF_EVENT.finditer(self._buffer):
+        for end in END_OF_EVENT.finditer(self._buffer):
             event = self._buffer[start : end.start()]
             start = end.end()
             if event.strip() == DONE:

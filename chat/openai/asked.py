@@ -13,6 +13,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 
 from chat.keys.account import Account
 from chat.openai.aliases import Chooser
+from common.web import strict_json
 from common.web.multipart import Part
 from common.web.validation import invalid_json
 
@@ -51,8 +52,8 @@ def form_parts(
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        body = strict_json.loads(data)
+    except ValueError as error:
         raise invalid_json() from error
     if not isinstance(body, dict):
         raise invalid_json()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
-_END_OF_EVENT = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+from common.web import strict_json
+
+END_OF_EVENT = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 DONE = "[DONE]"
 
 
@@ -18,7 +19,7 @@ class Events:
         self._buffer = b""
 
     def feed(self, chunk: bytes) -> Iterator[str]:
-        *blocks, self._buffer = _END_OF_EVENT.split(self._buffer + chunk)
+        *blocks, self._buffer = END_OF_EVENT.split(self._buffer + chunk)
         for block in blocks:
             lines = [line[5:] for line in block.splitlines() if line.startswith(b"data:")]
             if lines:
@@ -28,7 +29,7 @@ class Events:
 def as_object(data: str | bytes) -> dict[str, Any] | None:
     """The JSON object in `data`; None when it is none."""
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
+        value = strict_json.loads(data)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 
 from chat.keys.account import Account
 from chat.keys.usage import NOTHING, Usage, usage_of
+from chat.openai.events import END_OF_EVENT
 
-_END_OF_EVENT = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _NULL_USAGE = b',"usage":null}'
 _NULL_USAGE_AT_END = _NULL_USAGE + b"\n\n"
 _PIECES = (b'"content":"', b'"content": "', b'"text":"', b'"text": "', b'"tool_calls"', b'"reasoning_content":"')
@@ -59,7 +58,7 @@ class _Meter:
         self._buffer += chunk
         shown: list[bytes] = []
         start = 0
-        for end in _END_OF_EVENT.finditer(self._buffer):
+        for end in END_OF_EVENT.finditer(self._buffer):
             shown.append(self._event(self._buffer[start : end.start()], end.group()))
             start = end.end()
         self._buffer = self._buffer[start:]

@@ -12,6 +12,7 @@ from chat.tools.tool import Tool
 from chat.tools.toolbox import Asked, Told, Toolbox, cut
 from common.errors import ApiError
 from common.messages import _
+from common.web import strict_json
 
 KIND = "frigo"
 OLD_RESULT_CHARS = 2000
@@ -35,8 +36,8 @@ def read(data: bytes, toolbox: Toolbox) -> tuple[bytes, ToolRequest | None]:
     if b'"frigo"' not in data and b'"tool_runs"' not in data:
         return data, None
     try:
-        body = json.loads(data)
-    except (ValueError, RecursionError):
+        body = strict_json.loads(data)
+    except ValueError:
         return data, None  # gpt says what is wrong
     if not isinstance(body, dict):
         return data, None

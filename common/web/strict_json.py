@@ -8,7 +8,20 @@ from typing import Any
 
 from flask.json.provider import DefaultJSONProvider
 
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+
+
+def loads(data: str | bytes, **kwargs: Any) -> Any:
+    """Parse `data`. Raises `ValueError` on what is no JSON, on nesting too deep and on half characters."""
+    if not isinstance(data, str):
+        data = data.decode(json.detect_encoding(data))  # `json.loads` by itself lets half characters through
+    try:
+        value = json.loads(data, **kwargs)
+        if _SURROGATE.search(data):
+            json.dumps(value, ensure_ascii=False).encode()  # UnicodeEncodeError is a ValueError
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    return value
 
 
 class StrictJSON(DefaultJSONProvider):
@@ -18,11 +31,5 @@ class StrictJSON(DefaultJSONProvider):
     sort_keys = False
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """Parse `s`."""
-        try:
-            value = super().loads(s, **kwargs)
-            if _SURROGATE.search(s.encode("utf-8", "surrogatepass") if isinstance(s, str) else s):
-                json.dumps(value, ensure_ascii=False).encode()  # UnicodeEncodeError is a ValueError
-        except RecursionError as error:
-            raise ValueError("nested too deep") from error
-        return value
+        """As the function of that name."""
+        return loads(s, **kwargs)
