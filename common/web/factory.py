@@ -119,7 +119,7 @@ def _install_context(app: DocumentedApp) -> None:
         g.entered = time.perf_counter()
         context.request_id.set(g.request_id)
         context.language.set(best_language(request.headers.get("Accept-Language")))
-        if request.mimetype == "application/json":
+        if request.is_json:  # application/…+json too
             request.max_content_length = MAX_JSON_BYTES
 
     @app.after_request
@@ -140,7 +140,7 @@ def _install_errors(app: DocumentedApp, settings: ServiceSettings) -> None:
 
     def on_http_error(error: HTTPException) -> Response | WerkzeugResponse:
         if isinstance(error, RequestEntityTooLarge):
-            if request.mimetype == "application/json":
+            if request.is_json:
                 limit = MAX_JSON_BYTES // 2**20
                 return render(ApiError(413, "body_too_large", _("Le corps JSON dépasse %(limit)s Mo.", limit=limit)))
             if request.content_length is not None and request.content_length <= settings.max_upload_bytes:

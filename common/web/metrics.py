@@ -33,6 +33,9 @@ _latency = lru_cache(1024)(LATENCY.labels)
 _in_flight = lru_cache(16)(IN_FLIGHT.labels)
 
 
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
 def _route() -> str:
     return request.url_rule.rule if request.url_rule else "unmatched"
 
@@ -44,6 +47,7 @@ def entered(service: str) -> None:
 
 def answered(service: str, method: str, route: str, status: int, seconds: float) -> None:
     """Its answer begins."""
+    method = method if method in _METHODS else "OTHER"  # a caller may make methods up, and each would be kept
     _requests(service, method, route, status).inc()
     _latency(service, route).observe(seconds)
 

@@ -17,6 +17,7 @@ from pythonjsonlogger.json import JsonFormatter
 from common.errors import ApiError
 from common.messages import _
 from common.settings import ServiceSettings
+from common.web import factory
 from common.web.factory import create_service
 
 
@@ -216,3 +217,18 @@ def test_a_full_disk_is_told_without_its_paths(client: FlaskClient) -> None:
     answer = client.get("/full")
     assert (answer.status_code, answer.json["error"]["code"]) == (507, "disk_full")
     assert "secret-path" not in answer.text
+
+
+def test_any_json_is_held_to_the_limit_of_json(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(factory, "MAX_JSON_BYTES", 1000)
+    for kind in ("application/json", "application/problem+json"):
+        answer = client.post("/count", data=b" " * 2000, content_type=kind)
+        assert (answer.status_code, answer.json["error"]["code"]) == (413, "body_too_large")
+
+
+def test_methods_that_callers_make_up_are_counted_as_one(client: FlaskClient) -> None:
+    for method in ("ABRACADABRA", "XYZZY"):
+        assert client.open("/count", method=method).status_code == 405
+    text = client.get("/metrics").text
+    assert 'method="OTHER",route="unmatched"' in text
+    assert "ABRACADABRA" not in text
