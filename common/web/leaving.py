@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Response, after_this_request, request
+from flask import Response, after_this_request, g, request
 
 PATIENCE = 0.02
 """Seconds for which a client may have left before anybody looks."""
@@ -79,8 +79,11 @@ class CallerWatch:
 
 
 def stop_if_client_leaves() -> None:
-    """Watch the client of the request being served, whose body has been read, until its answer is sent."""
-    watch = CallerWatch(request.environ)
+    """Watch the client of the request being served, whose body has been read, until its answer is sent. Once is enough:
+    who asks again is watched already."""
+    if "caller_watch" in g:
+        return
+    watch = g.caller_watch = CallerWatch(request.environ)
     watch.start()
 
     @after_this_request

@@ -9,7 +9,9 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from flask import Flask
 
+from common.web import leaving
 from common.web.leaving import client_gone
 
 
@@ -57,3 +59,29 @@ def test_a_high_descriptor_is_asked_as_any_other(pair: tuple[socket.socket, sock
 
 def test_without_a_connection_nobody_is_said_to_leave() -> None:
     assert not client_gone({})()
+
+
+def test_a_request_is_watched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    watches: list[str] = []
+
+    class Watch:
+        def __init__(self, _environ: object) -> None:
+            watches.append("made")
+
+        def start(self) -> None:
+            watches.append("started")
+
+        def stop(self) -> None:
+            watches.append("stopped")
+
+    monkeypatch.setattr(leaving, "CallerWatch", Watch)
+    app = Flask(__name__)
+
+    @app.get("/")
+    def twice() -> str:
+        leaving.stop_if_client_leaves()
+        leaving.stop_if_client_leaves()
+        return "x"
+
+    app.test_client().get("/").close()
+    assert watches == ["made", "started", "stopped"]
