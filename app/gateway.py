@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from typing import IO
+from urllib.parse import quote
 
 from flask import Flask, Response, request
 
@@ -87,10 +88,10 @@ def install(app: Flask, peers: Peers) -> None:
 
 
 def _own(path: str) -> str:
-    """`path`, that leads nowhere else than under its address. Raises 404."""
+    """`path` as it is sent, that leads nowhere else than under its address. Raises 404."""
     if any(part in ("", ".", "..") for part in path.split("/")) or "\\" in path:
         raise ApiError(404, "not_found", _("Cette adresse n'existe pas."))
-    return path
+    return quote(path, safe="/:@!$&'()*+,;=~")
 
 
 def forward(peer: Peer, path: str, *, authorization: bool = False) -> Response:

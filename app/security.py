@@ -48,7 +48,7 @@ def guard(settings: AppSettings) -> None:
 
     Programs send neither Origin nor Sec-Fetch-Site and are not concerned.
     """
-    if settings.allowed_hosts and _host_name() not in settings.allowed_hosts:
+    if settings.allowed_hosts and host_name(request.host) not in settings.allowed_hosts:
         raise ApiError(421, "wrong_host", _("Ce nom d'hôte n'est pas accepté (ALLOWED_HOSTS)."))
     if request.method in _SAFE_METHODS:
         return
@@ -59,12 +59,19 @@ def guard(settings: AppSettings) -> None:
         raise ApiError(403, "cross_site", _("Une page d'un autre site ne peut rien modifier ici."))
 
 
-def _host_name() -> str:
-    return (urlsplit(f"//{request.host}").hostname or "").lower()
+def host_name(host: str) -> str:
+    """Without its port; nothing of one that is no host."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
 
 
 def _ours(origin: str, settings: AppSettings) -> bool:
     """True for the address that the browser used, or the public one (a proxy may change the Host header)."""
-    host = urlsplit(origin).netloc.lower()
+    try:
+        host = urlsplit(origin).netloc.lower()
+    except ValueError:
+        return False
     public = urlsplit(settings.main_app_url or "").netloc.lower()
     return bool(host) and host in {request.host.lower(), public}

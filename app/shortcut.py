@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Flask, request
 from werkzeug.exceptions import ClientDisconnected
@@ -81,7 +80,7 @@ class _Shortcut:
         length = environ.get("CONTENT_LENGTH", "")
         if not (length.isascii() and length.isdecimal() and 0 < int(length) <= gateway.SMALL_BODY):
             return False
-        return not self._hosts or (urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or "") in self._hosts
+        return not self._hosts or security.host_name(environ.get("HTTP_HOST", "")) in self._hosts
 
     def _forward(self, environ: dict[str, Any], watch: CallerWatch) -> PeerStream:
         """As `gateway.forward`."""

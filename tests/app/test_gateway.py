@@ -79,6 +79,12 @@ def test_conversations_are_asked_of_chat_with_the_caller_s_key(
     assert "x-service-token" not in got["headers"]
 
 
+def test_a_name_keeps_its_signs(call: Callable[..., Any], seen: Upstream) -> None:
+    assert call("GET", "/v1/models/a%3Fb%23c%2541%20d?x=1").status == 200
+    (got,) = seen.seen
+    assert (got["path"], got["query"]) == ("v1/models/a?b#c%41 d", "x=1")
+
+
 @pytest.mark.parametrize(
     "path", ["/api/diarization/process", "/api/diagrams", "/api/diagrams/validate", "/api/minutes"]
 )
@@ -247,6 +253,9 @@ def test_the_short_way_leaves_refusals_and_errors_to_flask(tmp_path: Path, free_
         assert (answer.headers["X-Request-ID"], answer.headers["Retry-After"]) == ("abc-3", "3")
     assert short.json == flask.json
     assert client.post("/v1/chat/completions", json={}).status_code == 421
+    for path in ("/v1/chat/completions", "/v1/elsewhere"):
+        no_host = client.post(path, json={}, environ_overrides={"HTTP_HOST": "[x"})
+        assert no_host.status_code in (400, 421)
     short = client.post("/v1/chat/completions", data=b"{}", environ_overrides={"CONTENT_LENGTH": "9"}, **asked_of)
     assert short.status_code == 400, "its sender left before it was whole"
     counted = client.get("/metrics", **asked_of).text
