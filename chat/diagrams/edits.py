@@ -7,7 +7,7 @@ import re
 
 from chat.diagrams.escape import quote
 from chat.diagrams.kinds.registry import KINDS
-from chat.diagrams.tidy import fold
+from chat.diagrams.tidy import fold, one_spaced
 from common.errors import ApiError
 from common.messages import _
 
@@ -61,7 +61,7 @@ def apply(mermaid: str, instruction: str, kind: str) -> str | None:
         return with_direction(mermaid, direction, kind)
     if kind == "flowchart" and _NO_COLOURS.fullmatch(_essential(instruction)):
         return _COLOUR_LINE.sub("", mermaid)
-    renamed = _RENAME.match(instruction)
+    renamed = _RENAME.match(one_spaced(instruction))
     return _rename(mermaid, renamed.group(1), renamed.group(2)) if renamed else None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from chat.diagrams.graph import Direction, Edge, Graph, Node
 from chat.diagrams.labels import GraphError
 from chat.diagrams.serialize import COLOURS, SHAPES, serialize
-from chat.diagrams.tidy import fold, renumber
+from chat.diagrams.tidy import fold, one_spaced, renumber
 
 MOST_IN_ONE = 3  # steps that a simpler flowchart says in one box
 MOST_LABEL = 240
@@ -56,6 +56,7 @@ _SIMPLIFY = re.compile(
 
 def exactly(mermaid: str, instruction: str) -> tuple[Graph, Direction] | None:
     """The flowchart with a step taken away or added as the instruction says word for word; None when it is not so."""
+    instruction = one_spaced(instruction)
     if removing := _REMOVE.fullmatch(instruction):
         return _changed(mermaid, lambda graph: _removed(graph, removing["step"]))
     if adding := _ADD.fullmatch(instruction):
@@ -66,6 +67,7 @@ def exactly(mermaid: str, instruction: str) -> tuple[Graph, Direction] | None:
 
 def roughly(mermaid: str, instruction: str) -> tuple[Graph, Direction] | None:
     """As `exactly`, for what a model would do better: a validation, or successive steps of one actor in one box."""
+    instruction = one_spaced(instruction)
     if found := _VALIDATE.fullmatch(instruction):
         before = (found["where"] or "").lower() in {"avant", "before"}
         return _changed(mermaid, lambda graph: _validated(graph, found["what"], found["other"], before=before))

@@ -1,5 +1,6 @@
 """Graphs put in order before they are drawn: what says nothing goes, parts of a long text become one."""
 
+import re
 import unicodedata
 
 from chat.diagrams.graph import MAX_EDGES, MAX_NODES, Edge, Graph, Node
@@ -92,6 +93,14 @@ def _needed(edges: list[Edge]) -> list[Edge]:
         seen.add(key)
         kept.append(edge.model_copy(update={"label": label or None}))
     return kept
+
+
+_SPACES = re.compile(r"\s+")
+
+
+def one_spaced(text: str) -> str:
+    """`text` without two spaces in a row, which patterns of optional spaces take for ever to try in every way."""
+    return _SPACES.sub(lambda found: "\n" if "\n" in found[0] else " ", text)
 
 
 def fold(text: str) -> str:

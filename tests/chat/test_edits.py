@@ -129,3 +129,8 @@ def test_what_needs_a_model_is_refused_by_the_embedded_one_with_what_it_can_do(c
     answer = client.post("/api/diagrams", json={"mermaid": FLOW, "instruction": "raconte la suite"})
     assert (answer.status_code, answer.json["error"]["param"]) == (400, "instruction")
     assert "plus vertical" in answer.json["error"]["message"]
+
+
+def test_spaces_are_not_tried_in_every_way() -> None:
+    """It took hours."""
+    assert edits.apply("flowchart TD\n  a[x] --> b", f'renomme "{" " * 3000}', "flowchart") is None

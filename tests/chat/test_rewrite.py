@@ -139,3 +139,23 @@ def test_every_label_survives_a_change(mermaid_parser: MermaidParser) -> None:
             made = serialize(*found)
             assert mermaid_parser.check(made).valid is True
             assert serialize(graph).splitlines()[1] in made
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        f'supprime "Lire"{" " * 3000}x',
+        f'supprime "{" " * 3000}',
+        f'ajoute "{" " * 3000}x',
+        f"ajoute une validation{' ' * 3000}x",
+        f"simplifie le graphe{' ' * 3000}x",
+    ],
+)
+def test_spaces_are_not_tried_in_every_way(instruction: str) -> None:
+    """Each took hours."""
+    assert rewrite.exactly(FLOW, instruction) is None
+    assert rewrite.roughly(FLOW, instruction) is None
+
+
+def test_spaces_more_or_less_do_not_matter() -> None:
+    assert changed("supprime   «   Lire  »  .") == changed("supprime « Lire »")
