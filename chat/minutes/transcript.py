@@ -14,6 +14,7 @@ from chat.parts import split
 MOST_SECONDS = 1e8  # three years
 LINE_CHARS = 300  # a line is what an item is tied to: about twenty seconds of speech
 CHARS_PER_SECOND = 12.0  # of somebody who speaks slowly
+MOST_MISSED = 200  # words that are not in their segment; looking for all of a hostile one's would take minutes
 EXACT_SECONDS = 30.0  # a segment that lasts no longer is a moment; in a longer one, time is shared out by length
 
 
@@ -192,12 +193,14 @@ def of_segments(segments: Sequence[Segment]) -> Transcript:
 def _pieces(segment: Segment, said: str, at: int, index: int) -> list[Piece]:
     """One for each word that has its time, else one for the segment."""
     found: list[Piece] = []
-    cursor = 0
+    cursor = missed = 0
     for word in segment.words or ():
         begin = said.find(token, cursor) if (token := word.word.strip()) else -1
         if begin >= 0:
             cursor = begin + len(token)
             found.append(Piece(at + begin, at + cursor, word.start, max(word.start, word.end), index, begin))
+        elif (missed := missed + 1) == MOST_MISSED:
+            break
     if found:
         return found
     end = segment.end if segment.end is None or segment.start is None else max(segment.start, segment.end)

@@ -83,3 +83,12 @@ def test_a_passage_over_two_turns_is_cut_to_the_longer() -> None:
     )
     start, end = transcript.narrowed(transcript.text.index("deux"), len(transcript.text))
     assert (transcript.text[start:end], transcript.moment(start, end)) == ("trois quatre cinq", (9, 12))
+
+
+def test_words_that_are_not_a_segment_s_are_given_up() -> None:
+    absent = [Word(word="absent", start=0, end=1)]
+    last = [Word(word="deux", start=2, end=3)]
+    some = of_segments([Segment(text="un deux", start=0, end=90, words=absent * 9 + last)])
+    assert some.moment(3, 7) == (2, 3)
+    many = of_segments([Segment(text="un deux", start=0, end=90, words=absent * 900 + last)])
+    assert many.moment(3, 7) != (2, 3)
