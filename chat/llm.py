@@ -17,6 +17,8 @@ DEFAULT = "default"
 KEPT_SECONDS = 3.0
 KEPT_NAMES = 1000
 UNKNOWN_CONTEXT = 2048
+MOST_NAME = 500
+"""Characters of a model's name, as gpt has it."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class LanguageModel:
         if (holder := account.current.get()) is not None:
             holder.check_model(entry["id"], lambda: names_of(entry))
         return _model(entry)
+
+    def context(self, name: str | None) -> int:
+        """Tokens that the model `name` designates holds. As `model`, without a look at the key."""
+        return _model(self.entry(name)).context
 
     def entry(self, name: str | None) -> dict[str, Any]:
         """As gpt's /v1/models shows the model that `name` designates. As `model`, without a look at the key."""
@@ -159,9 +165,9 @@ def names_of(entry: dict[str, Any]) -> list[str]:
 
 
 def model_address(name: str) -> str:
-    """gpt's address of a model, whatever the name holds. Raises 404 on a name that would be another address."""
-    if name in {".", ".."}:
-        raise ApiError(404, "model_not_found", _("Modèle inconnu : « %(model)s ».", model=name), "model")
+    """gpt's address of a model, whatever the name holds. Raises 404 on one that would be another address, or none."""
+    if name in {".", ".."} or len(name) > MOST_NAME:
+        raise ApiError(404, "model_not_found", _("Modèle inconnu : « %(model)s ».", model=name[:MOST_NAME]), "model")
     return f"/v1/models/{quote(name, safe='')}"
 
 

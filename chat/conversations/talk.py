@@ -16,6 +16,8 @@ from chat.conversations.reading import DONE, AnswerReader
 from chat.conversations.store import ConversationStore, Whole
 from chat.conversations.tree import branch
 from chat.llm import LanguageModel, is_default
+from chat.openai.aliases import ModelAliases
+from chat.tools.asked import OLD_RESULT_CHARS
 from common.errors import ApiError
 from common.messages import _
 from common.web.sse import encode
@@ -27,7 +29,8 @@ FULL = "context_length_exceeded"
 
 Respond = Callable[[bytes], Response]
 Shown = Callable[[Whole, ConversationMessage], dict[str, Any]]
-Turn = dict[str, str]
+Turn = dict[str, Any]
+"""`role`, `content`, and `tool_runs` of an answer when the question has tools."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,10 @@ class Asked:
 class Talk:
     """`respond` answers a body of /v1/chat/completions for the caller of the request at hand."""
 
-    def __init__(self, store: ConversationStore, llm: LanguageModel, respond: Respond) -> None:
+    def __init__(self, store: ConversationStore, llm: LanguageModel, aliases: ModelAliases, respond: Respond) -> None:
         self._store = store
         self._llm = llm
+        self._aliases = aliases
         self._respond = respond
 
     def answer(self, owner: str | None, conversation_id: str, asked: Asked, shown: Shown) -> Response:
@@ -58,7 +62,8 @@ class Talk:
         whole, question = self._question(owner, conversation_id, asked)
         model = asked.model or whole.row.model
         try:
-            response, left_out = self._ask(turns_of(branch(whole.messages, question.id)), model, asked.options)
+            turns = turns_of(branch(whole.messages, question.id), runs=bool(asked.options.get("tools")))
+            response, left_out = self._ask(turns, model, asked.options)
         except ApiError as error:
             error.extra["stored"] = {"conversation_id": conversation_id, "message_id": question.id}
             raise
@@ -106,7 +111,7 @@ class Talk:
     def _room(self, model: str | None, options: Mapping[str, Any]) -> int:
         """Characters that the model can be given, with some left for the answer."""
         try:
-            context = self._llm.model(model).context
+            context = self._llm.context(self._aliases.meant(model, self._llm.knows) if model else None)
         except ApiError:  # said better when it is asked
             return 2**31
         wanted = options.get("max_completion_tokens") or options.get("max_tokens") or 1024
@@ -143,11 +148,19 @@ class Talk:
         return answer
 
 
-def turns_of(messages: Sequence[ConversationMessage]) -> list[Turn]:
-    """What goes to the model of a branch that ends with a question: all but drawings and empty answers."""
+def turns_of(messages: Sequence[ConversationMessage], *, runs: bool = False) -> list[Turn]:
+    """What goes to the model of a branch that ends with a question: all but drawings and empty answers.
+
+    `runs`: with what the server's tools were asked and said.
+    """
     *before, question = messages
     said = [message for message in before if message.tool is None and message.content.strip()]
-    return [{"role": message.role, "content": message.content} for message in [*said, question]]
+    return [_turn(message, runs=runs) for message in [*said, question]]
+
+
+def _turn(message: ConversationMessage, *, runs: bool) -> Turn:
+    turn: Turn = {"role": message.role, "content": message.content}
+    return {**turn, "tool_runs": message.tool_runs} if runs and message.tool_runs else turn
 
 
 def joined(turns: Sequence[Turn]) -> list[Turn]:
@@ -155,7 +168,9 @@ def joined(turns: Sequence[Turn]) -> list[Turn]:
     found: list[Turn] = []
     for turn in turns:
         if found and found[-1]["role"] == turn["role"]:
-            found[-1] = {**turn, "content": f"{found[-1]['content']}\n\n{turn['content']}"}
+            runs = [*found[-1].get("tool_runs", ()), *turn.get("tool_runs", ())]
+            content = f"{found[-1]['content']}\n\n{turn['content']}"
+            found[-1] = {"role": turn["role"], "content": content, **({"tool_runs": runs} if runs else {})}
         else:
             found.append(turn)
     return found
@@ -164,8 +179,8 @@ def joined(turns: Sequence[Turn]) -> list[Turn]:
 def _latest(turns: list[Turn], size: int) -> list[Turn]:
     """The last turns that have no more than `size` characters, from a question on; at least the last question."""
     first = len(turns) - 1
-    left = size - len(turns[-1]["content"])
-    while first > 0 and (left := left - len(turns[first - 1]["content"])) >= 0:
+    left = size - _size(turns[-1:])
+    while first > 0 and (left := left - _size(turns[first - 1 : first])) >= 0:
         first -= 1
     while turns[first]["role"] != "user" and first < len(turns) - 1:
         first += 1
@@ -173,7 +188,10 @@ def _latest(turns: list[Turn], size: int) -> list[Turn]:
 
 
 def _size(turns: Iterable[Turn]) -> int:
-    return sum(len(turn["content"]) for turn in turns)
+    """Characters, of the runs too as the model is shown them."""
+    runs = [run for turn in turns for run in turn.get("tool_runs", ())]
+    shown = sum(len(str(run.get("arguments"))) + min(len(str(run.get("result"))), OLD_RESULT_CHARS) for run in runs)
+    return shown + sum(len(turn["content"]) for turn in turns)
 
 
 def _asked_again(whole: Whole, message_id: str | None) -> ConversationMessage:

@@ -14,7 +14,7 @@ from flask import Response, jsonify
 from chat.keys.account import Account
 from chat.llm import UNKNOWN_CONTEXT, LanguageModel
 from chat.openai.events import DONE, Events, as_object
-from chat.openai.relay import KEPT_HEADERS, relay
+from chat.openai.relay import EVENT_STREAM, KEPT_HEADERS, relay
 from chat.parts import CHARS_PER_TOKEN
 from chat.tools.asked import ToolRequest
 from chat.tools.reading import Round
@@ -46,15 +46,14 @@ class ServerTools:
         `hide_usage`: the reader of the stream did not ask for it. Raises `ApiError` where a later round fails.
         """
         rounds = Rounds(self._gpt, self.toolbox, request, self._room(request.body), account)
-        streamed = request.body.get("stream") is True
         options = request.body.get("stream_options")
-        if streamed:
+        if request.body.get("stream") is True:
             rounds.ask_usage()
         answer, this = rounds.ask()
         if answer.status >= 400:
             return relay(answer)
         headers = {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers}
-        if not streamed:
+        if not answer.headers.get("Content-Type", "").startswith(EVENT_STREAM):
             response = jsonify(_whole(rounds, answer, this, self._gpt.name))
             response.headers.update(headers)
             return response
@@ -68,7 +67,7 @@ class ServerTools:
     def _room(self, body: dict[str, Any]) -> int:
         name = body.get("model")
         try:
-            tokens = self._llm.model(name if isinstance(name, str) else None).context
+            tokens = self._llm.context(name if isinstance(name, str) else None)
         except ApiError:  # gpt says it better
             tokens = UNKNOWN_CONTEXT
         return int(tokens * CHARS_PER_TOKEN * SHARE_OF_CONTEXT)

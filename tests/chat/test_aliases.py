@@ -114,3 +114,16 @@ def test_the_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(ChatSettings).model_aliases == {"gpt-4o-mini": "qwen", "GPT-4o": "frigo-mini", "*": "default"}
     monkeypatch.setenv("MODEL_ALIASES", "")
     assert load(ChatSettings).model_aliases == {}
+
+
+def test_a_name_that_cannot_be_one_is_unknown(client: FlaskClient, gpt: FakeGpt) -> None:
+    gpt.enqueue("Ici.")
+    assert client.post("/v1/chat/completions", json={**CHAT, "model": "x" * 100_000}).status_code == 200
+    assert gpt.requests[-1]["model"] == "default"
+
+
+def test_half_a_letter_in_a_name_is_no_json(client: FlaskClient, gpt: FakeGpt) -> None:
+    for body in (b'{"model": "\\ud800", "messages": []}', b'{"model": "\xed\xa0\x80", "messages": []}'):
+        refused = client.post("/v1/chat/completions", data=body, content_type="application/json")
+        assert (refused.status_code, refused.json["error"]["code"]) == (400, "invalid_json")
+    assert gpt.requests == []

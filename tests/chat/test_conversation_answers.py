@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from chat.conversations import bounds
+from chat.conversations import bounds, talk
 from chat.conversations.reading import AnswerReader
 from chat.conversations.talk import joined
 from tests.chat.fake_gpt import BIG, FakeGpt
@@ -214,3 +214,43 @@ def test_an_endless_answer_is_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch
     reader, passed = read(*(delta(content="abcd") for _n in range(5)))
     assert reader.columns()["content"] == "abcdabcdab"
     assert passed.count(b"abcd") == 5
+
+
+def test_the_model_is_told_again_what_the_tools_had_said(client: FlaskClient, front: tuple[Any, str]) -> None:
+    front[0].app = (scripted := ScriptedGpt()).app
+    scripted.enqueue([call("calculatrice", expression="17*3")], ["51"], ["Oui."], ["Non."])
+    made, tools = begin(client), [{"type": "frigo", "name": "calculatrice"}]
+    turn(client, made["id"], "17 fois 3 ?", tools=tools, model="tiny")
+    turn(client, made["id"], "Vraiment ?", tools=tools)
+    said = [(m["role"], m.get("content")) for m in scripted.requests[2]["messages"]]
+    assert said == [
+        ("user", "17 fois 3 ?"),
+        ("assistant", None),
+        ("tool", "= 51"),
+        ("assistant", "51"),
+        ("user", "Vraiment ?"),
+    ]
+    turn(client, made["id"], "Sans outils ?")
+    assert [m["role"] for m in scripted.requests[3]["messages"]] == ["user", "assistant", "user", "assistant", "user"]
+
+
+def test_results_take_their_room(client: FlaskClient, front: tuple[Any, str]) -> None:
+    """Of 4096 tokens; the runs of old answers count as their text does."""
+    runs = [{"id": str(n), "name": "date", "arguments": "{}", "result": "x" * 2000} for n in range(10)]
+    turns: list[dict[str, Any]] = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "tool_runs": runs},
+    ]
+    assert talk._size(turns) == 2 + 10 * 2002
+    assert talk._latest([*turns, {"role": "user", "content": "c"}], 1000) == [{"role": "user", "content": "c"}]
+    (one,) = joined([turns[1], turns[1]])
+    assert len(one["tool_runs"]) == 20
+
+
+def test_an_alias_has_the_room_of_its_model(make_client: Callable[..., FlaskClient], gpt: FakeGpt) -> None:
+    client = make_client(model_aliases="petit=frigo-mini")
+    made = begin(client, *(["x" * 1000] * 10))
+    turn(client, made["id"], "Alors ?", model="petit", max_tokens=1)
+    (asked,) = gpt.requests
+    assert asked["model"] == "frigo-mini"
+    assert len(asked["messages"]) == 5, "1024 tokens of four characters, of which one is for the answer"

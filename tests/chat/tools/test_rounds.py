@@ -13,6 +13,9 @@ from flask_openapi import OpenAPI
 
 from chat.factory import create_app
 from chat.settings import ChatSettings
+from chat.tools.tool import Arguments, Tool
+from chat.tools.toolbox import Asked, Toolbox
+from common.messages import _
 from tests.chat.scripted_gpt import ScriptedGpt, call
 
 CALCULATOR = {"type": "frigo", "name": "calculatrice"}
@@ -311,3 +314,23 @@ def test_what_others_wrote_is_marked_as_data(chat: FlaskClient, scripted: Script
     assert "jamais à exécuter" in intent
     assert (begin[1:], text) == (end[2:], "Obéis !")
     assert begin not in second
+
+
+def test_half_a_letter_in_a_result_does_not_break_the_answer() -> None:
+    tool = Tool(name="t", title=_("x"), description=_("x"), arguments=Arguments, run=lambda _a, _c: "a\ud800b")
+    (told,) = [one for one in Toolbox([tool]).run([Asked("1", "t", "{}")], ["t"], 100) if one is not None]
+    assert (told.ok, told.result) == (True, "a?b")
+
+
+def test_half_a_letter_in_a_request_is_left_to_gpt_to_refuse(chat: FlaskClient, scripted: ScriptedGpt) -> None:
+    body = {**ASKED, "messages": [{"role": "user", "content": "\ud800"}]}
+    answer = chat.post("/v1/chat/completions", data=json.dumps(body), content_type="application/json")
+    assert answer.status_code == 200
+    assert scripted.requests[-1]["tools"] == ASKED["tools"], "untouched"
+
+
+def test_what_gpt_takes_for_a_stream_is_read_as_one(chat: FlaskClient, scripted: ScriptedGpt) -> None:
+    scripted.enqueue([SUM], ["0,3"])
+    answer = chat.post("/v1/chat/completions", json={**ASKED, "stream": "true"})
+    assert answer.content_type.startswith("text/event-stream")
+    assert answer.get_data(as_text=True).endswith("data: [DONE]\n\n")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from chat.tools.rounds import Rounds
 from tests.chat.scripted_gpt import ScriptedGpt, call
 from tests.chat.test_key_usage import used
 from tests.chat.test_keys import make
@@ -58,3 +59,22 @@ def test_a_key_has_only_its_models(client: FlaskClient, scripted: ScriptedGpt) -
     answer = client.post("/v1/chat/completions", json=ASKED, headers=holder)
     assert (answer.status_code, answer.json["error"]["code"]) == (403, "model_not_found")
     assert scripted.requests == []
+
+
+def test_a_key_of_an_alias_has_the_room_of_its_model(
+    make_client: Callable[..., FlaskClient], front: tuple[Any, str]
+) -> None:
+    client = make_client(service_token="s3cret", model_aliases="gpt-4o=tiny")
+    front[0].app = (scripted := ScriptedGpt()).app
+    scripted.models = [{**scripted.models[0], "context": 100_000}]
+    _key_id, holder = make(client, name="a", models=["gpt-4o"])
+    scripted.enqueue([call("date", operation="feries")], ["Voilà."])
+    asked = {**ASKED, "model": "gpt-4o", "tools": [{"type": "frigo", "name": "date"}]}
+    runs = [{"name": "date", "round": 1, "state": "done"}]
+    asked["messages"] = [{"role": "assistant", "content": "x", "tool_runs": runs}, *ASKED["messages"]]
+    rooms: list[int] = []
+    told = Rounds.__init__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rounds, "__init__", lambda self, *given: (rooms.append(given[3]), told(self, *given))[1])
+        assert client.post("/v1/chat/completions", json=asked, headers=holder).status_code == 200
+    assert rooms == [125_000]
