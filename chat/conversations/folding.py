@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "’": "'"})
+_ACCENTS = re.compile(r"[\u0300-\u036f]+")
+_FAR = re.compile(r"[\u0370-\u1fff\u20d0-\u20ff\u2c00-\U0010ffff]")
+"""Where letters may bear other marks than Europe's accents."""
 _BEFORE, _AFTER = 40, 100
 _BLOCK, _OVERLAP = 4000, 250
 
 
 def folded(text: str) -> str:
     """`text` in small letters without accents: « Élève » → « eleve »."""
-    plain = unicodedata.normalize("NFKD", text).casefold().translate(_LIGATURES)
+    if text.isascii():
+        return text.lower()
+    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", text).casefold()).translate(_LIGATURES)
+    if not _FAR.search(plain):
+        return plain
     return "".join(letter for letter in plain if not unicodedata.combining(letter))
 
 

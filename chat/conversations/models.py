@@ -44,7 +44,7 @@ class ConversationMessage(Base):
     """The order in which the messages of a conversation were made."""
     role: Mapped[str] = mapped_column(String(16))
     content: Mapped[str] = mapped_column(Text, default="")
-    folded: Mapped[str] = mapped_column(Text, default="")
+    folded: Mapped[str] = mapped_column(Text, default="", deferred=True)  # for searches, which look at it in place
     reasoning: Mapped[str | None] = mapped_column(Text)
     model: Mapped[str | None] = mapped_column(String(500))
     """The model that answered; `asked_model`: the one that was asked for by name."""

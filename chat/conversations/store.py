@@ -4,12 +4,13 @@ another's."""
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from chat.conversations import bounds
@@ -21,6 +22,8 @@ from common.errors import ApiError
 from common.messages import _
 
 MAX_WORDS = 8
+SEARCHED_AT_ONCE = 20
+"""Conversations."""
 _TITLE_LENGTH = 60
 
 
@@ -58,16 +61,32 @@ class ConversationStore:
             .correlate(Conversation)
             .scalar_subquery()
         )
-        query = select(Conversation, count).where(_owned_by(owner), *(_holds(word) for word in words))
+        order = (Conversation.updated_at.desc(), Conversation.id.desc())
+        query = select(Conversation, count).where(_owned_by(owner)).order_by(*order)
         with self._database.read() as session:
             if after is not None:
                 last = _owned(session, owner, after)
                 older = and_(Conversation.updated_at == last.updated_at, Conversation.id < last.id)
                 query = query.where(or_(Conversation.updated_at < last.updated_at, older))
-            order = (Conversation.updated_at.desc(), Conversation.id.desc())
-            rows = session.execute(query.order_by(*order).limit(limit + 1)).all()
-            found = _excerpts(session, [row.id for row, _count in rows[:limit]], words) if words else {}
-        return [Summary(row, count, found.get(row.id)) for row, count in rows[:limit]], len(rows) > limit
+            if not words:
+                rows = session.execute(query.limit(limit + 1)).all()
+                return [Summary(row, count) for row, count in rows[:limit]], len(rows) > limit
+            ids = session.scalars(query.with_only_columns(Conversation.id)).all()
+        found: list[Summary] = []
+        for first in range(0, len(ids), SEARCHED_AT_ONCE):
+            found += self._holding(query, ids[first : first + SEARCHED_AT_ONCE], words)
+            if len(found) > limit:
+                break
+            time.sleep(0)  # a search of all that is kept may be long: others have their turn meanwhile
+        return found[:limit], len(found) > limit
+
+    def _holding(self, query: Select[Any], ids: Sequence[str], words: list[str]) -> list[Summary]:
+        """Those of `ids` that hold every word."""
+        query = query.where(Conversation.id.in_(ids), *(_holds(word) for word in words))
+        with self._database.read() as session:
+            rows = session.execute(query).all()
+            said = _excerpts(session, [row.id for row, _count in rows], words) if rows else {}
+        return [Summary(row, count, said.get(row.id)) for row, count in rows]
 
     def whole(self, owner: str | None, conversation_id: str) -> Whole:
         with self._database.read() as session:
@@ -86,17 +105,17 @@ class ConversationStore:
         row = Conversation(id=f"conv_{secrets.token_hex(12)}", key_id=owner, model=model)
         row.created_at = row.updated_at = now
         _name(row, title or next((title_of(m["content"]) for m in messages if m["role"] == "user"), ""))
+        if sum(len(values["content"]) for values in messages) > bounds.MAX_CHARACTERS:
+            raise bounds.conversation_too_long()
+        made: list[ConversationMessage] = []  # before the database is held: folding a long one takes a while
+        for position, values in enumerate(messages):
+            made.append(_message(row.id, row.current_id, position, {"created_at": now, **values}))
+            row.current_id = made[-1].id
         with self._database.write() as session:
             if (session.scalar(select(func.count()).where(_owned_by(owner))) or 0) >= bounds.MAX_CONVERSATIONS:
                 raise bounds.too_many_conversations()
             session.add(row)
             session.flush()
-            made: list[ConversationMessage] = []
-            for position, values in enumerate(messages):
-                made.append(_message(row.id, row.current_id, position, {"created_at": now, **values}))
-                row.current_id = made[-1].id
-            if sum(len(message.content) for message in made) > bounds.MAX_CHARACTERS:
-                raise bounds.conversation_too_long()
             session.add_all(made)
         return Whole(row, made)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from alembic.migration import MigrationContext
 from flask.testing import FlaskClient
 from sqlalchemy import create_engine
 
-from chat.conversations import bounds
+from chat.conversations import bounds, folding, store
 from chat.conversations.folding import excerpt, folded
 from chat.database import VERSION_TABLE, Base
 from tests.chat.fake_gpt import FakeGpt
@@ -302,3 +303,22 @@ def test_bounds_are_told(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -
     assert answer.json is not None
     assert (answer.status_code, answer.json["error"]["code"]) == (409, "too_many_conversations")
     assert "2 discussions" in answer.json["error"]["message"]
+
+
+def test_a_search_looks_at_some_conversations_at_a_time(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "SEARCHED_AT_ONCE", 2)
+    for number in range(7):
+        begin(client, f"Le fromage {number}" if number % 2 else "Rien", title=str(number))
+    assert found(client, q="fromage") == ["5", "3", "1"]
+    first = client.get(URL, query_string={"q": "fromage", "limit": 2}).json
+    assert ([one["title"] for one in first["conversations"]], first["has_more"]) == (["5", "3"], True)
+    assert first["conversations"][0]["excerpt"] == "Le fromage 5"
+    last = client.get(URL, query_string={"q": "fromage", "limit": 2, "after": first["conversations"][-1]["id"]}).json
+    assert ([one["title"] for one in last["conversations"]], last["has_more"]) == (["1"], False)
+    assert found(client, q="absent") == []
+
+
+@pytest.mark.parametrize("text", ["Élève", "“Œuvre” d’été…", "Ἀθῆναι", "نَصّ", "한국어 e\u0301", "İstanbul", "ASCII", ""])
+def test_folding_takes_every_mark_away(text: str) -> None:
+    plain = unicodedata.normalize("NFKD", text).casefold().translate(folding._LIGATURES)
+    assert folded(text) == "".join(letter for letter in plain if not unicodedata.combining(letter))
