@@ -389,3 +389,17 @@ def test_an_alias_is_followed(make_client: Make, gpt: FakeGpt) -> None:
     client = make_client(model_aliases={"*": "default"})
     assert client.post(PATH, json={"input": "Bonjour", "model": "gpt-6-astra"}).status_code == 200
     assert gpt.requests[-1]["model"] == "default"
+
+
+def test_a_tool_of_frigos_can_be_imposed(client: FlaskClient, gpt: FakeGpt) -> None:
+    tool = {"type": "frigo", "name": "calculatrice"}
+    sent = asked(client, gpt, tools=[tool], tool_choice=tool)
+    assert sent["tool_choice"] == {"type": "function", "function": {"name": "calculatrice"}}
+
+
+def test_an_error_about_a_function_names_it_as_it_was_given(client: FlaskClient, gpt: FakeGpt) -> None:
+    error = {"message": "« tools[0].function.name » est trop long.", "code": "invalid_value"}
+    gpt.enqueue((400, {"error": {**error, "param": "tools[0].function.name", "type": "invalid_request_error"}}))
+    answer = create(client, tools=[WEATHER])
+    assert answer.json["error"]["param"] == "tools[0].name"
+    assert "« tools[0].name »" in answer.json["error"]["message"]

@@ -34,6 +34,10 @@ def in_its_words(answer: dict[str, Any]) -> dict[str, Any]:
     error = answer.get("error")
     if not isinstance(error, dict) or not isinstance(param := error.get("param"), str):
         return answer
+    if param.startswith(("tools[", "tool_choice.")):
+        renamed = param.replace(".function", "", 1)
+        message = str(error.get("message")).replace(param, renamed)
+        return {"error": {**error, "message": message, "param": renamed}}
     for name, ours in _NAMES.items():
         if param == name or param.startswith((f"{name}[", f"{name}.")):
             renamed = ours if ours == "input" else ours + param[len(name) :]

@@ -35,6 +35,8 @@ def chat_tool_choice(choice: str | dict[str, Any] | None, tools: Tools) -> tuple
     kind = choice.get("type")
     if kind == "function":
         return tools, {"type": "function", "function": {"name": choice.get("name")}}
+    if kind == "frigo":
+        return tools, choice
     if kind == "allowed_tools" and isinstance(choice.get("tools"), list) and choice.get("mode") in ("auto", "required"):
         names = [tool.get("name") for tool in choice["tools"] if isinstance(tool, dict)]
         return [tool for tool in tools if _name(tool) in names], choice["mode"]
