@@ -11,7 +11,7 @@ from chat.access import Access
 from chat.conversations import export, shapes
 from chat.conversations.store import ConversationStore
 from chat.conversations.talk import Asked, Talk
-from chat.keys import account
+from chat.keys.account import owner
 from common.errors import ApiError
 from common.messages import _
 
@@ -34,46 +34,46 @@ def conversations_blueprint(access: Access, store: ConversationStore, talk: Talk
 
     @bp.get("", summary="Les discussions, la dernière d'abord")
     def listed(query: shapes.ListQuery) -> dict[str, Any]:
-        found, more = store.listed(_owner(), query.q, query.limit, query.after)
+        found, more = store.listed(owner(), query.q, query.limit, query.after)
         return {"conversations": [shapes.listed(one) for one in found], "has_more": more}
 
     @bp.post("", summary="Commencer une discussion")
     def create(body: shapes.ConversationBody) -> tuple[dict[str, Any], int]:
         messages = [message.columns() for message in body.messages]
-        return shapes.whole(store.create(_owner(), body.title or "", body.model, messages, body.created_at)), 201
+        return shapes.whole(store.create(owner(), body.title or "", body.model, messages, body.created_at)), 201
 
     @bp.delete("", summary="Effacer toutes les discussions")
     def clear() -> dict[str, Any]:
-        return {"deleted": store.delete_all(_owner())}
+        return {"deleted": store.delete_all(owner())}
 
     @bp.get("/<id>", summary="Une discussion, avec tous ses messages")
     def one(path: shapes.ConversationPath) -> dict[str, Any]:
-        return shapes.whole(store.whole(_owner(), path.id))
+        return shapes.whole(store.whole(owner(), path.id))
 
     @bp.patch("/<id>", summary="Renommer, changer de modèle ou de branche")
     def change(path: shapes.ConversationPath, body: shapes.ConversationChange) -> dict[str, Any]:
         values = body.model_dump(exclude_unset=True)
         if not values:
             raise ApiError(400, "missing_field", _("Dites ce qu'il faut changer à la discussion."))
-        return shapes.whole(store.change(_owner(), path.id, values))
+        return shapes.whole(store.change(owner(), path.id, values))
 
     @bp.delete("/<id>", summary="Effacer une discussion")
     def delete(path: shapes.ConversationPath) -> tuple[str, int]:
-        store.delete(_owner(), path.id)
+        store.delete(owner(), path.id)
         return "", 204
 
     @bp.post("/<id>/messages", summary="Ajouter un message fait ailleurs (un dessin)")
     def add(path: shapes.ConversationPath, body: shapes.MessageBody) -> tuple[dict[str, Any], int]:
-        return shapes.message(store.add(_owner(), path.id, body.columns()).messages[-1]), 201
+        return shapes.message(store.add(owner(), path.id, body.columns()).messages[-1]), 201
 
     @bp.post("/<id>/completions", summary="Poser une question, ou demander une autre réponse", description=_STREAM)
     def complete(path: shapes.ConversationPath, body: shapes.TurnBody) -> Response:
         asked = Asked(body.content, body.place(), body.model, body.options())
-        return talk.answer(_owner(), path.id, asked, shapes.begun)
+        return talk.answer(owner(), path.id, asked, shapes.begun)
 
     @bp.get("/<id>/export.<ext>", summary="La discussion en Markdown (la branche lue) ou en JSON (tout)")
     def exported(path: shapes.ExportPath) -> Response:
-        whole = store.whole(_owner(), path.id)
+        whole = store.whole(owner(), path.id)
         if path.ext == "json":
             response = jsonify(shapes.whole(whole))
         else:
@@ -82,8 +82,3 @@ def conversations_blueprint(access: Access, store: ConversationStore, talk: Talk
         return response
 
     return bp
-
-
-def _owner() -> str | None:
-    holder = account.current.get()
-    return None if holder is None else holder.holder.id

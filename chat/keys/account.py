@@ -18,6 +18,12 @@ current: ContextVar[Account | None] = ContextVar("account", default=None)
 """None: nobody counts (a service, a key of OPENAI_API_KEYS, or an open /v1)."""
 
 
+def owner() -> str | None:
+    """Whose what is kept for the request at hand is: the managed key that asks, None for the house."""
+    account = current.get()
+    return account.holder.id if account else None
+
+
 class Account:
     """One per request of a key's holder."""
 

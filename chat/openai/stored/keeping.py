@@ -11,7 +11,7 @@ from typing import Any
 from flask import Response
 from sqlalchemy.exc import SQLAlchemyError
 
-from chat.keys.account import current
+from chat.keys.account import owner
 from chat.openai.assembly import Assembly
 from chat.openai.events import DONE, Events, as_object
 from chat.openai.relay import EVENT_STREAM
@@ -40,8 +40,7 @@ class Keeper:
             return None
         if body.get("store") is not True:
             return None
-        account = current.get()
-        return Keeping(self._store, body, checked(body.get("metadata")), account.holder.id if account else None)
+        return Keeping(self._store, body, checked(body.get("metadata")), owner())
 
 
 class Keeping:

@@ -10,7 +10,7 @@ from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from chat.access import Access
-from chat.keys.account import current
+from chat.keys.account import owner
 from chat.llm import is_default
 from chat.openai.aliases import Chooser
 from chat.openai.stored.metadata import checked
@@ -53,7 +53,7 @@ def stored_blueprint(access: Access, store: CompletionStore, chooser: Chooser) -
     def completions(query: CompletionsQuery) -> dict[str, Any]:
         labels = {found[1]: value for name, value in request.args.items() if (found := _LABEL.fullmatch(name))}
         page = store.page(
-            _owner(),
+            owner(),
             after=query.after,
             limit=query.limit,
             order=query.order,
@@ -64,20 +64,20 @@ def stored_blueprint(access: Access, store: CompletionStore, chooser: Chooser) -
 
     @bp.get("/<completion_id>", summary="Une réponse gardée")
     def completion(path: CompletionPath) -> dict[str, Any]:
-        return shown(store.one(path.completion_id, _owner()))
+        return shown(store.one(path.completion_id, owner()))
 
     @bp.post("/<completion_id>", summary="Changer les étiquettes d'une réponse gardée")
     def relabel(path: CompletionPath, body: Labels) -> dict[str, Any]:
-        return shown(store.relabel(path.completion_id, _owner(), checked(body.metadata)))
+        return shown(store.relabel(path.completion_id, owner(), checked(body.metadata)))
 
     @bp.delete("/<completion_id>", summary="Oublier une réponse gardée")
     def remove(path: CompletionPath) -> dict[str, Any]:
-        store.remove(path.completion_id, _owner())
+        store.remove(path.completion_id, owner())
         return {"object": "chat.completion.deleted", "id": path.completion_id, "deleted": True}
 
     @bp.get("/<completion_id>/messages", summary="Les messages auxquels elle répond")
     def messages(path: CompletionPath, query: PageQuery) -> dict[str, Any]:
-        rows = [_message(message) for message in store.one(path.completion_id, _owner()).messages]
+        rows = [_message(message) for message in store.one(path.completion_id, owner()).messages]
         if query.order == "desc":
             rows.reverse()
         if query.after is not None:
@@ -106,11 +106,6 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
 def _listed(rows: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
     first, last = (rows[0]["id"], rows[-1]["id"]) if rows else (None, None)
     return {"object": "list", "data": rows, "first_id": first, "last_id": last, "has_more": has_more}
-
-
-def _owner() -> str | None:
-    account = current.get()
-    return account.holder.id if account else None
 
 
 def _meant(model: str | None, chooser: Chooser) -> list[str] | None:
