@@ -15,6 +15,7 @@ import urllib3
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from scripts.stack import prepare
+from tests.e2e.accessibility import faults
 from tests.e2e.browsing import MEETING_MS, NEEDS, visit
 from tests.e2e.stack import Stack
 from tests.hub_server import Fault, HubServer
@@ -241,6 +242,10 @@ def test_a_service_that_is_down_is_named_until_it_is_back(page: Page, stack: Sta
     banner = page.get_by_role("status").filter(has_text="diarize ne répond pas")
     stack.kill("diarize")
     expect(banner).to_be_visible(timeout=RECOVERY_MS)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]  # one of its words
+        expect(page.locator("html")).to_have_attribute("data-theme", scheme)
+        assert faults(page, "color-contrast", within="[role=status]") == [], scheme
     stack.restart("diarize")
     expect(banner).to_be_hidden(timeout=RECOVERY_MS)
 

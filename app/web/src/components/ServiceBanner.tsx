@@ -21,6 +21,7 @@ export function ServiceBanner() {
   );
   const down = (data?.services ?? []).filter(isDown).map((service) => service.name);
   const trouble = error !== null || down.length > 0;
+  const severity = trouble ? "warning" : "success";
   const back = useBack(trouble);
 
   let text = "";
@@ -46,10 +47,16 @@ export function ServiceBanner() {
     <Box ref={host} aria-live="polite" role="status" sx={{ position: "sticky", top: { xs: 56, md: 0 }, zIndex: 15 }}>
       <Collapse in={trouble || back} unmountOnExit>
         <Alert
-          severity={trouble ? "warning" : "success"}
+          severity={severity}
           variant="filled"
           square
-          sx={{ borderRadius: 0, alignItems: "center", py: 0.25 }}
+          sx={{
+            borderRadius: 0,
+            alignItems: "center",
+            py: 0.25,
+            bgcolor: `${severity}.main`, // its own choice for the dark theme is too pale to be read
+            color: `${severity}.contrastText`,
+          }}
         >
           {text}
         </Alert>
