@@ -23,10 +23,12 @@ _OPENERS: dict[Style, str] = {
 }
 _CLOSER = "</tool_call>"
 _BLANKS = " \r\n\t"
-_NAME = re.compile(r"[\w.-]+")
 _HEAD = re.compile(r'\{"name": "([\w-]+)", "(?:arguments|parameters)": |([\w-]+)\[ARGS\]')
-_NAMED = re.compile(r"\s*([\w.-]+)\s*(?:\[CALL_ID\]\s*\w+\s*)?(?:\[ARGS\])?\s*(?=\{)")
-_NAMED_SO_FAR = re.compile(r"\s*([\w.-]+\s*(\[[A-Z_]*\]?\s*\w*\s*(\[[A-Z]*\]?\s*)?)?)?$")
+# nothing here is tried twice: a model may go on with blanks for ever
+_NAMED = re.compile(r"\s*+([\w.-]++)\s*+(?:\[CALL_ID\]\s*+\w++\s*+)?+(?:\[ARGS\]\s*+)?+(?=\{)")
+_NAMED_SO_FAR = re.compile(r"\s*+(?:[\w.-]++\s*+(?:\[[A-Z_]*+\]?+\s*+\w*+\s*+(?:\[[A-Z]*+\]?+\s*+)?+)?+)?+$")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MOST_UNENDED = 64  # beginnings of calls that never end, each looked through to the answer's end
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class CallReader:
         self._gap = ""  # blanks before what may be a call: nobody's, unless it is none
         self._scanned = 0  # of what is held, already looked through for its end
         self._end = JsonEnd()
+        self._unended = 0
 
     @property
     def holding(self) -> bool:
@@ -152,6 +155,8 @@ class CallReader:
 
     def _find(self, pieces: list[Piece]) -> bool:
         """Say what cannot be a call. True when what is then held begins like one."""
+        if self._unended > _MOST_UNENDED:
+            return False
         held = self._held
         at = held.find(self._opener)
         if self._fresh:
@@ -184,22 +189,22 @@ class CallReader:
         name = None
         if self._style in {"mistral", "args"}:
             name, start = self._named(start, last)
-        while start < len(self._held) and self._held[start].isspace():
-            start += 1
+        start = len(self._held) - len(self._held[start:].lstrip())
         if start == len(self._held):
             raise _NoCall if last else _More
         if self._held[start] != "{" and not (self._held[start] == "[" and self._style in {"mistral", "args"}):
             raise _NoCall
         end = self._json_end(start)
         if end is None:
+            self._unended += last
             raise _NoCall if last else _More
         try:
-            value = json.loads(self._held[start:end])
+            value = _read(self._held[start:end])
+            if name is not None:
+                value = {"name": name, "arguments": value}
+            calls = [self._call(one) for one in (value if isinstance(value, list) else [value])]
         except (ValueError, RecursionError):
             raise _NoCall from None
-        if name is not None:
-            value = {"name": name, "arguments": value}
-        calls = [self._call(one) for one in (value if isinstance(value, list) else [value])]
         if not calls:
             raise _NoCall
         return calls, self._closed(end, last) if self._style == "hermes" else end
@@ -240,15 +245,27 @@ class CallReader:
             raise _NoCall
         given = value.get("arguments", value.get("parameters"))
         if isinstance(given, str):
-            try:
-                given = json.loads(given)
-            except ValueError:
-                raise _NoCall from None
+            given = _read(given)
         if given is None:
             given = {}
         if not isinstance(given, dict):
             raise _NoCall
-        return value["name"], json.dumps(given, ensure_ascii=False)
+        return value["name"], _written(given)
+
+
+def _read(text: str) -> Any:
+    """JSON, and nothing that only Python takes for it. Raises ValueError, RecursionError."""
+    return json.loads(text, parse_constant=_no_constant)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _written(given: dict[str, Any]) -> str:
+    """JSON that can be sent: half of a pair of surrogates stays the escape that the model wrote."""
+    text = json.dumps(given, ensure_ascii=False)
+    return text if text.isascii() or not _SURROGATE.search(text) else json.dumps(given)
 
 
 class ImposedCallReader:

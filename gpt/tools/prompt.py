@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -76,27 +77,27 @@ def for_template(messages: Sequence[Message], dialect: Dialect) -> list[Message]
 
 
 def _one_by_one(messages: Sequence[Message]) -> list[Message]:
+    """Each call in a turn of its own, with its result after it; nothing is lost, nor told twice."""
     turns: list[Message] = []
-    results: dict[str, Message] = {}
-    told = {message.get("tool_call_id", "") for message in messages if message["role"] == "tool"}
+    moved: set[int] = set()
     for at, message in enumerate(messages):
+        if at in moved:
+            continue
         calls = message.get("tool_calls") or []
         if len(calls) < 2:
-            if message["role"] != "tool" or results.pop(message.get("tool_call_id", ""), None) is None:
-                turns.append(message)
+            turns.append(message)
             continue
-        for later in messages[at + 1 :]:
-            if later["role"] != "tool":
-                break
-            results[later.get("tool_call_id", "")] = later
+        results = list(itertools.takewhile(lambda i: messages[i]["role"] == "tool", range(at + 1, len(messages))))
         for number, call in enumerate(calls):
             turn = message.copy()
             turn["tool_calls"] = [call]
             if number:
                 turn["content"] = ""
             turns.append(turn)
-            if call["id"] in told and call["id"] in results:
-                turns.append(results[call["id"]])
+            found = next((i for i in results if i not in moved and messages[i].get("tool_call_id") == call["id"]), None)
+            if found is not None:
+                turns.append(messages[found])
+                moved.add(found)
     return turns
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from gpt.engines.base import Message
 from gpt.tools.calls import Arguments, Begun, CallReader
+from gpt.tools.prompt import for_template
 from gpt.tools.reader import Part, Reader, Reading
-from gpt.tools.styles import Style, dialect_of
+from gpt.tools.styles import Dialect, Style, dialect_of
 
 NAMES = frozenset({"meteo", "heure", "a_b-1"})
 ONE = '{"name": "meteo", "arguments": {"ville": "Sète, \\"là\\" }]"}}'
@@ -42,6 +44,8 @@ CALLS: list[tuple[Style, str, str, list[Any]]] = [
     ("hermes", f'<tool_call>{{"name": "heure" <tool_call>{NOW}</tool_call>', '<tool_call>{"name": "heure" ', [HEURE]),
     ("hermes", '<tool_call>{"name": "meteo", "argum', '<tool_call>{"name": "meteo", "argum', []),
     ("hermes", "<tool_call>heure()</tool_call>", "<tool_call>heure()</tool_call>", []),
+    ("hermes", '<tool_call>{"name": "meteo", "arguments": {"x": NaN}}</tool_call>',
+     '<tool_call>{"name": "meteo", "arguments": {"x": NaN}}</tool_call>', []),  # Python's own, which no client reads
     ("hermes", LLAMA, LLAMA, []),
     ("mistral", f"[TOOL_CALLS] [{ONE}, {NOW}]", "", [METEO, HEURE]),
     ("mistral", f"D'accord.[TOOL_CALLS][{NOW}]", "D'accord.", [HEURE]),
@@ -212,6 +216,33 @@ def test_any_text_is_read_the_same_however_it_is_cut(style: Style) -> None:
             assert whole[1] == text
 
 
+def test_half_a_character_stays_the_escape_that_was_written() -> None:
+    """Nothing could send it otherwise."""
+    reader = CallReader("hermes", NAMES)
+    found = reader.push('<tool_call>{"name": "meteo", "arguments": {"ville": "S\\u00e8te \\ud83d"}}</tool_call>')
+    (arguments,) = [piece.text for piece in found if isinstance(piece, Arguments)]
+    assert json.loads(arguments.encode()) == {"ville": "Sète \ud83d"}
+
+
+@pytest.mark.parametrize("arguments", [f'"{"[" * 5000}"', f'{{"x": {"[" * 5000}{"]" * 5000}}}'])
+def test_arguments_nested_without_end_are_text(arguments: str) -> None:
+    text = f'<tool_call>{{"name": "meteo", "arguments": {arguments}}}</tool_call>'
+    assert read(Reading(names=NAMES), [text]) == ("", text, [])
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("style", "first", "again", "times"),
+    [("args", "[TOOL_CALLS]heure", "    ", 3000), ("hermes", "", "<tool_call>{", 15_000)],
+)
+def test_a_model_that_repeats_itself_costs_little(style: Style, first: str, again: str, times: int) -> None:
+    """Blanks after a name, or beginnings of calls, by the thousand: tried again at each, they took minutes."""
+    reader = Reader(Reading(style=style, names=NAMES))
+    parts = [first] + [again] * times
+    found = [part.text for text in parts for part in reader.push(text)] + [part.text for part in reader.finish(" !")]
+    assert "".join(found) == "".join(parts) + " !"
+
+
 def test_one_call_is_kept() -> None:
     reading = Reading(names=NAMES, single=True)
     text = f"A <tool_call>{ONE}</tool_call><tool_call>{NOW}</tool_call> fin"
@@ -249,3 +280,17 @@ def test_tokens_of_thoughts_are_counted() -> None:
 def test_the_template_tells_how_a_model_calls(template: str | None, style: str, native: bool, thoughts: Any) -> None:
     dialect = dialect_of(template, {})
     assert (dialect.style, dialect.native, dialect.thoughts) == (style, native, thoughts)
+
+
+def test_one_call_a_turn_loses_no_result_and_tells_none_twice() -> None:
+    """Results that come twice, that answer two calls of one name, or that answer none."""
+
+    def result(number: str, text: str) -> Message:
+        return {"role": "tool", "tool_call_id": number, "content": text}
+
+    calls = [{"id": number, "type": "function", "function": {"name": "heure", "arguments": {}}} for number in "aab"]
+    turns: list[Message] = [{"role": "assistant", "content": "Voyons.", "tool_calls": calls}]
+    turns += [result("b", "3"), result("a", "1"), result("a", "2"), result("c", "4"), result("b", "5")]
+    told = for_template(turns, Dialect(style="llama", native=True))
+    assert [t["content"] for t in told] == ["Voyons.", "1", "", "2", "", "3", "4", "5"]
+    assert [len(t.get("tool_calls", ())) for t in told] == [1, 0, 1, 0, 1, 0, 0, 0]
