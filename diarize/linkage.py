@@ -18,10 +18,14 @@ def average_tree(rows: FloatArray) -> Merges:
     """The merges that join all `rows` (unit vectors), the closest first: (distance, one row, another row).
 
     The distance of two groups is the mean, over their pairs, of one minus the cosine. A row stands for its group.
+    Raises ValueError on numbers that are none: no chain among them would end.
     """
     count = len(rows)
     vectors = rows.astype(np.float64)
-    distance = 1.0 - vectors @ vectors.T
+    if not np.isfinite(vectors).all():
+        raise ValueError("rows must be finite")
+    distance = vectors @ vectors.T
+    np.subtract(1.0, distance, out=distance)
     np.fill_diagonal(distance, np.inf)
     sizes = np.ones(count)
     merges: Merges = []

@@ -32,6 +32,26 @@ def test_the_tree_is_scipys(count: int, seed: int) -> None:
         assert same_groups(cut(ours, count, groups=groups), fcluster(theirs, groups, "maxclust"))
 
 
+@pytest.mark.parametrize("count", [40, 700])
+def test_ties_join_the_same_groups(count: int) -> None:
+    """Many rows alike, as of a recording that repeats itself."""
+    random = np.random.default_rng(count)
+    kinds = random.normal(size=(7, 16))
+    rows = kinds[random.integers(7, size=count)]
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    theirs = linkage(rows.astype(np.float64), "average", metric="cosine")
+    for farthest in (1e-3, 0.4, 0.8, 1.2):
+        assert same_groups(cut(average_tree(rows), count, farthest=farthest), fcluster(theirs, farthest, "distance"))
+    for groups in (1, 3, 7, 12):
+        assert len(np.unique(cut(average_tree(rows), count, groups=groups))) == groups
+
+
+@pytest.mark.timeout(60)
+def test_what_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        average_tree(np.array([[1.0, 0.0], [np.nan, 0.0], [0.0, 1.0]], np.float32))
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (3, 3), (2, 6), (7, 4), (12, 12)])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_pairs_are_worth_as_much_as_scipys(shape: tuple[int, int], seed: int) -> None:
