@@ -1,4 +1,5 @@
-"""An answer that another server computes, on its way to the client: its bytes, its silences, its end.
+"""An answer that another server computes, on its way to the client: its bytes, its silences, its end. One word is
+another: what vLLM calls ``reasoning`` is ``reasoning_content`` here, as with the other engines.
 
 A thread of its own talks to the server, so that the one that serves the client can notice that it left, fill a
 silence with pings, and end the call at once, even before the answer has begun.
@@ -28,6 +29,7 @@ MAX_EVENT_BYTES = 2**20  # an event longer than that is passed on in pieces
 EVENT_STREAM = "text/event-stream"
 _BUFFERED = 64  # chunks; then the server waits for the client
 _TAIL = 16 * 1024  # where the last event with the usage is looked for
+_REASONING = re.compile(rb'([{,]\s*)"reasoning"(\s*:\s*")')  # a key: inside a text, its quotes would be escaped
 _BOUNDARY = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 _END = object()
@@ -82,7 +84,7 @@ class Forwarded:
             except KeyError:
                 usage = None
             self._count(usage)
-            return data
+            return _named(data)
         finally:
             self.close()
 
@@ -103,7 +105,7 @@ class Forwarded:
                 self._tail = (self._tail + piece)[-_TAIL:]
                 ready, rest = _whole_events(rest + piece)
                 if ready:
-                    yield ready
+                    yield _named(ready)
             if not _ended(self._tail):
                 raise _cut()
             if rest:
@@ -167,6 +169,13 @@ class Forwarded:
             count = usage.get(name)
             if isinstance(count, int) and not isinstance(count, bool) and count > 0:
                 TOKENS.labels(self._model, kind).inc(count)
+
+
+def _named(data: bytes) -> bytes:
+    """Thoughts under the house's name; a server that already uses it is left alone."""
+    if b'"reasoning"' not in data or b'"reasoning_content"' in data:
+        return data
+    return _REASONING.sub(rb'\1"reasoning_content"\2', data)
 
 
 def _whole_events(data: bytes) -> tuple[bytes, bytes]:

@@ -76,7 +76,8 @@ class Upstream:
 def events(body: dict[str, Any]) -> Iterator[bytes]:
     """A stream as vLLM, llama-server and others write them, with what a parser could lose."""
     for number in range(int(body.get("chunks", 3))):
-        delta = {"id": "cmpl-7", "model": body["model"], "choices": [{"index": 0, "delta": {"content": f"é{number} "}}]}
+        said = {"content": f"é{number} ", **body.get("also_said", {})}
+        delta = {"id": "cmpl-7", "model": body["model"], "choices": [{"index": 0, "delta": said}]}
         yield f"data: {json.dumps(delta, ensure_ascii=number % 2 == 0)}\n\n".encode()
     yield b': a comment of the server\n\ndata: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\r\n\r\n'
     if body.get("stream_options"):
@@ -127,7 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif body.get("stream"):
             self._stream(body, fault)
         else:
-            text = {"model": body["model"], "choices": [{"message": {"content": "été"}}], "usage": USAGE}
+            said = {"content": "été", **body.get("also_said", {})}
+            text = {"model": body["model"], "choices": [{"message": said}], "usage": USAGE}
             self._answer(200, "application/json", json.dumps(text, ensure_ascii=False, indent=1).encode())
 
     def _stream(self, body: dict[str, Any], fault: str | None) -> None:

@@ -110,6 +110,20 @@ def test_an_answer_in_one_piece_is_the_server_s_byte_for_byte(gpt: Gpt, upstream
     assert gpt.users == 0
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("key", ["reasoning", "reasoning_content"])
+def test_thoughts_have_one_name(gpt: Gpt, stream: bool, key: str) -> None:
+    """vLLM's own is another; a text that speaks of it, and what is no text, are left alone."""
+    thought, call = 'Le client écrit {"reasoning": "x"}, puis', '{"reasoning": "y"}'
+    said = {key: thought, "tool_calls": [{"function": {"name": "f", "arguments": call}}], "top": {"reasoning": 1}}
+    answer = gpt.post("/chat/completions", {**CHAT, "also_said": said, "chunks": 1, "stream": stream})
+    data = answer.data.split(b"\n")[0].removeprefix(b"data: ") if stream else answer.data
+    choice = json.loads(data)["choices"][0]
+    told = choice["delta" if stream else "message"]
+    assert told.pop("content")
+    assert told == {"reasoning_content": thought, "tool_calls": said["tool_calls"], "top": {"reasoning": 1}}
+
+
 def test_only_the_model_is_rewritten(gpt: Gpt, upstream: Upstream) -> None:
     body = {
         **CHAT,

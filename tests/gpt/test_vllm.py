@@ -469,6 +469,7 @@ def test_a_cpu_s_cache_is_bounded(model: Path) -> None:
         (CHATML, (), []),
         ("{{ tools }}<tool_call><think></think>", (), [
             "--enable-auto-tool-choice", "--tool-call-parser=hermes", "--reasoning-parser=deepseek_r1"]),
+        ("{{ enable_thinking }}<think></think>", (), ["--reasoning-parser=qwen3"]),  # heeds what switches it off
         ("{{ tools }}[TOOL_CALLS]", (), ["--enable-auto-tool-choice", "--tool-call-parser=mistral"]),
         ("{{ tools }}<|python_tag|>", ("--tool-call-parser=llama4_pythonic",), []),
     ],

@@ -156,13 +156,16 @@ def _parsers(config: Mapping[str, Any], folder: Path, said: Sequence[str]) -> li
     """Which of vLLM's parsers find the calls and the thoughts that the model's template is written for, unless the
     arguments `said` name one."""
     given = {word.partition("=")[0] for word in said}
-    dialect = dialect_of(find_template(folder, _read(folder / "tokenizer_config.json")), {})
+    template = find_template(folder, _read(folder / "tokenizer_config.json"))
+    dialect = dialect_of(template, {})
     found = []
     if dialect.native and "--tool-call-parser" not in given:
         found += [] if "--enable-auto-tool-choice" in given else ["--enable-auto-tool-choice"]
         found.append(f"--tool-call-parser={_CALLS[dialect.style]}")
     if dialect.thoughts == ("<think>", "</think>") and "--reasoning-parser" not in given:
-        found.append(f"--reasoning-parser={'qwen3' if config.get('model_type') == 'qwen3' else 'deepseek_r1'}")
+        # deepseek_r1's takes an answer without marks for a thought: all of it, when thinking was switched off
+        switched = "enable_thinking" in (template or "") or config.get("model_type") == "qwen3"
+        found.append(f"--reasoning-parser={'qwen3' if switched else 'deepseek_r1'}")
     return found
 
 
