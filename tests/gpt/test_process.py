@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
 from common.errors import ApiError
+from common.process.child import CALL_SECONDS
 from gpt.engines.base import GenerationRequest, LanguageEngine
 from gpt.engines.options import EngineOptions
 from gpt.engines.process.client import ProcessEngine
@@ -61,6 +66,29 @@ def test_a_reader_who_leaves_frees_the_slot(engine: ProcessEngine) -> None:
     assert engine.load[0] == 1
     generation.close()
     wait_until(lambda: engine.load == (0, 0))
+
+
+def test_texts_that_are_read_leave_room_for_generations(engine: ProcessEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process answers four calls at once: long ones take no more than two of them, and as long as they need."""
+    go, given, running = threading.Event(), [], []
+
+    def call(method: str, *_args: Any, seconds: float = CALL_SECONDS) -> list[float]:
+        given.append(seconds)
+        running.append(method)
+        together.append(len(running))
+        assert go.wait(60)
+        running.remove(method)
+        return [1.0]
+
+    together: list[int] = []
+    monkeypatch.setattr(engine, "_child", SimpleNamespace(call=call))
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(engine.embed, [1]) for _ in range(4)]
+        wait_until(lambda: len(running) == 2)
+        go.set()
+        assert [one.result(60) for one in found] == [[1.0]] * 4
+    assert max(together) == 2
+    assert min(given) > 5 * CALL_SECONDS
 
 
 def test_a_killed_engine_ends_its_generations_with_an_error(tiny_llama: Path) -> None:

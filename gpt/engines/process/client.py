@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from gpt.engines.options import EngineOptions
 from gpt.engines.process.spec import Facts, Spec
 
 MODULE = "gpt.engines.process.host"
+READ_SECONDS = 1800.0  # for a text that fills the context of a big model on a processor
+_READING = 2  # of the process's four calls at once
 
 
 class ProcessEngine(ChildEngine):
@@ -37,6 +40,7 @@ class ProcessEngine(ChildEngine):
         log_level: str = "INFO",
         log_dir: Path | None = None,
     ) -> None:
+        self._reading = threading.Semaphore(_READING)
         spec = Spec(engine, folder, options, log_level, log_dir)
         self._child = Child(
             MODULE,
@@ -79,11 +83,16 @@ class ProcessEngine(ChildEngine):
         return self._child.stream("submit", (request,), emit, last=_is_last)
 
     def score(self, prompt: Prompt, top: int, adapter: str | None = None) -> tuple[TokenLogprob, ...]:
-        return tuple(self._child.call("score", prompt, top, adapter))
+        return tuple(self._read("score", prompt, top, adapter))
 
     def embed(self, ids: Sequence[int], adapter: str | None = None) -> list[float]:
-        vector: list[float] = self._child.call("embed", list(ids), adapter)
+        vector: list[float] = self._read("embed", list(ids), adapter)
         return vector
+
+    def _read(self, *call: Any) -> Any:
+        """A call as long as a text: few at once, so that generations still find a thread of the process."""
+        with self._reading:
+            return self._child.call(*call, seconds=READ_SECONDS)
 
     def load_adapter(self, key: str, folder: Path) -> None:
         self._child.call("load_adapter", key, folder)
