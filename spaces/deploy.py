@@ -118,9 +118,12 @@ def _repo(name: str, api: HfApi) -> str:
 
 
 def _ask_hardware(api: HfApi, repo: str, hardware: str) -> None:
-    """Ask; what the account may not have leaves the Space on what it has, and is said."""
+    """Ask; what the account may not have leaves the Space on what it has, and is said. The free one is what a new
+    Space has: asked for only where another one would be kept, for which these files hold no torch."""
     if hardware == FREE:
-        return
+        runtime = api.get_space_runtime(repo)
+        if (runtime.requested_hardware or runtime.hardware or FREE) == FREE:
+            return
     try:
         api.request_space_hardware(repo, hardware)  # type: ignore[arg-type]  # newer names than the library's are fine
     except HfHubHTTPError as error:

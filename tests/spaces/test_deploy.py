@@ -97,6 +97,15 @@ def test_an_update_removes_what_is_no_longer_there(hub: SpaceHub, deploy: Deploy
     assert not any("hardware" in seen for seen in hub.seen)
 
 
+def test_a_space_can_go_back_to_the_free_hardware(hub: SpaceHub, deploy: Deploy) -> None:
+    """What it then has must be what its files are made for: they hold no torch."""
+    hub.repo, hub.hardware = "claire/frigo", "zero-a10g"
+    done = deploy("--hardware", "cpu-basic", HF_TOKEN=TOKEN)
+    assert done.returncode == 0, done.stderr
+    assert hub.hardware == "cpu-basic"
+    assert b"torch==" not in hub.files["requirements.txt"]
+
+
 def test_hardware_that_is_refused_leaves_the_space_up(hub: SpaceHub, deploy: Deploy) -> None:
     hub.refuse["/hardware"] = (402, "Subscribe to PRO to use ZeroGPU")
     done = deploy(HF_TOKEN=TOKEN)
