@@ -26,12 +26,13 @@ from common.web.leaving import client_gone
 from common.web.sse import sse
 
 MODEL_HEADER, WARNINGS_HEADER = "X-Frigo-Model", "X-Frigo-Warnings"  # the second is a JSON list, in ASCII
+SECONDS_HEADER = "X-Frigo-Audio-Seconds"
 TEXT, SRT, VTT = "text/plain", "application/x-subrip", "text/vtt"
 Gone = Callable[[], bool]
 _EVENTS: list[type[BaseModel]] = [answers.TextDelta, answers.DiarizedSegment, answers.TextDone]
 _TRANSCRIPTION = shapes(
     "La forme que response_format demande ; en flux, des événements puis [DONE]. En-têtes : X-Frigo-Model (qui a "
-    "servi), X-Frigo-Warnings (liste JSON de ce qu'il faut savoir du texte)",
+    "servi), X-Frigo-Audio-Seconds (la durée comptée), X-Frigo-Warnings (liste JSON de ce qu'il faut savoir du texte)",
     [answers.JsonAnswer, answers.VerboseAnswer, answers.DiarizedAnswer],
     events=_EVENTS,
     text=(TEXT, SRT, VTT),
@@ -94,6 +95,7 @@ def openai_blueprint(service: AsrService, diarizer: Diarizer, max_seconds: float
 def _told(response: Response, done: Done) -> Response:
     """What OpenAI's bodies have no place for: which model served, and what the reader must know of the text."""
     response.headers[MODEL_HEADER] = done.model
+    response.headers[SECONDS_HEADER] = str(answers.usage(done.transcript).seconds)
     if done.transcript.warnings:
         language = context.language.get()
         response.headers[WARNINGS_HEADER] = json.dumps([text.render(language) for text in done.transcript.warnings])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from flask import Response
 
 from chat.keys.account import Account
+from chat.keys.usage import NOTHING, Usage
 from chat.openai.metering import metered, usage_in
 from common.errors import ApiError
 from common.web import context
@@ -16,7 +17,7 @@ from common.web.sse import encode
 
 KEPT_HEADERS = (
     *("Content-Type", "Retry-After", "Content-Disposition", "X-RateLimit-Limit-Requests"),
-    *("X-Frigo-Model", "X-Frigo-Warnings"),
+    *("X-Frigo-Model", "X-Frigo-Warnings", "X-Frigo-Audio-Seconds"),
 )
 EVENT_STREAM = "text/event-stream"
 
@@ -49,7 +50,7 @@ def relay(
         with stream:
             data = stream.read().data
         if account is not None and stream.status < 400:
-            account.count(usage_in(data))
+            account.count(usage_in(data) or _of_sound(headers))
         if observer is not None:
             observer.saw(data)
             observer.ended(whole=True)
@@ -62,6 +63,12 @@ def relay(
     response = Response(chunks, stream.status, headers)
     response.call_on_close(stream.close)
     return response
+
+
+def _of_sound(headers: Mapping[str, str]) -> Usage:
+    """What a text or subtitles, which have no place for it, say of their usage."""
+    seconds = headers.get("X-Frigo-Audio-Seconds", "")
+    return Usage(audio_seconds=float(seconds)) if seconds.isascii() and seconds.isdecimal() else NOTHING
 
 
 def _observed(chunks: Iterable[bytes], observer: Observer) -> Iterator[bytes]:

@@ -161,6 +161,7 @@ def test_headers_tell_which_model_served_and_what_its_text_is_worth(tmp_path: Pa
     client, _registry = service(tmp_path, CANARY, demo=True)
     headers = post(client, WAV, path, language="fr").headers
     assert headers["X-Frigo-Model"] == "canary-180m-flash"
+    assert int(headers["X-Frigo-Audio-Seconds"]) > 0
     assert "démonstration" in json.loads(headers["X-Frigo-Warnings"])[0]
     assert headers["X-Frigo-Warnings"].isascii()
     client, _registry = service(tmp_path, CANARY)

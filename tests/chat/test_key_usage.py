@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 from flask.testing import FlaskClient
 
 from chat.database import open_database
@@ -126,16 +126,18 @@ def test_seconds_of_audio(make_client: Make, serve: Callable[..., str]) -> None:
     def hear(kind: str) -> Any:
         if kind == "translations":
             return Response(f"data: {json.dumps(done)}\n\ndata: [DONE]\n\n", content_type="text/event-stream")
+        if request.form["response_format"] == "srt":
+            return Response("1\n", content_type="application/x-subrip", headers={"X-Frigo-Audio-Seconds": "7"})
         return jsonify(text="oui", usage={"type": "duration", "seconds": 42})
 
     client = make_client(service_token="s3cret", asr_api_url=serve(app))
     key_id, holder = make(client)
-    for kind in ("transcriptions", "translations"):
-        form = {"model": "whisper-1", "file": (BytesIO(b"x"), "a.wav")}
+    for kind, form_asked in (("transcriptions", "json"), ("translations", "json"), ("transcriptions", "srt")):
+        form = {"model": "whisper-1", "file": (BytesIO(b"x"), "a.wav"), "response_format": form_asked}
         answer = client.post(f"/v1/audio/{kind}", data=form, headers=holder)
         assert answer.status_code == 200
-        assert b'"usage"' in answer.data  # theirs: never hidden
-    used(client, key_id, requests=2, audio_seconds=51)
+        assert form_asked == "srt" or b'"usage"' in answer.data  # theirs: never hidden
+    used(client, key_id, requests=3, audio_seconds=58)
 
 
 class _Account:
