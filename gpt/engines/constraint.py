@@ -75,7 +75,7 @@ class Constrainer:
         """A fresh mask. Raises 400 with the compiler's reason when the schema or grammar is not usable."""
         try:
             grammar = _grammar(constraint)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise _refused(constraint.param, str(error)) from error
         if len(grammar) > MAX_FORM:
             message = _("La forme demandée dépasse %(limit)s caractères.", limit=MAX_FORM)

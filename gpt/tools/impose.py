@@ -107,7 +107,7 @@ def beginning(start: str, dialect: Dialect, thinking: Thinking | None) -> str:
 def _schema(value: Any, param: str) -> dict[str, Any]:
     try:
         found = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         message = _("La forme demandée n'est pas utilisable : %(reason)s", reason="a JSON schema is an object")

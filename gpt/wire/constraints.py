@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.errors import ApiError
 from common.messages import _
 from gpt.engines.base import Constraint, ConstraintKind
+from gpt.wire.refused import refuse_deep
 
 
 class JsonSchema(BaseModel):
@@ -65,7 +66,10 @@ class Constrained(BaseModel):
         if len(found) > 1:
             message = _("%(one)s et %(other)s ne vont pas ensemble.", one=found[0].param, other=found[1].param)
             raise ApiError(400, "invalid_value", message, found[1].param)
-        return found[0] if found else None
+        if not found:
+            return None
+        refuse_deep(found[0].value, found[0].param)
+        return found[0]
 
 
 def _from_response_format(form: ResponseFormat | None) -> Constraint | None:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.errors import ApiError
 from common.messages import _
 from gpt.engines.base import ImagePart, Message, TextPart
-from gpt.wire.refused import REFUSED_IN_MESSAGE, refuse
+from gpt.wire.refused import REFUSED_IN_MESSAGE, deep, refuse
 
 MAX_IMAGES = 16  # in a request
 MAX_IMAGE_BYTES = 20 * 2**20
@@ -78,6 +78,7 @@ def first_image(messages: Sequence[ChatMessage]) -> tuple[str, str] | None:
 def read_messages(messages: Sequence[ChatMessage]) -> list[Message]:
     """The conversation, parts in their order. Raises 400 on a part that is neither text nor a usable image."""
     turns: list[Message] = []
+    called: dict[str, str] = {}  # the name of each call so far
     images = 0
     for at, message in enumerate(messages):
         refuse(message.model_extra, REFUSED_IN_MESSAGE, f"messages[{at}].")
@@ -89,7 +90,9 @@ def read_messages(messages: Sequence[ChatMessage]) -> list[Message]:
             texts = [part["text"] for part in parts if part["type"] == "text"]
             images += len(parts) - len(texts)
             content = "\n".join(texts) if len(texts) == len(parts) else parts
-        turns.append(_turn(message, content, f"messages[{at}]", turns))
+        turn = _turn(message, content, f"messages[{at}]", called)
+        called |= {call["id"]: call["function"]["name"] for call in turn.get("tool_calls") or ()}
+        turns.append(turn)
     if images > MAX_IMAGES:
         reason = _("Au plus %(limit)s images sont acceptées dans une demande.", limit=MAX_IMAGES)
         raise ApiError(400, "invalid_value", reason, "messages")
@@ -97,7 +100,7 @@ def read_messages(messages: Sequence[ChatMessage]) -> list[Message]:
 
 
 def _turn(
-    message: ChatMessage, content: str | list[TextPart | ImagePart], where: str, before: Sequence[Message]
+    message: ChatMessage, content: str | list[TextPart | ImagePart], where: str, called: Mapping[str, str]
 ) -> Message:
     """The message as engines take it, its older spellings made new."""
     turn: Message = {"role": _ROLES.get(message.role, message.role), "content": content}
@@ -110,12 +113,11 @@ def _turn(
         if calls:
             turn["tool_calls"] = calls
     elif turn["role"] == "tool":
-        asked = {call["id"]: call["function"]["name"] for one in before for call in one.get("tool_calls") or ()}
         told = _OLD_CALL if message.role == "function" else message.tool_call_id
         if told is None:
             raise ApiError(400, "missing_field", _("Champ « tool_call_id » absent."), f"{where}.tool_call_id")
         turn["tool_call_id"] = told
-        name = message.name or asked.get(told)
+        name = message.name or called.get(told)
         if name is not None:
             turn["name"] = name
     return turn
@@ -125,9 +127,10 @@ def _call(number: str, called: CalledFunction) -> dict[str, Any]:
     """A call, its arguments read when they are an object: templates write them themselves."""
     try:
         arguments = json.loads(called.arguments or "{}")
+        json.dumps(arguments, ensure_ascii=False).encode()  # half a character, which no prompt can hold
     except (ValueError, RecursionError):
         arguments = called.arguments
-    if not isinstance(arguments, dict):
+    if not isinstance(arguments, dict) or deep(arguments):
         arguments = called.arguments
     return {"id": number, "type": "function", "function": {"name": called.name, "arguments": arguments}}
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.errors import ApiError
 from common.messages import _
+from gpt.wire.texts import Texts, one_or_several
 
 MAX_TEXTS = 2048
 
@@ -24,7 +25,7 @@ class EmbeddingBody(BaseModel):
     model: str | None = Field(
         default=None, max_length=500, description="Clé ou alias ; absent ou default : celui qui est prêt"
     )
-    input: str | list[int] | list[str] | list[list[int]] = Field(description="Texte, textes ou identifiants de tokens")
+    input: Texts = Field(description="Texte, textes ou identifiants de tokens")
     encoding_format: Literal["float", "base64"] | None = Field(
         default=None, description="base64 : nombres de 4 octets, petit bout d'abord"
     )
@@ -32,18 +33,7 @@ class EmbeddingBody(BaseModel):
 
     def texts(self) -> list[str | list[int]]:
         """What to read, one or several. Raises 400 when there is nothing, or too much."""
-        given = self.input
-        many: list[str | list[int]]
-        if isinstance(given, str):
-            many = [given]
-        elif given and isinstance(given[0], int):
-            many = [[int(i) for i in given if isinstance(i, int)]]
-        else:
-            many = [item for item in given if isinstance(item, str | list)]
-        if not 0 < len(many) <= MAX_TEXTS:
-            message = _("Entre 1 et %(limit)s textes sont acceptés.", limit=MAX_TEXTS)
-            raise ApiError(400, "invalid_value", message, "input")
-        return many
+        return one_or_several(self.input, MAX_TEXTS, "input")
 
     def shaped(self, vector: list[float]) -> list[float]:
         """The `dimensions` first numbers, of length 1 again. Raises 400 when there are not so many."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from common.errors import ApiError
 from common.messages import _
 
+MAX_DEPTH = 100
 # the values that change nothing; null never does
 REFUSED: dict[str, tuple[object, ...]] = {
     "add_special_tokens": (),
@@ -62,6 +63,26 @@ def refuse(given: Mapping[str, object] | None, refused: Mapping[str, tuple[objec
         if name not in refused or value is None or value in refused[name]:
             continue
         raise unsupported(where + name)
+
+
+def deep(value: object) -> bool:
+    """True when objects and lists are nested in `value` beyond `MAX_DEPTH`: what walks them later goes by recursion."""
+    level: list[object] = [value]
+    for _level in range(MAX_DEPTH):
+        level = [
+            item
+            for one in level
+            if isinstance(one, dict | list)
+            for item in (one.values() if isinstance(one, dict) else one)
+        ]
+    return any(isinstance(item, dict | list) for item in level)
+
+
+def refuse_deep(value: object, param: str) -> None:
+    """Raise 400 when `value` is `deep`."""
+    if deep(value):
+        message = _("Champ « %(field)s » refusé : plus de %(limit)s niveaux imbriqués.", field=param, limit=MAX_DEPTH)
+        raise ApiError(400, "invalid_value", message, param)
 
 
 def unsupported(name: str) -> ApiError:

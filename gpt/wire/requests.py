@@ -13,7 +13,8 @@ from common.messages import _
 from gpt.engines.base import Message
 from gpt.wire.constraints import Constrained
 from gpt.wire.content import ChatMessage, first_image, read_messages
-from gpt.wire.refused import REFUSED, REFUSED_IN_CHAT, REFUSED_IN_COMPLETION, refuse, unsupported
+from gpt.wire.refused import REFUSED, REFUSED_IN_CHAT, REFUSED_IN_COMPLETION, refuse, refuse_deep, unsupported
+from gpt.wire.texts import Texts, one_or_several
 from gpt.wire.tools import Tooled
 
 MAX_TOKENS = 1_000_000
@@ -146,6 +147,7 @@ class ChatBody(Tooled, Sampling):
 
     def template(self, honoured: frozenset[str]) -> dict[str, Any]:
         """Options for the chat template, which honours `honoured`. Raises 400 when it would ignore a field."""
+        refuse_deep(self.chat_template_kwargs, "chat_template_kwargs")
         options = {name: value for name, value in (self.chat_template_kwargs or {}).items() if name != "tools"}
         if self.reasoning_effort is not None:
             if "reasoning_effort" in honoured:
@@ -199,7 +201,7 @@ class ChatBody(Tooled, Sampling):
 class CompletionBody(Sampling):
     """POST /v1/completions."""
 
-    prompt: str | list[int] | list[str] | list[list[int]] = Field(description="Texte, textes ou identifiants de tokens")
+    prompt: Texts = Field(description="Texte, textes ou identifiants de tokens")
     suffix: str | None = Field(default=None, description="Ce qui vient après le texte à écrire")
     echo: bool | None = None
     best_of: int | None = Field(default=None, ge=0, le=MAX_BEST_OF, description="0 : autant que n")
@@ -207,18 +209,7 @@ class CompletionBody(Sampling):
 
     def prompts(self) -> list[str | list[int]]:
         """One or several prompts, as a list. Raises 400 when there are none or too many."""
-        given = self.prompt
-        many: list[str | list[int]]
-        if isinstance(given, str):
-            many = [given]
-        elif given and isinstance(given[0], int):
-            many = [[int(i) for i in given if isinstance(i, int)]]
-        else:
-            many = [item for item in given if isinstance(item, str | list)]
-        if not 0 < len(many) <= MAX_PROMPTS:
-            message = _("Entre 1 et %(limit)s textes sont acceptés.", limit=MAX_PROMPTS)
-            raise ApiError(400, "invalid_value", message, "prompt")
-        return many
+        return one_or_several(self.prompt, MAX_PROMPTS, "prompt")
 
     def candidates(self) -> int:
         """As `Sampling.candidates`: the `best_of` from which the best `n` are kept."""

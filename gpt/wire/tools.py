@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from common.errors import ApiError
 from common.messages import Text, _
+from gpt.wire.refused import refuse_deep
 
 MAX_TOOLS = 128
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -128,6 +129,7 @@ def _function(given: Any, where: str) -> dict[str, Any]:
     strict = given.get("strict")
     if strict is not None and not isinstance(strict, bool):
         raise _wrong(f"{where}.strict", _("true ou false est attendu."))
+    refuse_deep(given, where)
     return {"type": "function", "function": {key: value for key, value in given.items() if value is not None}}
 
 

@@ -50,6 +50,8 @@ RESULTS = [
     {"role": "tool", "tool_call_id": "call_2", "content": "midi"},
 ]
 
+NESTED: dict[str, Any] = json.loads('{"x": ' * 600 + "1" + "}" * 600)
+
 Open = Callable[..., tuple[OpenAPI, LanguageEngine]]
 
 
@@ -346,6 +348,18 @@ def test_a_conversation_goes_on_after_parallel_calls(family: str, opened: Open) 
         assert answer.status_code == 200, answer.json
 
 
+@pytest.mark.parametrize("family", ["qwen3", "mistral", "llama3", "chatml"])
+@pytest.mark.parametrize("arguments", ['{"x": "\\ud83d"}', '{"x": ' * 600 + "1" + "}" * 600, "[", "NaN"])
+def test_arguments_that_no_template_could_write_are_told_as_text(family: str, arguments: str, opened: Open) -> None:
+    app, _engine = opened(family)
+    call = {"id": "call_1", "type": "function", "function": {"name": "heure", "arguments": arguments}}
+    turns = [*HELLO, {"role": "assistant", "content": None, "tool_calls": [call]}, RESULTS[0], *HELLO]
+    answer = ask(app, messages=turns, max_tokens=3)
+    assert answer.status_code in {200, 400}, answer.json  # a template may refuse a text, and then says so
+    if answer.status_code == 400:
+        assert answer.json["error"]["code"] in {"invalid_messages", "context_length_exceeded"}
+
+
 def test_a_template_without_tools_is_told_in_plain_text(opened: Open) -> None:
     """This one refuses turns of tools, and yet the conversation goes on."""
     llama_app, llama = opened("chatml")
@@ -401,6 +415,11 @@ def test_no_text_of_a_tool_can_fake_a_turn(opened: Open) -> None:
         ({"tools": None, "tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": "required", "response_format": {"type": "json_object"}}, "response_format"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id"),
+        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": NESTED}}]}, "tools[0].function"),
+        ({"tools": None, "functions": [{"name": "f", "parameters": NESTED}]}, "functions[0]"),
+        ({"chat_template_kwargs": {"x": NESTED}}, "chat_template_kwargs"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": NESTED}}},
+         "response_format"),
     ],
 )  # fmt: skip
 def test_wrong_tools_are_refused_by_name(fields: dict[str, Any], param: str, opened: Open) -> None:
