@@ -273,12 +273,18 @@ def test_two_at_once_make_one(tmp_path: Path) -> None:
     assert len(list((tmp_path / "m").glob("ctranslate2-*/model.bin"))) == 1
 
 
-def test_a_folder_that_cannot_be_written_uses_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("read_only", "used"), [("m", "cache"), ("m cache", "data")])
+def test_a_folder_that_cannot_be_written_uses_another(
+    read_only: str, used: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache's, or where that is part of an image, as the model is, the service's own."""
     build(tmp_path / "m", "llama")
     monkeypatch.setenv("MODEL_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(convert_module, "_writable", lambda base: base != tmp_path / "m" and _make(base))
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    fixed = {tmp_path / name for name in read_only.split()}
+    monkeypatch.setattr(convert_module, "_writable", lambda base: not {base, base.parent} & fixed and _make(base))
     folder = converted(tmp_path / "m", "int8")
-    assert folder.is_relative_to(tmp_path / "cache")
+    assert folder.is_relative_to(tmp_path / used)
     assert converted(tmp_path / "m", "int8") == folder
 
 

@@ -199,6 +199,8 @@ def _places(folder: Path) -> Iterator[Path]:
     home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
     cache = Path(os.environ.get("MODEL_CACHE_DIR") or home / "hub")
     yield cache.expanduser() / "converted"
+    if data := os.environ.get("DATA_DIR"):  # in an image that carries its models, the rest is read-only
+        yield Path(data).expanduser() / "converted"
 
 
 def _writable(base: Path) -> bool:
