@@ -1,8 +1,9 @@
 """HTTP/1.1 to a service of ours, in clear: what urllib3 does for any server, for a ninth of the CPU.
 
-A gateway makes a call for each call it gets, and urllib3 was the largest part of what that cost. A request is sent in
-one write when its body is at hand; what has come of an answer is given at once, whatever number of chunks that is.
-Errors are urllib3's own, which also makes the calls in TLS (`common.web.connections`).
+A gateway makes a call for each call it gets, and urllib3 was the largest part of what that cost. Answers are read by
+httptools; the connections kept and the writing are here: a request is sent in one write when its body is at hand, and
+what has come of an answer is given at once, whatever number of chunks that is. Errors are urllib3's own, which also
+makes the calls in TLS (`common.web.connections`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from urllib3.exceptions import (
     ConnectTimeoutError,
     NameResolutionError,
@@ -28,13 +30,9 @@ from urllib3.util import parse_url
 KEPT_IDLE = 64
 """Connections kept open to one address while nobody uses them."""
 _READ_BYTES = 64 * 1024
-_MOST_HEAD_BYTES = 64 * 1024
-_MOST_SIZE_LINE = 1024
+_MOST_FRAMING_BYTES = 64 * 1024
 _JOINED_BYTES = 256 * 1024
 _PLAIN = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+(?:\?[A-Za-z0-9_.~=&%+-]*)?", re.ASCII)
-_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: .*)?")
-_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
 Before = Callable[[Any], None]
 """Told the socket on which an answer is about to be waited for."""
@@ -67,6 +65,84 @@ class Headers(Mapping[str, str]):
         return self._pairs
 
 
+class _Parsing:
+    """An answer as httptools (llhttp, the parser of Node) tells it in the bytes given to `feed`."""
+
+    def __init__(self, head_only: bool) -> None:
+        self.status = 0
+        self.headers = Headers([])
+        self.begun = False
+        """The headers are there; those of a 1xx do not count."""
+        self.pieces: list[bytes] = []
+        """Of the body, not taken yet."""
+        self.ended = False
+        self.kept = False
+        """Once it has ended: whether its connection may serve again."""
+        self._head_only = head_only
+        self._pairs: list[tuple[str, str]] = []
+        self._fruitless = 0
+        self._parser: Any = HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> None:
+        """Raises ProtocolError when these bytes are no answer, or go on without bringing anything."""
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            if not self.ended:
+                raise ProtocolError(f"no HTTP answer: {error.__context__ or error}", error) from error
+            self.kept = False  # bytes that nobody asked for came after its end
+        self._fruitless = 0 if self.pieces or self.ended else self._fruitless + len(data)
+        if self._fruitless > _MOST_FRAMING_BYTES:
+            raise ProtocolError("headers, or framing, without an end")
+
+    def feed_end(self) -> None:
+        """The peer has hung up: the end of a body that has no other, else a ProtocolError."""
+        if not self.begun or "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
+            raise ProtocolError("the connection ended before the answer")
+        self.ended = True
+
+    def take(self) -> bytes:
+        data = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        self.pieces.clear()
+        return data
+
+    def let_go(self) -> None:
+        """Of the parser, which holds this object: else both wait for the garbage collector."""
+        self._parser = None
+
+    # What follows is called by `HttpResponseParser`, which stops where one of them raises.
+
+    def on_message_begin(self) -> None:
+        if self.ended:
+            raise ProtocolError("another answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.begun:  # else it is a trailer
+            self._pairs.append((name.decode("latin-1"), value.decode("latin-1").strip(" \t")))
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        if not 100 <= self.status < 600:
+            raise ProtocolError("a status that is none")
+        if self.status < 200:
+            self._pairs.clear()
+            return
+        self.begun = True
+        self.headers = Headers(self._pairs)
+        if self._head_only:
+            self.ended = True
+            raise ProtocolError("httptools cannot be told that no body follows")  # hence no other answer either
+        if self.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+            raise ProtocolError("an unknown transfer encoding")
+        self.kept = self._parser.should_keep_alive()
+
+    def on_body(self, piece: bytes) -> None:
+        self.pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        self.ended = self.begun
+
+
 class Answer:
     """Status and headers at once, the body as it comes. `close` before its end drops the connection."""
 
@@ -74,60 +150,18 @@ class Answer:
         """Reads up to the end of the headers."""
         self._sock = sock
         self._give_back = give_back
-        self._buffer = b""
         self._reading = False
         self._ended = self._closed = False
-        self._chunked = self._crlf = self._trailers = False
-        self._left: int | None = None  # of the body, or of a chunk; None: all that comes until the end
+        self._parsing = parsing = _Parsing(head_only)
         try:
-            self._begin(head_only)
+            while not parsing.begun:
+                self._more()
         except BaseException:
             self._drop()
             raise
-
-    def _begin(self, head_only: bool) -> None:
-        while True:
-            head = self._head()
-            lines = head.split(b"\r\n")
-            status = _STATUS.fullmatch(lines[0])
-            if status is None:
-                raise ProtocolError("no HTTP answer")
-            self.status = int(status[2])
-            if self.status >= 200:
-                break
-        pairs = []
-        for line in lines[1:]:
-            name, colon, value = line.decode("latin-1").partition(":")
-            if not colon or not _NAME.fullmatch(name):
-                raise ProtocolError("a header that is none")
-            pairs.append((name, value.strip(" \t")))
-        self.headers = headers = Headers(pairs)
-        connection = headers.get("Connection", "").lower()
-        self._kept = status[1] == b"1" and "close" not in connection
-        length = headers.get("Content-Length")
-        if head_only or self.status in (204, 304):
-            self._left = 0
-        elif "Transfer-Encoding" in headers:
-            if headers["Transfer-Encoding"].lower() != "chunked":
-                raise ProtocolError("an unknown transfer encoding")
-            self._chunked, self._left = True, 0
-            self._kept = self._kept and length is None
-        elif length is not None:
-            if not length.isascii() or not length.isdecimal():
-                raise ProtocolError("a length that is none")
-            self._left = int(length)
-        else:
-            self._kept = False
-        if self._left == 0 and not self._chunked:
+        self.status, self.headers = parsing.status, parsing.headers
+        if parsing.ended and not parsing.pieces:
             self._end()
-
-    def _head(self) -> bytes:
-        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
-            if len(self._buffer) > _MOST_HEAD_BYTES:
-                raise ProtocolError("headers without an end")
-            self._buffer += self._more()
-        head, self._buffer = self._buffer[:end], self._buffer[end + 4 :]
-        return head
 
     def read1(self) -> bytes:
         """What has come of the body, waiting for some if need be; nothing at its end."""
@@ -135,105 +169,45 @@ class Answer:
             return b""
         if self._closed:
             raise ProtocolError("the connection was closed")
-        self._reading = True
+        parsing, self._reading = self._parsing, True
         try:
-            while True:
-                if data := self._available():
-                    return data
-                if self._ended:
-                    return b""
-                if self._left is None and not self._chunked:
-                    data = self._receive()
-                    if not data:
-                        self._end()
-                    return data
-                self._buffer += self._more()
+            while not parsing.pieces and not parsing.ended:
+                self._more()
+            if parsing.ended:
+                self._end()
+            return parsing.take()
         finally:
             self._reading = False
             if self._closed:
                 self._drop()
 
-    def _available(self) -> bytes:
-        buffer = self._buffer
-        if self._chunked:
-            return self._unframed(buffer) if buffer else b""
-        if self._left is None:
-            self._buffer = b""
-            return buffer
-        data, self._buffer = buffer[: self._left], buffer[self._left :]
-        self._left -= len(data)
-        if not self._left:
-            self._end()
-        return data
-
-    def _unframed(self, buffer: bytes) -> bytes:
-        """The data of all chunks, or parts of one, that `buffer` has."""
-        found: list[bytes] = []
-        at, left = 0, self._left or 0
-        while True:
-            if left:
-                piece = buffer[at : at + left]
-                found.append(piece)
-                at += len(piece)
-                left -= len(piece)
-                if left:
-                    break
-                self._crlf = True
-            if self._crlf:
-                if len(buffer) - at < 2:
-                    break
-                if buffer[at : at + 2] != b"\r\n":
-                    raise ProtocolError("a chunk without an end")
-                at += 2
-                self._crlf = False
-            end = buffer.find(b"\r\n", at)
-            if end < 0:
-                if len(buffer) - at > _MOST_SIZE_LINE:
-                    raise ProtocolError("a chunk without a size")
-                break
-            line, at = buffer[at:end], end + 2
-            if self._trailers:
-                if line:
-                    continue
-                self._buffer, self._left = buffer[at:], 0
-                self._end()
-                return b"".join(found)
-            size = line.partition(b";")[0].strip(b" \t")
-            if not _SIZE.fullmatch(size):
-                raise ProtocolError("a chunk whose size is none")
-            left = int(size, 16)
-            self._trailers = left == 0
-        self._buffer, self._left = buffer[at:], left
-        return b"".join(found)
-
-    def _more(self) -> bytes:
-        data = self._receive()
-        if not data:
-            raise ProtocolError("the connection ended before the answer")
-        return data
-
-    def _receive(self) -> bytes:
+    def _more(self) -> None:
         try:
             data: bytes = self._sock.recv(_READ_BYTES)
         except TimeoutError as error:
             raise _silent() from error
         except OSError as error:
             raise ProtocolError("the connection broke", error) from error
-        return data
+        if data:
+            self._parsing.feed(data)
+        else:
+            self._parsing.feed_end()
 
     def _end(self) -> None:
         """The answer is whole: its connection may serve again."""
         self._ended = True
         sock, self._sock = self._sock, None
+        self._parsing.let_go()
         if sock is None:
             return
-        if self._kept and not self._buffer and not self._closed:
+        if self._parsing.kept and not self._closed:
             self._give_back(sock)
         else:
             sock.close()
 
     def _drop(self) -> None:
         sock, self._sock = self._sock, None
+        self._parsing.let_go()
         if sock is not None:
             sock.close()
 

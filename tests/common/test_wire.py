@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -50,8 +51,9 @@ class Host:
             while (request := self._request(sock)) is not None:
                 self.requests.append(request)
                 pieces = self.answers.pop(0)
-                for piece in pieces or ():
-                    sock.sendall(piece)
+                with contextlib.suppress(ConnectionError):  # one who has left
+                    for piece in pieces or ():
+                        sock.sendall(piece)
                 if pieces is None or self.closes:
                     sock.shutdown(socket.SHUT_RDWR)
                     break
@@ -108,11 +110,15 @@ def whole(answer: Answer) -> bytes:
         (HELLO, b"hello", True),
         (CHUNKED + b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", b"abcde", True),
         (CHUNKED + b"A\r\n0123456789\r\n0\r\nX-Sum: 1\r\nY: 2\r\n\r\n", b"0123456789", True),
+        (CHUNKED + b"0000000000000003\r\nabc\r\n0\r\n\r\n", b"abc", True),
         (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + HELLO, b"hello", True),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + HELLO, b"hello", True),
         (b"HTTP/1.1 204 No Content\r\n\r\n", b"", True),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", b"", True),
         (HELLO.replace(b"200 OK", b"200"), b"hello", True),
         (HELLO.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), b"hello", False),
         (HELLO.replace(b"1.1", b"1.0"), b"hello", False),
+        (HELLO.replace(b"1.1", b"1.0").replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n"), b"hello", True),
     ],
 )
 def test_an_answer_is_read_however_it_is_cut(
@@ -129,11 +135,33 @@ def test_an_answer_is_read_however_it_is_cut(
         assert host.connections == len(ways)
 
 
-def test_what_nobody_asked_for_is_not_the_next_answer(host: Host, ask: Callable[..., Answer]) -> None:
-    host.answers += [[HELLO + HELLO.replace(b"hello", b"other")], [HELLO]]
-    assert whole(ask()) == b"hello"
+@pytest.mark.parametrize(
+    ("wire", "data"),
+    [
+        (HELLO + HELLO.replace(b"hello", b"other"), b"hello"),
+        (HELLO + b"x", b"hello"),
+        (HELLO + b"\r\n\r\nHTTP/1.1 ", b"hello"),
+        (CHUNKED + b"0\r\n\r\n0\r\n\r\n", b""),
+        (HELLO.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b"x", b"hello"),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", b""),
+    ],
+)
+def test_what_nobody_asked_for_is_not_the_next_answer(
+    host: Host, ask: Callable[..., Answer], wire: bytes, data: bytes
+) -> None:
+    host.answers += [[wire], [HELLO]]
+    assert whole(ask()) == data
     assert whole(ask()) == b"hello"
     assert host.connections == 2
+
+
+@pytest.mark.parametrize("sent", [HELLO[:-5], HELLO, CHUNKED, CHUNKED + b"5"])
+def test_the_answer_to_head_has_no_body(host: Host, ask: Callable[..., Answer], sent: bytes) -> None:
+    host.answers += [[sent], [HELLO]]
+    answer = ask("HEAD")
+    assert (answer.status, whole(answer)) == (200, b"")
+    assert answer.headers.get("Content-Length") == ("5" if b"Length" in sent else None)
+    assert whole(ask()) == b"hello"
 
 
 def test_an_answer_without_length_ends_with_its_connection(host: Host, ask: Callable[..., Answer]) -> None:
@@ -147,20 +175,46 @@ def test_headers_are_found_in_any_case(host: Host, ask: Callable[..., Answer]) -
     answer = ask()
     assert (answer.status, answer.headers["x-A"], answer.headers.get("no")) == (418, "1, 2", None)
     assert list(answer.headers.items()) == [("X-A", "1"), ("x-a", "2"), ("Content-Length", "0")]
+    host.answers.append([b"HTTP/1.1 103 E\r\nX-A: early\r\n\r\n" + CHUNKED + b"1\r\na\r\n0\r\nX-A: trailer\r\n\r\n"])
+    answer = ask()
+    assert whole(answer) == b"a"
+    assert list(answer.headers.items()) == [("Transfer-Encoding", "chunked")]
 
 
 @pytest.mark.parametrize(
     "wire",
     [
         b"SSH-2.0-nobody\r\n\r\n",
+        HELLO.replace(b"200", b"099") + HELLO,
+        HELLO.replace(b"200", b"600"),
         b"HTTP/1.1 200 OK\r\nno header\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551621\r\n\r\nhello",  # 5, modulo 2**64
+        HELLO.replace(b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\n"),
+        HELLO.replace(b"\r\n\r\n", b"\r\nContent-Length: 4\r\n\r\n"),
+        HELLO.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\n") + b"0\r\n\r\n",
+        HELLO.replace(b"\r\n\r\n", b"\r\nX-A: b\r\n folded\r\n\r\n"),
+        HELLO.replace(b"\r\n\r\n", b"\r\nX-A : b\r\n\r\n"),
+        HELLO.replace(b"\r\n\r\n", b"\r\nX-A: b\0\r\n\r\n"),
+        HELLO.replace(b"\r\n", b"\n"),
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n" + HELLO,
+        b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\nhello" + HELLO,
+        b"HTTP/1.1 100 Continue\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+        CHUNKED.replace(b"chunked", b"gzip, chunked") + b"0\r\n\r\n",
+        CHUNKED + b"FFFFFFFFFFFFFFFF\r\nabc",
+        CHUNKED + b"10000000000000003\r\nabc\r\n0\r\n\r\n",  # 3, modulo 2**64
+        CHUNKED + b"3\nabc\n0\n\n",
+        CHUNKED + b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n",
         CHUNKED + b"-3\r\nabc\r\n0\r\n\r\n",
         CHUNKED + b"3\r\nabcde\r\n0\r\n\r\n",
         CHUNKED + b"x" * 5000,
         HELLO[:-2],
+        HELLO[:-8],
         CHUNKED + b"3\r\nab",
+        CHUNKED + b"3\r\nabc\r\n0\r\n",
         b"",
     ],
 )
@@ -169,6 +223,26 @@ def test_what_is_no_answer_or_not_whole_is_an_error(host: Host, ask: Callable[..
     host.answers.append([wire])
     with pytest.raises(ProtocolError):
         whole(ask())
+
+
+@pytest.mark.parametrize(
+    ("begins", "goes_on"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-A: ", b"a"),
+        (b"HTTP/1.1 200 OK\r\n", b"X-A: a\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"),
+        (CHUNKED + b"3;", b"x"),
+        (CHUNKED + b"3\r\nabc\r\n0\r\nX-A: ", b"a"),
+        (CHUNKED + b"3\r\nabc\r\n0\r\n", b"X-A: a\r\n"),
+    ],
+)
+def test_what_never_ends_is_not_read_for_ever(
+    host: Host, ask: Callable[..., Answer], begins: bytes, goes_on: bytes
+) -> None:
+    host.answers.append([begins, goes_on * (200_000 // len(goes_on))])
+    with pytest.raises(ProtocolError, match="without an end"):
+        whole(ask())
+    assert host.gone.wait(5)
 
 
 def test_a_connection_that_was_closed_meanwhile_is_not_used(host: Host, ask: Callable[..., Answer]) -> None:
