@@ -6,8 +6,11 @@ Each service has its own tables, its own migrations and, in a database that seve
 from __future__ import annotations
 
 import fcntl
+import sqlite3
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from sqlalchemy.types import TypeDecorator
 
 _MIGRATION_LOCK = 7_046_511  # any constant: PostgreSQL's advisory lock of Frigo's migrations
 BUSY_SECONDS = 15
+_RETRY_SECONDS = 0.002
 
 
 def named_metadata() -> MetaData:
@@ -57,6 +61,8 @@ class Database:
         self._sqlite = make_url(url).get_backend_name() == "sqlite"
         options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}} if self._sqlite else {}
         self.engine: Engine = create_engine(url, pool_pre_ping=not self._sqlite, **options)
+        # One writer of this process at a time, in their order: those of the others are waited for by polling.
+        self._turn: AbstractContextManager[object] = threading.Lock() if self._sqlite else nullcontext()
         if self._sqlite:
             event.listen(self.engine, "connect", _sqlite_connect)
             event.listen(self.engine, "begin", _sqlite_begin)
@@ -71,7 +77,7 @@ class Database:
     def write(self) -> Iterator[Session]:
         """A transaction that may change rows, committed at the end of the block unless it raises."""
         bind = self.engine.execution_options(frigo_write=True)
-        with Session(bind, expire_on_commit=False) as session, session.begin():
+        with self._turn, Session(bind, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -86,8 +92,30 @@ def _sqlite_connect(connection: Any, _record: Any) -> None:
 
 def _sqlite_begin(connection: Connection) -> None:
     # Who will write takes the lock at once: a read that turns into a write would fail instead of waiting.
-    writing = connection.get_execution_options().get("frigo_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    if not connection.get_execution_options().get("frigo_write"):
+        connection.exec_driver_sql("BEGIN")
+    else:
+        _sqlite_lock(connection)
+
+
+def _sqlite_lock(connection: Connection) -> None:
+    """Wait for the writers of other processes here, and not inside SQLite, where all greenlets of this one would."""
+    until = time.monotonic() + BUSY_SECONDS
+    driver: Any = connection.connection.dbapi_connection
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        while time.monotonic() < until:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    break
+                time.sleep(_RETRY_SECONDS)
+            else:
+                return
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # what is wrong, in SQLAlchemy's words
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
 
 
 def migrate(url: str, lock_dir: Path, migrations: Path) -> None:
