@@ -65,7 +65,7 @@ class ConversationStore:
         query = select(Conversation, count).where(_owned_by(owner)).order_by(*order)
         with self._database.read() as session:
             if after is not None:
-                last = _owned(session, owner, after)
+                last = _owned(session, owner, after, param="after")
                 older = and_(Conversation.updated_at == last.updated_at, Conversation.id < last.id)
                 query = query.where(or_(Conversation.updated_at < last.updated_at, older))
             if not words:
@@ -144,10 +144,12 @@ class ConversationStore:
             gone = session.execute(delete(Conversation).where(_owned_by(owner)).returning(Conversation.id)).all()
         return len(gone)
 
-    def add(self, owner: str | None, conversation_id: str, values: Mapping[str, Any]) -> Whole:
+    def add(
+        self, owner: str | None, conversation_id: str, values: Mapping[str, Any], *, model: str | None = None
+    ) -> Whole:
         """Add a message (columns) after its `parent_id`, or after the current one, and go on from there.
 
-        Raises 409 when the conversation is full.
+        `model`: the one that was asked last, from now on. Raises 409 when the conversation is full.
         """
         with self._database.write() as session:
             row = _owned(session, owner, conversation_id, lock=True)
@@ -163,7 +165,7 @@ class ConversationStore:
                 raise _no_message("parent_id")
             message = _message(row.id, parent, messages[-1].position + 1 if messages else 0, values)
             session.add(message)
-            row.current_id, row.updated_at = message.id, utc_now()
+            row.current_id, row.updated_at, row.model = message.id, utc_now(), model or row.model
             if not row.title and message.role == "user":
                 _name(row, title_of(message.content))
         return Whole(row, [*messages, message])
@@ -244,11 +246,13 @@ def _excerpts(session: Session, ids: Iterable[str], words: list[str]) -> dict[st
     return {conversation_id: excerpt(content, words) for conversation_id, content in rows}
 
 
-def _owned(session: Session, owner: str | None, conversation_id: str, *, lock: bool = False) -> Conversation:
+def _owned(
+    session: Session, owner: str | None, conversation_id: str, *, lock: bool = False, param: str | None = None
+) -> Conversation:
     query = select(Conversation).where(Conversation.id == conversation_id, _owned_by(owner))
     row = session.scalars(query.with_for_update() if lock else query).first()
     if row is None:
-        raise ApiError(404, "conversation_not_found", _("Cette discussion n'existe pas."))
+        raise ApiError(404, "conversation_not_found", _("Cette discussion n'existe pas."), param)
     return row
 
 

@@ -79,13 +79,11 @@ class Talk:
     def _question(self, owner: str | None, conversation_id: str, asked: Asked) -> tuple[Whole, ConversationMessage]:
         if asked.content is not None:
             values = {"role": "user", "content": asked.content, **asked.place}
-            whole = self._store.add(owner, conversation_id, values)
-            question = whole.messages[-1]
-        else:
-            whole = self._store.whole(owner, conversation_id)
-            question = _asked_again(whole, asked.place.get("parent_id"))
-        model = asked.model or whole.row.model
-        self._store.read_on(owner, conversation_id, question.id, model)
+            whole = self._store.add(owner, conversation_id, values, model=asked.model)
+            return whole, whole.messages[-1]
+        whole = self._store.whole(owner, conversation_id)
+        question = _asked_again(whole, asked.place.get("parent_id"))
+        self._store.read_on(owner, conversation_id, question.id, asked.model or whole.row.model)
         return whole, question
 
     def _ask(self, turns: list[Turn], model: str | None, options: Mapping[str, Any]) -> tuple[Response, int]:

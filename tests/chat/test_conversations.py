@@ -316,6 +316,8 @@ def test_a_search_looks_at_some_conversations_at_a_time(client: FlaskClient, mon
     last = client.get(URL, query_string={"q": "fromage", "limit": 2, "after": first["conversations"][-1]["id"]}).json
     assert ([one["title"] for one in last["conversations"]], last["has_more"]) == (["1"], False)
     assert found(client, q="absent") == []
+    unknown = client.get(URL, query_string={"q": "fromage", "after": "conv_x"})
+    assert (unknown.status_code, unknown.json["error"]["param"]) == (404, "after")
 
 
 @pytest.mark.parametrize("text", ["Élève", "“Œuvre” d’été…", "Ἀθῆναι", "نَصّ", "한국어 e\u0301", "İstanbul", "ASCII", ""])

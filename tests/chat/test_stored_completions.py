@@ -212,3 +212,8 @@ def test_embeddings_are_gpts_and_counted(client: FlaskClient, gpt: FakeGpt) -> N
     assert gpt.requests == [body]
     refused = client.post("/v1/embeddings", json=body, headers=holder)
     assert (refused.status_code, refused.json["error"]["code"]) == (429, "rate_limit_exceeded"), key_id
+
+
+def test_a_page_after_what_is_not_there_names_its_field(client: FlaskClient) -> None:
+    unknown = client.get(f"{PATH}?after=chatcmpl-x", headers=SERVICE)
+    assert (unknown.status_code, unknown.json["error"]["param"]) == (404, "after")

@@ -49,10 +49,10 @@ class CompletionStore:
             if too_many := list(session.scalars(kept)):
                 session.execute(delete(StoredCompletion).where(StoredCompletion.id.in_(too_many)))
 
-    def one(self, completion_id: str, owner: str | None) -> StoredCompletion:
-        """Raises OpenAI's 404."""
+    def one(self, completion_id: str, owner: str | None, *, param: str = "completion_id") -> StoredCompletion:
+        """Raises OpenAI's 404, about `param`."""
         with self._database.read() as session:
-            return _found(session.scalar(self._named(completion_id, owner)), completion_id)
+            return _found(session.scalar(self._named(completion_id, owner)), completion_id, param)
 
     def relabel(self, completion_id: str, owner: str | None, labels: dict[str, str] | None) -> StoredCompletion:
         """Change the metadata. Raises 404."""
@@ -80,7 +80,7 @@ class CompletionStore:
         if limit == 0:
             return Page([], has_more=False)
         if after is not None:
-            self.one(after, owner)
+            self.one(after, owner, param="after")
         query = self._visible(owner).with_only_columns(StoredCompletion.id, StoredCompletion.labels)
         if models is not None:
             query = query.where(StoredCompletion.model.in_([_known(model) for model in models]))
@@ -120,7 +120,7 @@ def _bears(given: Mapping[str, str] | None, wanted: Mapping[str, str]) -> bool:
     return all((given or {}).get(name) == value for name, value in wanted.items())
 
 
-def _found(row: StoredCompletion | None, completion_id: str) -> StoredCompletion:
+def _found(row: StoredCompletion | None, completion_id: str, param: str = "completion_id") -> StoredCompletion:
     if row is None:
-        raise ApiError(404, "not_found", _("Réponse inconnue : « %(id)s ».", id=completion_id), "completion_id")
+        raise ApiError(404, "not_found", _("Réponse inconnue : « %(id)s ».", id=completion_id), param)
     return row
