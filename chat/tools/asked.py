@@ -127,7 +127,7 @@ def _expand(body: dict[str, Any], toolbox: Toolbox) -> None:
             for _round, of_round in groupby(known, key=lambda run: run.get("round")):
                 messages += spoken(None, [_told(run, toolbox) for run in of_round])
         messages.append(message)
-    if "messages" in body:
+    if isinstance(body.get("messages"), list):  # else gpt says what is wrong with it
         body["messages"] = messages
 
 

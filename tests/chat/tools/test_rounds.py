@@ -334,3 +334,8 @@ def test_what_gpt_takes_for_a_stream_is_read_as_one(chat: FlaskClient, scripted:
     answer = chat.post("/v1/chat/completions", json={**ASKED, "stream": "true"})
     assert answer.content_type.startswith("text/event-stream")
     assert answer.get_data(as_text=True).endswith("data: [DONE]\n\n")
+
+
+def test_messages_that_are_none_are_left_to_gpt_to_refuse(chat: FlaskClient, scripted: ScriptedGpt) -> None:
+    assert chat.post("/v1/chat/completions", json={**ASKED, "messages": "x"}).status_code == 200
+    assert scripted.requests[-1]["messages"] == "x"
