@@ -27,14 +27,17 @@ def is_lost(touched_at: datetime) -> bool:
 
 
 class Keeper:
-    """Keeps what `said` gives of a message's columns, from `start` to `finish`."""
+    """Keeps what `said` gives of a message's columns, from `start` to `finish`.
+
+    Its thread alone writes: a request that is stopped while it waits, because its client left, loses nothing.
+    """
 
     def __init__(self, store: ConversationStore, message_id: str, said: Callable[[], dict[str, Any]]) -> None:
         self._store = store
         self._message_id = message_id
         self._said = said
-        self._lock = threading.Lock()
         self._changed = False
+        self._end: dict[str, Any] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="keeper", daemon=True)
 
@@ -46,21 +49,20 @@ class Keeper:
         self._changed = True
 
     def finish(self, state: Callable[[], str]) -> None:
-        """Keep all that was said, and how it ended. Does nothing the second time."""
-        if self._ended.is_set():
-            return
-        self._ended.set()
-        with self._lock:
-            self._keep({"state": state()})
+        """Keep all that was said, and how it ended: returns once that is done. The first end is the one."""
+        if not self._ended.is_set():
+            self._end = {"state": state()}
+            self._ended.set()
+        self._thread.join()
 
     def _watch(self) -> None:
         silent = 0.0
         while not self._ended.wait(KEPT_SECONDS):
             silent += KEPT_SECONDS
-            with self._lock:
-                if not self._ended.is_set() and (self._changed or silent >= SEEN_SECONDS):
-                    silent = 0.0
-                    self._keep({})
+            if self._changed or silent >= SEEN_SECONDS:
+                silent = 0.0
+                self._keep({})
+        self._keep(self._end)
 
     def _keep(self, values: dict[str, Any]) -> None:
         self._changed = False

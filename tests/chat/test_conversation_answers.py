@@ -15,6 +15,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from chat.conversations import bounds, talk
+from chat.conversations.keeping import Keeper
 from chat.conversations.reading import AnswerReader
 from chat.conversations.talk import joined
 from tests.chat.fake_gpt import BIG, FakeGpt
@@ -254,3 +255,19 @@ def test_an_alias_has_the_room_of_its_model(make_client: Callable[..., FlaskClie
     (asked,) = gpt.requests
     assert asked["model"] == "frigo-mini"
     assert len(asked["messages"]) == 5, "1024 tokens of four characters, of which one is for the answer"
+
+
+def test_the_end_is_kept_by_a_thread_that_nobody_stops() -> None:
+    """Under gevent, who waits for the database may be ended there: its client has left."""
+    kept: list[tuple[str, Any]] = []
+
+    class Store:
+        def keep(self, _message_id: str, values: dict[str, Any]) -> None:
+            kept.append((threading.current_thread().name, values.get("state")))
+
+    keeper = Keeper(Store(), "msg_1", dict)  # type: ignore[arg-type]  # all that it calls
+    keeper.start()
+    keeper.finish(lambda: "done")
+    assert kept[-1] == ("keeper", "done")
+    keeper.finish(lambda: "failed")
+    assert [state for _thread, state in kept if state] == ["done"]
