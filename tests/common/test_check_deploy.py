@@ -10,13 +10,13 @@ import pytest
 from common.check_deploy import PORTS, UnreadableError, main, problems
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPOSE, RENDER = "docker-compose.yml", "render.yaml"
+COMPOSE, SCALE, RENDER, CADDY = "docker-compose.yml", "docker-compose.scale.yml", "render.yaml", "docker/Caddyfile"
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Path:
     """The deployment's files in a folder of their own."""
-    for path in [*ROOT.glob("docker-compose*.yml"), ROOT / RENDER, *ROOT.glob("*/Dockerfile.*")]:
+    for path in [*ROOT.glob("docker-compose*.yml"), ROOT / RENDER, ROOT / CADDY, *ROOT.glob("*/Dockerfile.*")]:
         target = tmp_path / path.relative_to(ROOT)
         target.parent.mkdir(exist_ok=True)
         shutil.copy(path, target)
@@ -46,6 +46,15 @@ def test_nothing_is_wrong_in_our_files(path: Path) -> None:
         (COMPOSE, "chat: {condition", "discussion: {condition", "attend « discussion »"),
         (COMPOSE, "app/Dockerfile.render-lite", "app/Dockerfile", "app/Dockerfile n'existe pas"),
         (COMPOSE, '["app-data:/data"]', '["app-data:/donnees"]', "rien n'est monté sur DATA_DIR (/data)"),
+        (SCALE, ",http://gpt-b:5002}", ",http://gpt-c:5002}", "chat : GPT_API_URL mène à « gpt-c »"),
+        (SCALE, "http://chat-b:5001}", "http://chat-b:5000}", "CHAT_API_URL mène au port 5000 de chat-b"),
+        (SCALE, "service: gpt}", "service: gpt2}", "« gpt2 », qui est étendu, n'existe pas"),
+        (SCALE, "  REDIS_URL: ", "  #REDIS_URL: ", "app, app-b : REDIS_URL doit leur être donnée, la même"),
+        (SCALE, "  app-b:\n", "  app-b:\n    volumes: !override [\"b:/data\"]\n", "DATA_DIR doit être le même volume"),
+        (SCALE, "./docker/Caddyfile:", "./docker/Caddy:", "proxy : ./docker/Caddy n'existe pas"),
+        (SCALE, "postgres: {condition", "postgre: {condition", "attend « postgre »"),
+        (SCALE, "${POSTGRES_PASSWORD:?}@", "${POSTGRES_PASSWORD}@", "La variable POSTGRES_PASSWORD n'a ni valeur"),
+        (RENDER, "name: frigo-gpt, envVarKey: RENDER_EXTERNAL_URL", "name: frigo-gpt, property: hostport", "gratuit"),
         (RENDER, "name: frigo-asr\n    runtime", "name: frigo-parole\n    runtime", "vient de « frigo-asr »"),
         (RENDER, "      - key: SERVICE_TOKEN\n        generateValue: true\n", "", "ouverts à tous"),
         (RENDER, '      - key: PORT\n        value: "5002"\n', "", "frigo-gpt : la variable PORT manque"),
@@ -56,8 +65,30 @@ def test_nothing_is_wrong_in_our_files(path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_is_missing_is_named(house: Path, name: str, old: str, new: str, said: str) -> None:
-    found = spoilt(house, name, old, new)
+    try:
+        found = spoilt(house, name, old, new)
+    except UnreadableError as error:
+        found = [str(error)]
     assert any(said in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("app-b:5000", "app-c:5000", "mène à « app-c »"),
+        ("chat-b:5001", "chat-b:5002", "mène au port 5002 de chat-b, qui écoute sur 5001"),
+    ],
+)
+def test_the_proxy_leads_to_services(house: Path, old: str, new: str, said: str) -> None:
+    caddy = house / CADDY
+    caddy.write_text(caddy.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    assert any(said in line for line in problems(house / SCALE, {}))
+
+
+def test_a_file_over_another_is_read_with_it(house: Path) -> None:
+    over = house / "docker-compose.mine.yml"
+    over.write_text("services:\n  chat: {environment: [GPT_API_URL=http://gpt:9]}\n", encoding="utf-8")
+    assert problems(over, {}) == ["chat : GPT_API_URL mène au port 9 de gpt, qui écoute sur 5002."]
 
 
 def test_a_variable_of_dot_env_counts(house: Path) -> None:
