@@ -13,8 +13,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import multiprocess
-
 from common.web.stopping import watch_for_stop
 
 DEFAULT_PORTS = {"app": 5000, "chat": 5001, "gpt": 5002, "asr": 5003, "diarize": 5004}
@@ -60,6 +58,8 @@ def post_worker_init(_worker: Any) -> None:
 
 def child_exit(_server: Any, worker: Any) -> None:
     """Forget the gauges of a worker that is gone."""
+    from prometheus_client import multiprocess  # when it is imported, it looks whether there is a folder to share
+
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
         for stale in Path(folder).glob(f"gauge_live*_{worker.pid}.db"):

@@ -260,3 +260,10 @@ def test_the_short_way_leaves_refusals_and_errors_to_flask(tmp_path: Path, free_
     assert short.status_code == 400, "its sender left before it was whole"
     counted = client.get("/metrics", **asked_of).text
     assert 'frigo_http_in_flight{service="app"} 1.0' in counted, "the one that asks"
+
+
+def test_what_all_workers_counted_is_told(call: Callable[..., Any], seen: Upstream) -> None:
+    """gunicorn run by itself, as in a container: its settings give the workers a folder to count in."""
+    assert call("GET", "/v1/elsewhere").status == 200
+    assert seen.seen
+    assert b'frigo_http_requests_total{method="GET",route="/v1/<path:path>"' in call("GET", "/metrics").data
