@@ -51,7 +51,7 @@ class _Search:
             asked["time_range"] = arguments.periode
         told = self._ask(urlencode(asked), call)
         lines = _answers(told)
-        results = [one for one in told.get("results") or () if isinstance(one, dict) and one.get("url")]
+        results = [one for one in _list(told, "results") if isinstance(one, dict) and one.get("url")]
         for number, one in enumerate(results[: arguments.nombre], 1):
             extract = " ".join(str(one.get("content") or "").split())[:_EXTRACT_CHARS]
             when = str(one.get("publishedDate") or "")[:10]
@@ -80,11 +80,16 @@ class _Search:
 def _answers(told: dict[str, Any]) -> list[str]:
     """What SearXNG answers by itself, before its results: texts, or objects with one."""
     found = []
-    for one in (told.get("answers") or [])[:2]:
+    for one in _list(told, "answers")[:2]:
         text = one.get("answer") if isinstance(one, dict) else one
         if isinstance(text, str) and text.strip():
             found.append(" ".join(text.split())[:_EXTRACT_CHARS])
     return found
+
+
+def _list(told: dict[str, Any], name: str) -> list[Any]:
+    found = told.get(name)
+    return found if isinstance(found, list) else []
 
 
 def _short(text: object) -> str:

@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -137,7 +138,7 @@ class Fetcher:
             call.on_cancel(held.end)
             try:
                 return self._follow(checked(url), held, deadline)
-            except (HTTPError, OSError) as error:
+            except (HTTPError, HTTPException, OSError) as error:
                 if held.ended or time.monotonic() >= deadline:
                     raise _too_slow() from error
                 if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):

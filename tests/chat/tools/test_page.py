@@ -115,6 +115,10 @@ class Site:
                 gzip.compress("é".encode()), headers={"Content-Encoding": "gzip", "Content-Type": "text/plain"}
             )
 
+        @app.get("/entetes")
+        def headers() -> Response:
+            return Response("x", headers=[(f"X-{number}", "y") for number in range(120)], content_type="text/plain")
+
         @app.get("/image")
         def image() -> Response:
             return Response(b"\x89PNG", content_type="image/png")
@@ -196,7 +200,9 @@ def test_a_packed_page_is_unpacked(site: Site) -> None:
     assert read(site, "/comprime").endswith("\n\né")
 
 
-@pytest.mark.parametrize(("path", "reason"), [("/image", "image/png"), ("/absent", "404")])
+@pytest.mark.parametrize(
+    ("path", "reason"), [("/image", "image/png"), ("/absent", "404"), ("/entetes", "pas répondu")]
+)
 def test_what_cannot_be_read_is_said(site: Site, path: str, reason: str) -> None:
     with pytest.raises(ToolError) as refused:
         read(site, path)

@@ -72,6 +72,7 @@ def test_results_as_the_model_reads_them(search: Callable[[Any], Tool[Any]], ask
         (b"<html>", "JSON"),
         ([], "JSON"),
         ({"results": []}, "Aucun résultat"),
+        ({"results": 5, "answers": {"a": 1}}, "Aucun résultat"),
     ],
 )
 def test_what_goes_wrong_is_said(search: Callable[[Any], Tool[Any]], answer: Any, reason: str) -> None:
