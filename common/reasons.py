@@ -12,6 +12,7 @@ _REASONS: dict[str, Text] = {
     "missing": _("ce champ est obligatoire"),
     "extra_forbidden": _("ce champ n'est pas connu"),
     "string_type": _("une chaîne de caractères est attendue"),
+    "string_unicode": _("une chaîne de caractères est attendue"),
     "string_pattern_mismatch": _("cette forme n'est pas acceptée"),
     "int_type": _("un nombre entier est attendu"),
     "int_parsing": _("un nombre entier est attendu"),
