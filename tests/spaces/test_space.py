@@ -17,6 +17,7 @@ import pytest
 from chat.diagrams.parser import MermaidParser
 from common.errors import ApiError
 from tests.conftest import ROOT
+from tests.spaces.conftest import packaged
 
 TEXT = "Le client passe une commande. Le vendeur vérifie le stock. Si le produit manque, il prévient le client."
 _TALK = """
@@ -58,7 +59,8 @@ def test_the_folder_that_is_sent_draws_by_itself(sent: Path, tmp_path: Path) -> 
     assert all(parser.check(mermaid).valid for mermaid, _said in (drawn, turned, board))
 
 
-def test_nothing_of_this_checkout_s_own_is_sent(sent: Path) -> None:
+def test_nothing_of_this_checkout_s_own_is_sent(tmp_path: Path) -> None:
+    sent = packaged(tmp_path / "sent")  # one in which nothing ran: a model is converted where it is
     paths = [path.relative_to(sent) for path in sent.rglob("*") if "node_modules" not in path.parts]
     assert not [path for path in paths if path.suffix in {".env", ".db", ".pyc", ".log"} or path.name.startswith(".")]
     assert not [path for path in paths if path.name.startswith("ctranslate2-")]
