@@ -32,9 +32,9 @@ test-slow: ## Les tests qui prennent des minutes
 	@$(SETUP) --dev
 	$(PYTEST) -m slow $(TESTS)
 
-docker-test: ## Construire les images légères et y tenir la réunion d'exemple (demande Docker et Compose)
+docker-test: ## Construire les images légères et y tenir la réunion d'exemple (demande Docker ; PARTS="light scale gpt production" pour plus)
 	@$(SETUP)
-	@$(PY) -m scripts.docker_test
+	@$(PY) -m scripts.docker_test $(PARTS)
 
 lint: ## ruff, mypy --strict et TypeScript
 	@$(SETUP) --dev

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -74,14 +75,14 @@ class HubServer:
     _cdn_url: str = ""
     _stopped: threading.Event = field(default_factory=threading.Event)
 
-    def start(self) -> HubServer:
+    def start(self, host: str = "127.0.0.1", port: int = 0) -> HubServer:
         self._stopped.clear()
-        self.url = self._listen("127.0.0.1", self.answer)
+        self.url = self._listen(host, self.answer, port)
         if self.cdn:
             self._cdn_url = self._listen("127.0.0.2", self.answer_cdn)
         return self
 
-    def _listen(self, host: str, answer: Any) -> str:
+    def _listen(self, host: str, answer: Any, port: int = 0) -> str:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
@@ -100,7 +101,7 @@ class HubServer:
             def log_message(self, *_args: Any) -> None:
                 pass
 
-        server = ThreadingHTTPServer((host, 0), Handler)
+        server = ThreadingHTTPServer((host, port), Handler)
         server.daemon_threads = True
         self._servers.append(server)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -315,3 +316,14 @@ def _git_id(path: Path) -> str:
         data = pointer.encode()
         return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
     return _digest(path, "git")
+
+
+def main(folder: str, port: str) -> None:
+    """`python tests/hub_server.py FOLDER PORT`: the models FOLDER/owner/name, to every address, until it is stopped."""
+    repos = {path.relative_to(folder).as_posix(): path for path in Path(folder).glob("*/*") if path.is_dir()}
+    HubServer(repos=repos).start("0.0.0.0", int(port))  # in a container, for its neighbours
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
