@@ -200,9 +200,7 @@ def test_a_packed_page_is_unpacked(site: Site) -> None:
     assert read(site, "/comprime").endswith("\n\né")
 
 
-@pytest.mark.parametrize(
-    ("path", "reason"), [("/image", "image/png"), ("/absent", "404"), ("/entetes", "pas répondu")]
-)
+@pytest.mark.parametrize(("path", "reason"), [("/image", "image/png"), ("/absent", "404"), ("/entetes", "pas répondu")])
 def test_what_cannot_be_read_is_said(site: Site, path: str, reason: str) -> None:
     with pytest.raises(ToolError) as refused:
         read(site, path)
