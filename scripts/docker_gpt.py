@@ -106,7 +106,7 @@ def _refused(key: str) -> str:
 
 def _stopped_in_a_stream() -> dict[str, Any]:
     """SIGTERM to gpt once words have come through chat: how the stream ends, and how gpt does."""
-    asked = question("Raconte longuement.", stream=True, max_tokens=900)
+    asked = question("Raconte longuement.", stream=True, max_tokens=400)
     request = urllib.request.Request(
         f"{_CHAT}/v1/chat/completions",
         data=json.dumps(asked).encode(),

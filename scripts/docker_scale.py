@@ -154,7 +154,7 @@ def _one_chat(text: str, *, stream: bool) -> str:
         return f"refusée {error.code}"
     except (OSError, ValueError) as error:
         return f"rompue {type(error).__name__}"
-    return "finie sans [DONE]"
+    return "coupée et dite" if said else "coupée sans le dire"
 
 
 def _meeting() -> dict[str, Any]:
