@@ -12,6 +12,7 @@ from asr.engines.base import Task
 from asr.engines.process.classes import model_class
 from asr.engines.process.spec import Facts, Said, Spec, SpeechModel, Utterance
 from common.errors import ApiError
+from common.machine.heap import give_memory_back
 from common.messages import _
 from common.process.host import Host
 from common.web import logs
@@ -38,6 +39,7 @@ class HostedModel:
         batch = self._held.pop(number)
         with self._turn:
             said = self._model.transcribe(batch, task)
+        give_memory_back()  # every batch has a length of its own, and leaves holes of its own
         if len(said) != len(batch):
             message = _(
                 "Le moteur a rendu %(given)s résultats pour %(asked)s passages.", given=len(said), asked=len(batch)
