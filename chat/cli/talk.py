@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ class Talk:
 
     def run(self) -> int:
         """Until /quitter or the end of the input."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a script starts in the background
         history = History([*self._commands, "/quitter"])
         self._screen.say(f"Frigo à {self._url} — /aide pour les commandes, /quitter pour sortir", "dim")
         while True:

@@ -88,7 +88,7 @@ def test_sqlite_writes_ahead(database: Database) -> None:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        ("CHAT_API_URL", "chat:5001"),
+        ("CHAT_API_URL", "ftp://chat:5001"),
         ("ASR_API_URL", "http://"),
         ("MEETING_WORKERS", "0"),
         ("MEETING_PEER_WAIT_S", "soon"),

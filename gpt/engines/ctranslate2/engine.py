@@ -70,7 +70,7 @@ class CTranslate2Engine:
         model = converted_apart(folder, compute)
         self._text = text
         threads = options.threads or usable_cpus()
-        self._generator = generator = _open(model, compute, 1 if self.parameters < SMALL_PARAMETERS else threads)
+        generator = _open(model, compute, 1 if self.parameters < SMALL_PARAMETERS else threads)
         held = cache_tokens(text.cache_bytes, options)
         self.context = min(text.context, options.context or text.context, held)
         self.defaults = text.defaults
@@ -106,7 +106,7 @@ class CTranslate2Engine:
         )
         self._scheduler = Scheduler(generator, text.vocabulary, held // _TOGETHER)
         # its threads must have ended before the interpreter does, or CTranslate2's abort the process
-        self._shut = weakref.finalize(self, _shut, self._scheduler, generator)
+        self._shut = weakref.finalize(self, _shut, self._scheduler, self._states, generator)
 
     def encode(self, text: str) -> Prompt:
         """A text to continue, begun as the tokenizer begins a text (BOS where the model has one)."""
@@ -150,7 +150,8 @@ class CTranslate2Engine:
         most = _SCORED_BYTES // (4 * self._text.vocabulary)
         if end > most:
             raise context_exceeded(end, most, "prompt")
-        logits = np.array(self._generator.forward_batch([ids[: end - 1]]), dtype=np.float32)[0] if end > 1 else []
+        generator = self._scheduler.generator
+        logits = np.array(generator.forward_batch([ids[: end - 1]]), dtype=np.float32)[0] if end > 1 else []
         return scored(ids[start:end], logits[start - 1 :], top, self._text.special_ids, self._vocabulary.piece)
 
     def embed(self, ids: Sequence[int], adapter: str | None = None) -> list[float]:  # noqa: ARG002  it has none
@@ -167,7 +168,6 @@ class CTranslate2Engine:
 
     def close(self) -> None:
         """Free the model, and give its memory back to the machine."""
-        self._states.close()
         self._shut()
 
     def _mask(self, request: GenerationRequest) -> TokenMask | None:
@@ -210,7 +210,9 @@ def _open(model: Path, compute: Compute, threads: int) -> Any:
         ) from error
 
 
-def _shut(scheduler: Scheduler, generator: Any) -> None:
+def _shut(scheduler: Scheduler, states: States, generator: Any) -> None:
+    """Nothing else may hold a generator: one that is left when the interpreter ends aborts the process."""
+    states.close()
     scheduler.close()
     generator.unload_model()
     give_memory_back()

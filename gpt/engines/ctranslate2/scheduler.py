@@ -64,6 +64,13 @@ class Scheduler:
             started = sum(answer.started for answer in known)
             return started, len(known) - started
 
+    @property
+    def generator(self) -> Any:
+        """The model. Raises 503 once it is closed."""
+        if self._generator is None:
+            raise unloaded()
+        return self._generator
+
     def close(self) -> None:
         """Stop the threads; what is still running ends with an error."""
         with self._change:
