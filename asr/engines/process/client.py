@@ -27,7 +27,7 @@ SLOWEST = 60.0
 """Seconds of work for one second of sound beyond which a model counts as stuck."""
 _ENDS = {"engine_died", "engine_stuck"}
 _STEADY = {
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "0",
     "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(16 * 2**20),
 }
