@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,8 +20,8 @@ import pytest
 
 from chat.diagrams.parser import MermaidParser
 from tests.chat.fake_gpt import FakeGpt
+from tests.chat.serving import SilentServer, start_chat
 from tests.chat.test_conversation_answers import until
-from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 BODY = {"model": "frigo-mini", "messages": [{"role": "user", "content": "x"}], "stream": True}
@@ -51,61 +50,18 @@ class Live:
         return [child for child in children if child.name() == "node" and child.status() != psutil.STATUS_ZOMBIE]
 
 
-class SilentAsr:
-    """Reads a whole request, answers nothing, and knows when its caller leaves."""
-
-    def __init__(self) -> None:
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.read, self.left = threading.Event(), threading.Event()
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        connection, _address = self.socket.accept()
-        with connection:
-            received = b""
-            while b"--frontier--" not in received:
-                received += connection.recv(65536)
-            self.read.set()
-            if connection.recv(1) == b"":
-                self.left.set()
-
-
 @pytest.fixture(scope="module")
-def asr() -> Iterator[SilentAsr]:
-    silent = SilentAsr()
+def asr() -> Iterator[SilentServer]:
+    silent = SilentServer(b"--frontier--")
     yield silent
     silent.socket.close()
 
 
 @pytest.fixture(scope="module")
-def live(front: tuple[Any, str], asr: SilentAsr, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    port = free_port()
-    environ = {
-        "PATH": os.environ["PATH"],
-        "PORT": str(port),
-        "WEB_CONCURRENCY": "1",
-        "GPT_API_URL": front[1],
-        "ASR_API_URL": asr.url,
-        "DATA_DIR": str(tmp_path_factory.mktemp("data")),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "-c", "python:common.web.gunicorn_conf", "chat.wsgi:app"],
-        cwd=ROOT,
-        env=environ,
-        stdout=subprocess.DEVNULL,
-    )
+def live(front: tuple[Any, str], asr: SilentServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    data_dir = tmp_path_factory.mktemp("data")
+    port, process = start_chat(front[1], data_dir, ASR_API_URL=asr.url)
     running = Live(port, process)
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            if running.request("GET", "/health").status == 200:
-                break
-        except OSError:
-            pass
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
     yield running
     process.terminate()
     assert process.wait(20) == 0
@@ -161,7 +117,7 @@ def test_a_client_that_leaves_before_an_answer_in_one_piece_stops_gpt(
     assert live.request("GET", "/health").status == 200
 
 
-def test_a_client_that_leaves_during_a_transcription_stops_asr(live: Live, asr: SilentAsr) -> None:
+def test_a_client_that_leaves_during_a_transcription_stops_asr(live: Live, asr: SilentServer) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", live.port, timeout=30)
     part = b'--frontier\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
     body = part + bytes(300_000) + b"\r\n--frontier--\r\n"

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.chat.scripted_gpt import ScriptedGpt, call
-from tests.ports import free_port
+from tests.chat.serving import SilentServer, start_chat
 
 ROOT = Path(__file__).resolve().parents[3]
 ASKED = {
@@ -29,58 +25,16 @@ ASKED = {
 }
 
 
-class SilentSearch:
-    """A SearXNG that reads a request, answers nothing, and knows when its caller leaves."""
-
-    def __init__(self) -> None:
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.asked, self.left = threading.Event(), threading.Event()
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        connection, _address = self.socket.accept()
-        with connection:
-            while b"\r\n\r\n" not in connection.recv(65536):
-                pass
-            self.asked.set()
-            if connection.recv(1) == b"":
-                self.left.set()
-
-
 @pytest.fixture(scope="module")
-def search() -> Iterator[SilentSearch]:
-    silent = SilentSearch()
+def search() -> Iterator[SilentServer]:
+    silent = SilentServer(b"\r\n\r\n")
     yield silent
     silent.socket.close()
 
 
 @pytest.fixture(scope="module")
-def port(front: tuple[Any, str], search: SilentSearch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    number = free_port()
-    environ = {
-        "PATH": os.environ["PATH"],
-        "PORT": str(number),
-        "WEB_CONCURRENCY": "1",
-        "GPT_API_URL": front[1],
-        "SEARXNG_URL": search.url,
-        "DATA_DIR": str(tmp_path_factory.mktemp("data")),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "-c", "python:common.web.gunicorn_conf", "chat.wsgi:app"],
-        cwd=ROOT,
-        env=environ,
-        stdout=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", number), 1).close()
-            break
-        except OSError:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+def port(front: tuple[Any, str], search: SilentServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    number, process = start_chat(front[1], tmp_path_factory.mktemp("data"), SEARXNG_URL=search.url)
     yield number
     process.send_signal(signal.SIGQUIT)  # at once: how it ends is tested elsewhere
     process.wait(20)
@@ -99,7 +53,7 @@ def ask(port: int) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse
     return connection, connection.getresponse()
 
 
-def test_a_client_that_leaves_ends_the_tool(port: int, scripted: ScriptedGpt, search: SilentSearch) -> None:
+def test_a_client_that_leaves_ends_the_tool(port: int, scripted: ScriptedGpt, search: SilentServer) -> None:
     """Meanwhile the other call of the round is told at once, and others are served."""
     scripted.enqueue([call("recherche", requete="lait"), call("calculatrice", expression="1+1")])
     connection, answer = ask(port)
@@ -110,7 +64,7 @@ def test_a_client_that_leaves_ends_the_tool(port: int, scripted: ScriptedGpt, se
             run = json.loads(line[5:])["choices"][0]["delta"]["tool_run"]
             states.append((run["name"], run["state"]))
     assert states == [("recherche", "running"), ("calculatrice", "running"), ("calculatrice", "done")]
-    assert search.asked.wait(10)
+    assert search.read.wait(10)
     other, whole = ask(port)
     assert whole.read().endswith(b"data: [DONE]\n\n")
     other.close()
