@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -25,7 +26,7 @@ class Source(BaseModel):
     end_s: float | None = None
 
 
-class Item(BaseModel):
+class Item(BaseModel, ABC):
     """Something of the minutes; `line` is the line that the model names as its source, in the part that it read."""
 
     seconds: float | None = Field(default=None, description="Quand cela s'est dit ; null : non daté")
@@ -33,9 +34,9 @@ class Item(BaseModel):
     line: int | None = Field(default=None, exclude=True)
 
     @property
+    @abstractmethod
     def said(self) -> str:
         """What to look for in the transcript."""
-        raise NotImplementedError
 
 
 class Point(Item):
