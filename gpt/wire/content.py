@@ -66,6 +66,20 @@ class ChatMessage(BaseModel):
     reasoning_content: str | None = Field(default=None, description="Ce que le modèle a pensé à ce tour")
 
 
+def refuse_without_content(messages: Sequence[ChatMessage]) -> None:
+    """Raise 400 for the first message that says nothing, as OpenAI does: only the assistant may, when it did something
+    else instead."""
+    for at, message in enumerate(messages):
+        given = message.model_extra or {}
+        acted = message.tool_calls or message.function_call or message.reasoning_content
+        if message.content is not None or (
+            message.role == "assistant" and (acted or given.get("refusal") or given.get("audio"))
+        ):
+            continue
+        param = f"messages[{at}].content"
+        raise ApiError(400, "missing_field", _("Champ « %(field)s » absent.", field=param), param)
+
+
 def first_image(messages: Sequence[ChatMessage]) -> tuple[str, str] | None:
     """Where the first image is (``messages[0].content``) and its part's type, or None when there is only text."""
     for at, message in enumerate(messages):

@@ -6,13 +6,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from common.errors import ApiError
 from common.messages import _
 from gpt.engines.base import Message
 from gpt.wire.constraints import Constrained
-from gpt.wire.content import ChatMessage, first_image, read_messages
+from gpt.wire.content import ChatMessage, first_image, read_messages, refuse_without_content
 from gpt.wire.refused import REFUSED, REFUSED_IN_CHAT, REFUSED_IN_COMPLETION, refuse, refuse_deep, unsupported
 from gpt.wire.texts import Texts, one_or_several
 from gpt.wire.tools import Tooled
@@ -136,6 +136,12 @@ class ChatBody(Tooled, Sampling):
     chat_template_kwargs: dict[str, Any] | None = Field(
         default=None, description="Options du gabarit (enable_thinking…)"
     )
+
+    @field_validator("messages")
+    @classmethod
+    def _say_something(cls, messages: list[ChatMessage]) -> list[ChatMessage]:
+        refuse_without_content(messages)
+        return messages
 
     def turns(self) -> list[Message]:
         """The messages. Raises 400 on a part that is neither text nor an image."""
