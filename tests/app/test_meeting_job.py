@@ -238,7 +238,7 @@ def test_a_meeting_that_is_cancelled_or_deleted_stops(
     thread = in_background(worker, meeting_id)
     until(lambda: "asr" in fakes.calls)
     getattr(store, how)(meeting_id)
-    thread.join(10)
+    thread.join(30)
     assert not thread.is_alive()
     fakes.gates["asr"].set()
     if how == "delete":
@@ -258,7 +258,7 @@ def test_a_worker_that_stops_gives_its_meeting_back(
     thread = in_background(worker, meeting_id)
     until(lambda: "minutes" in fakes.calls)
     worker.stop.set()
-    thread.join(10)
+    thread.join(30)
     fakes.gates["minutes"].set()
     assert store.get(meeting_id, "fr")["state"] == "queued"
     other = MeetingWorker(worker._database, connect(settings), settings, make_huey(settings))

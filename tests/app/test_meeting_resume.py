@@ -166,7 +166,7 @@ def test_a_meeting_that_was_cancelled_begins_again(
     thread.start()
     until(lambda: stored(database, meeting_id)[1] == 1.0)
     store.cancel(meeting_id)
-    thread.join(10)
+    thread.join(30)
     assert stored(database, meeting_id) == ([], 0.0)
     until(lambda: "asr at 1" in fakes.closed)
     fakes.gates.clear()
@@ -184,7 +184,7 @@ def test_a_worker_that_stops_keeps_what_asr_has_found(
     thread.start()
     until(lambda: 1.5 in fakes.decoded and stored(database, meeting_id)[1] >= 0.5)
     worker.stop.set()
-    thread.join(10)
+    thread.join(30)
     assert store.get(meeting_id, "fr")["state"] == "queued"
     assert stored(database, meeting_id)[1] == 1.5
 

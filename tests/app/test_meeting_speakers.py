@@ -227,7 +227,7 @@ def test_cancelling_ends_both_calls(client: Any, worker: MeetingWorker, fakes: F
     until(lambda: {"asr", "diarize"} <= set(fakes.calls))
     client.post(f"/api/meetings/{meeting_id}/cancel")
     until(lambda: {"asr", "diarize"} <= set(fakes.closed), 10)
-    thread.join(10)
+    thread.join(30)
     meeting = client.get(f"/api/meetings/{meeting_id}").json
     assert meeting["state"] == "cancelled"
     assert "seconds_done" not in meeting["steps"][0]

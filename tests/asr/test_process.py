@@ -184,7 +184,7 @@ def test_a_recording_that_kills_the_process_takes_only_itself_along(opened: Open
     assert (killed.value.status, killed.value.code) == (503, "engine_died")
     assert not isinstance(killed.value, EngineGoneError)
     assert "Retry-After" in killed.value.headers
-    assert ended.wait(10)
+    assert ended.wait(30)
     assert "mémoire" in told[0]
     assert one.memory_bytes() == 0
 
@@ -194,7 +194,7 @@ def test_a_recording_that_meets_a_dead_model_being_put_away_may_go_on_with_anoth
     ended = threading.Event()
     one.watch(lambda reason: ended.set())
     os.kill(one.pid, signal.SIGKILL)
-    assert ended.wait(10)
+    assert ended.wait(30)
     one.close()  # as the registry does at once
     with pytest.raises(EngineGoneError):
         heard(one, [chunk(tones.WORDS[:4])])
@@ -209,7 +209,7 @@ def test_a_model_that_hangs_is_ended_and_told_dead(opened: Open, monkeypatch: py
     with pytest.raises(ApiError) as caught:
         heard(one, [chunk([tones.WORDS[3]])])
     assert caught.value.code == "engine_stuck"
-    assert ended.wait(10)
+    assert ended.wait(30)
 
 
 def test_slow_work_on_long_sound_is_given_the_time_it_takes(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def test_leaving_stops_gpt_and_keeps_what_was_said(client: FlaskClient, gpt: Fak
         next(pieces)
     pieces.close()  # type: ignore[attr-defined]
     gpt.permits.release(50)
-    assert gpt.stream_closed.wait(10)
+    assert gpt.stream_closed.wait(30)
     kept = last(client, made["id"])
     assert (kept["content"], kept["state"]) == ("é0 é1 ", "unfinished")
     gpt.permits = None

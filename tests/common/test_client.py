@@ -152,7 +152,7 @@ def test_a_call_can_be_cancelled_before_its_answer_begins() -> None:
         thread.start()
         with pytest.raises(ApiError) as caught, cancellation.covers():
             peer.request("POST", "/", json={})
-        thread.join(10)
+        thread.join(30)
     assert caught.value.code == "peer_broken"
     assert seen[-1] == b"left"
 

@@ -124,7 +124,7 @@ def test_what_does_not_fit_is_507_with_both_numbers(client: FlaskClient) -> None
 def test_a_download_is_cancelled(client: FlaskClient, registry: Registry[FakeEngine], machine: Machine) -> None:
     gate = machine.gate("download a").shut()
     client.post("/api/models/a/download")
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     answer = client.post("/api/models/a/cancel")
     assert (answer.status_code, answer.json and answer.json["state"]) == (202, "downloading")
     gate.set()

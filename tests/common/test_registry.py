@@ -96,7 +96,7 @@ def test_unload_waits_for_the_call_in_flight(registry: Registry[FakeEngine], mac
     registry.start()
     until_state(registry, "mini", "ready")
     call = Call(registry, "petit")
-    assert call.held.wait(5)
+    assert call.held.wait(30)
     assert registry.unload("mini")["state"] == "unloading"
     assert not machine.engines[0].closed
     assert call.end().served == "mini"
@@ -108,7 +108,7 @@ def test_a_load_asked_while_unloading_follows_it(registry: Registry[FakeEngine],
     registry.start()
     until_state(registry, "mini", "ready")
     call = Call(registry, "mini")
-    assert call.held.wait(5)
+    assert call.held.wait(30)
     registry.unload("mini")
     registry.load("mini")
     call.end()
@@ -232,9 +232,9 @@ def test_events_end_when_the_reader_leaves_or_the_service_stops(registry: Regist
         started = threading.Event()
         thread = threading.Thread(target=read, args=(left if not ended else threading.Event(),), daemon=True)
         thread.start()
-        assert started.wait(5)
+        assert started.wait(30)
         stop()
-        thread.join(5)
+        thread.join(30)
         assert not thread.is_alive()
     assert ended == [True, True]
 
@@ -300,7 +300,7 @@ def test_close_stops_everything(machine: Machine) -> None:
     waiting = Call(registry, "b")
     until(registry, lambda: registry._ledger.slot("b").waiting == 1)
     registry.close()
-    waiting.join(5)
+    waiting.join(30)
     assert waiting.error is not None
     assert (waiting.error.status, waiting.error.code) == (503, "service_stopping")
     assert machine.engines == []
@@ -317,12 +317,12 @@ def test_an_engine_that_is_ready_after_the_end_is_closed(machine: Machine) -> No
     registry = registry_of(machine, entry("a", 60))
     gate = machine.gate("load a").shut()
     registry.start()
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     closing = threading.Thread(target=registry.close, daemon=True)
     closing.start()
     until(registry, lambda: registry._ledger.closed)
     gate.set()
-    closing.join(5)
+    closing.join(30)
     assert not closing.is_alive()
     assert machine.engines == []
 
@@ -334,7 +334,7 @@ def test_an_engine_that_is_ready_long_after_the_end_is_closed(
     registry = registry_of(machine, entry("a", 60))
     gate = machine.gate("load a").shut()
     registry.start()
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     registry.close()
     gate.set()
     until_state(registry, "a", "downloaded")
@@ -345,12 +345,12 @@ def test_close_ends_a_download(machine: Machine) -> None:
     registry = registry_of(machine, entry("a", 60), here=False)
     gate = machine.gate("download a").shut()
     registry.start()
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     closing = threading.Thread(target=registry.close, daemon=True)
     closing.start()
     until(registry, lambda: registry._ledger.closed)
     gate.set()
-    closing.join(5)
+    closing.join(30)
     assert not closing.is_alive()
     assert registry.state("a") == "idle"
     assert not any(thread.name == "download-a" for thread in threading.enumerate())

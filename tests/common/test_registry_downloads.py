@@ -30,7 +30,7 @@ def registry(machine: Machine) -> Registry[FakeEngine]:
 def test_a_download_is_resumed_after_it_was_cancelled(registry: Registry[FakeEngine], machine: Machine) -> None:
     gate = machine.gate("download gpt2").shut()
     registry.load("gpt2")
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     machine.downloads["gpt2"] = 5
     registry.cancel("gpt2")
     gate.set()
@@ -53,7 +53,7 @@ def test_cancelling_the_download_of_a_new_default_keeps_the_old_one(
     until_state(registry, "mini", "ready")
     gate = machine.gate("download gpt2").shut()
     registry.load("gpt2")
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     getattr(registry, action)("gpt2")
     gate.set()
     until_state(registry, "gpt2", "idle")
@@ -66,7 +66,7 @@ def test_a_model_asked_for_again_while_its_download_stops_is_fetched(
 ) -> None:
     gate = machine.gate("download gpt2").shut()
     registry.download("gpt2")
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     registry.cancel("gpt2")
     registry.load("gpt2")
     gate.set()
@@ -76,13 +76,13 @@ def test_a_model_asked_for_again_while_its_download_stops_is_fetched(
 def test_a_download_taken_up_again_can_be_cancelled_again(registry: Registry[FakeEngine], machine: Machine) -> None:
     gate = machine.gate("download gpt2").shut()
     registry.download("gpt2")
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     registry.cancel("gpt2")
     registry.load("gpt2")
     stopped = gate.reached = threading.Event()
     gate.set()  # the first one stops, the next begins
     gate.clear()
-    assert stopped.wait(5)
+    assert stopped.wait(30)
     registry.cancel("gpt2")
     gate.set()
     until_state(registry, "gpt2", "idle")
@@ -91,7 +91,7 @@ def test_a_download_taken_up_again_can_be_cancelled_again(registry: Registry[Fak
 def test_a_load_asked_during_a_download_follows_it(registry: Registry[FakeEngine], machine: Machine) -> None:
     gate = machine.gate("download gpt2").shut()
     registry.download("gpt2")
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     registry.load("gpt2")
     registry.load("gpt2")
     gate.set()
@@ -104,7 +104,7 @@ def test_different_models_are_fetched_at_once_and_each_only_once(machine: Machin
     gates = [machine.gate(f"download {key}").shut() for key in "abc"]
     for key in "abcabc":
         registry.download(key)
-    assert all(gate.reached.wait(5) for gate in gates)
+    assert all(gate.reached.wait(30) for gate in gates)
     assert sum(thread.name.startswith("download-") for thread in threading.enumerate()) >= 3
     for gate in gates:
         gate.set()
@@ -119,7 +119,7 @@ def test_a_load_can_be_given_up(machine: Machine) -> None:
     registry.start()
     until_state(registry, "a", "ready")
     call = Call(registry)
-    assert call.held.wait(5)
+    assert call.held.wait(30)
     registry.load("b")
     until(registry, lambda: registry._ledger.slot("a").draining, "a draining")
     registry.cancel("b")
@@ -128,7 +128,7 @@ def test_a_load_can_be_given_up(machine: Machine) -> None:
     assert machine.loads == ["a"]
     gate = machine.gate("load b").shut()
     registry.load("b")
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     registry.unload("b")
     gate.set()
     until_state(registry, "b", "downloaded")

@@ -44,7 +44,7 @@ def test_a_model_nobody_uses_is_unloaded_and_comes_back_when_asked(machine: Mach
 def test_a_model_in_use_is_not_idle_however_long_the_call(machine: Machine, clock: Clock) -> None:
     registry = registry_of(machine, entry("a"), ttl_s=60, clock=clock)
     call = Call(registry)
-    assert call.held.wait(5)
+    assert call.held.wait(30)
     clock.now += 1000
     registry.wake()
     assert registry._mover._due() is None
@@ -95,7 +95,7 @@ def test_an_engine_that_dies_is_loaded_again(machine: Machine) -> None:
     gate = machine.gate("load a").shut()
     dead = engine(machine, "a")
     dead.die()
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     assert registry.state("a") == "loading"
     assert "tué par le système" in registry.status("a")["error"]
     assert dead.closed
@@ -114,7 +114,7 @@ def test_the_end_of_a_call_on_a_dead_engine_frees_nothing_of_the_new_one(machine
     engine(machine, "a").die()
     until(registry, lambda: machine.loads == ["a", "a"] and registry.state("a") == "ready")
     call = Call(registry)
-    assert call.held.wait(5)
+    assert call.held.wait(30)
     held.__exit__(None, None, None)
     assert registry.calls("a") == (1, 0)
     assert call.end().served == "a"
@@ -192,7 +192,7 @@ def test_a_dead_engine_whose_place_was_taken_does_not_take_it_back(machine: Mach
     until_state(registry, "a", "ready")
     gate = machine.gate("load c").shut()
     registry.load("c")
-    assert gate.reached.wait(5)  # the mover is busy
+    assert gate.reached.wait(30)  # the mover is busy
     engine(machine, "a").die()
     until_state(registry, "a", "loading")
     machine.capacity = 80

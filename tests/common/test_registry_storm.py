@@ -111,7 +111,7 @@ def test_the_storm(seed: int, caplog: pytest.LogCaptureFixture) -> None:
         one.join(60)
     over.set()
     for one in [*people, *clients]:
-        one.join(10)
+        one.join(30)
         assert not one.is_alive(), "somebody hangs"
     assert wrong == []
     assert [record for record in caplog.records if record.message.startswith("bug")] == []
@@ -126,6 +126,6 @@ def test_the_storm(seed: int, caplog: pytest.LogCaptureFixture) -> None:
         assert served(registry, key) == key
         assert registry.calls(key)[1] == 0
     registry.close()
-    watching.join(10)
+    watching.join(30)
     assert not watching.is_alive()
     until(registry, lambda: machine.engines == [])

@@ -27,7 +27,7 @@ def test_a_model_that_fits_is_loaded_beside_and_then_is_the_default(machine: Mac
     registry = started(machine, 40, 40)
     gate = machine.gate("load b").shut()
     registry.load("b")
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     assert registry.selection.chosen == "b"
     assert served(registry) == "a"  # what is ready serves meanwhile
     gate.set()
@@ -39,7 +39,7 @@ def test_a_model_that_fits_is_loaded_beside_and_then_is_the_default(machine: Mac
 def test_a_model_that_does_not_fit_beside_waits_for_the_calls_in_flight(machine: Machine) -> None:
     registry = started(machine, 60, 60)
     in_flight = Call(registry)
-    assert in_flight.held.wait(5)
+    assert in_flight.held.wait(30)
     registry.load("b")
     until(registry, lambda: registry._ledger.slot("a").draining, "a draining")
     late = Call(registry)
@@ -103,7 +103,7 @@ def test_a_load_that_fails_brings_the_previous_model_back(machine: Machine, fail
     machine.fail["b"] = [failure]
     gate = machine.gate("load b").shut()
     registry.load("b")
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     waiting = [Call(registry) for _ in range(4)] if size == 60 else []
     if waiting:
         until_waiting(registry, "b", 4)
@@ -153,7 +153,7 @@ def test_memory_that_comes_back_late_is_waited_for(machine: Machine, monkeypatch
     closed = threading.Event()
     monkeypatch.setattr(FakeEngine, "close", lambda _self: closed.set())
     registry.load("b")
-    assert closed.wait(5)
+    assert closed.wait(30)
     until_state(registry, "a", "downloaded")
     assert machine.loads == ["a"]
     machine.engines.clear()
@@ -163,7 +163,7 @@ def test_memory_that_comes_back_late_is_waited_for(machine: Machine, monkeypatch
 def test_calls_that_do_not_end_make_the_change_be_given_up(machine: Machine) -> None:
     registry = started(machine, 60, 60, drain_s=0.05)
     in_flight = Call(registry)
-    assert in_flight.held.wait(5)
+    assert in_flight.held.wait(30)
     registry.load("b")
     until_state(registry, "b", "error")
     assert served(registry) == "a"
@@ -174,7 +174,7 @@ def test_calls_that_do_not_end_make_the_change_be_given_up(machine: Machine) -> 
 def test_other_options_load_a_ready_model_again(machine: Machine) -> None:
     registry = started(machine, 60, options=frozenset({"quantization"}))
     in_flight = Call(registry)
-    assert in_flight.held.wait(5)
+    assert in_flight.held.wait(30)
     registry.load("a", {"quantization": "int8"})
     until(registry, lambda: registry._ledger.slot("a").draining, "a draining")
     late = Call(registry, "a")
@@ -244,7 +244,7 @@ def test_unloading_the_default_makes_the_other_ready_model_the_default(machine: 
 def test_a_load_given_up_and_asked_for_again_is_done(machine: Machine) -> None:
     registry = started(machine, 60, 60)
     call = Call(registry)
-    assert call.held.wait(5)
+    assert call.held.wait(30)
     registry.load("b")
     until(registry, lambda: registry._ledger.slot("a").draining, "a draining")
     registry.cancel("b")
@@ -269,7 +269,7 @@ def test_an_engine_that_dies_before_its_reload_is_reloaded_as_asked(machine: Mac
 def test_memory_that_an_unload_is_about_to_give_back_is_waited_for(machine: Machine) -> None:
     registry = started(machine, 60, 60)
     in_flight = Call(registry, "a")
-    assert in_flight.held.wait(5)
+    assert in_flight.held.wait(30)
     registry.unload("a")
     registry.load("b")
     until_state(registry, "b", "loading")

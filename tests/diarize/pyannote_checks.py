@@ -213,7 +213,7 @@ def order() -> list[int]:
             while len(gate._waiting) <= number:
                 time.sleep(0.001)
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     return passed
 
 

@@ -163,7 +163,7 @@ def test_an_adapter_in_use_leaves_when_its_answers_have_ended(engine: Transforme
     assert (refused.value.status, refused.value.code) == (404, "adapter_not_found")
     left.close()
     assert ids_of(list(running)) == whole
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
 
 

@@ -311,7 +311,7 @@ def test_a_server_that_hangs_is_given_up(upstream: Upstream) -> None:
         with pytest.raises(ApiError) as caught:
             engine.forward("/chat/completions", body)
         assert caught.value.status == 502
-        assert upstream.reader_left.wait(10)
+        assert upstream.reader_left.wait(30)
         upstream.reader_left.clear()
 
 
@@ -348,14 +348,14 @@ def test_a_client_that_leaves_stops_the_server_within_a_token(gpt: Gpt, upstream
     leave(gpt, body, one_token)
     wait_until(lambda: gpt.users == 0)
     upstream.permits.release()  # the server computes one token more, and sees that nobody is there
-    assert upstream.reader_left.wait(10)
+    assert upstream.reader_left.wait(30)
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_before_the_answer_begins_stops_it(gpt: Gpt, upstream: Upstream, stream: bool) -> None:
     body = {**CHAT, "fault": "hang", "stream": stream}
     leave(gpt, body, lambda _connection: wait_until(upstream.entered.is_set))
-    assert upstream.reader_left.wait(10)
+    assert upstream.reader_left.wait(30)
     wait_until(lambda: gpt.users == 0)
 
 

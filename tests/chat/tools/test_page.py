@@ -239,7 +239,7 @@ def test_a_site_that_says_nothing_is_left(scheme: str, dripping: tuple[int, thre
     with pytest.raises(ToolError) as refused:
         Fetcher(lambda _host, _port: ["127.0.0.1"]).fetch(f"{scheme}://exemple.test:{port}/", Call(seconds=0.2))
     assert "lent" in str(refused.value)
-    assert left.wait(10)
+    assert left.wait(30)
 
 
 def test_a_call_that_nobody_waits_for_ends(dripping: tuple[int, threading.Event]) -> None:
@@ -254,7 +254,7 @@ def test_a_call_that_nobody_waits_for_ends(dripping: tuple[int, threading.Event]
     thread = threading.Thread(target=run)
     thread.start()
     call.cancel()
-    thread.join(10)
+    thread.join(30)
     assert not thread.is_alive()
 
 
