@@ -25,7 +25,7 @@ from common.settings import SettingsError, load
 from tests.common.toy_engines import CATALOGUE, GB, ToyBackend, ToyEngine, machine, toys
 from tests.hub_server import Fault, HubServer
 
-QUICK = Patience(connect_s=2, stall_s=0.5, attempts=4, first_wait_s=0.01, most_wait_s=0.02, retry_after_s=1.5)
+QUICK = Patience(connect_s=20, stall_s=20, attempts=4, first_wait_s=0.01, most_wait_s=0.02, retry_after_s=1.5)
 FILES = {"toys/big": ["m.tar", "m.box"], "toys/small": ["m.tar", "m.box"], "toys/shut": ["m.box"],
          "people/theirs": ["theirs.tar"], "people/both": ["a.box", "a.tar"], "people/none": ["a.txt"]}  # fmt: skip
 SIZE = 300_000
@@ -86,7 +86,7 @@ def loader(
     )
 
 
-def wait_for(true: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(true: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline

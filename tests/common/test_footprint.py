@@ -19,7 +19,7 @@ from common.models.footprint import ModelFacts, facts_of, read_folder
 from tests.hub_server import COMMIT, Fault, HubServer
 
 REPO = "someone/model"
-HASTY = Patience(connect_s=1, stall_s=2, attempts=1, first_wait_s=0)
+HASTY = Patience(connect_s=20, stall_s=20, attempts=1, first_wait_s=0)
 WIDTHS = {"F32": 4, "F16": 2, "BF16": 2, "U8": 1, "I32": 4, "BOOL": 1}
 CONFIG = {
     "model_type": "llama",

@@ -27,7 +27,7 @@ FILES = {
     "run.py": 10,
 }
 TAKEN = ["config.yaml", "model.nemo", "plda/deep/plda.npz", "segmentation/pytorch_model.bin"]
-QUICK = Patience(connect_s=2, stall_s=0.4, attempts=4, first_wait_s=0.01, most_wait_s=0.02, retry_after_s=1.5)
+QUICK = Patience(connect_s=20, stall_s=20, attempts=4, first_wait_s=0.01, most_wait_s=0.02, retry_after_s=1.5)
 
 
 @pytest.fixture

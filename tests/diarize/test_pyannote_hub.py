@@ -33,7 +33,7 @@ FILES: dict[str, dict[str, bytes | int]] = {
     SEGMENTATION: {"pytorch_model.bin": 200_000, "config.yaml": 100, "README.md": 100},
     EMBEDDING: {"pytorch_model.bin": 400_000, "speaker-embedding.onnx": 100_000, "README.md": 100},
 }
-QUICK = Patience(connect_s=2, stall_s=0.4, attempts=3, first_wait_s=0.01, most_wait_s=0.02, retry_after_s=1.5)
+QUICK = Patience(connect_s=20, stall_s=20, attempts=3, first_wait_s=0.01, most_wait_s=0.02, retry_after_s=1.5)
 CATALOGUE = load_catalogue(Path(__file__).parents[2] / "diarize" / "models.toml")
 
 
