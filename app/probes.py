@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from app.peers import Peers
@@ -22,13 +22,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Probe:
-    """One service at one moment."""
+    """One service at one moment, or one of its `replicas`. It is up when one of them is."""
 
     name: str
     url: str
     up: bool
     latency_ms: float | None = None
     error: str | None = None
+    replicas: tuple[Probe, ...] = ()
 
 
 class Remembered(Generic[T]):
@@ -61,13 +62,21 @@ def at_once(work: Callable[[Peer], T], peers: Sequence[Peer]) -> list[T]:
 
 
 def health(peer: Peer) -> Probe:
-    """Ask one service for its /health."""
+    """Ask one address of a service for its /health."""
     began = time.monotonic()
     try:
         peer.request("GET", "/health", timeout=PROBE_SECONDS).raise_for_status()
     except ApiError as error:
         return Probe(peer.name, peer.urls[0], up=False, error=error.code)
     return Probe(peer.name, peer.urls[0], up=True, latency_ms=round((time.monotonic() - began) * 1000, 1))
+
+
+def _services(replicas: Iterable[Probe]) -> list[Probe]:
+    """Each service as the first of its replicas that is up, in order."""
+    of: dict[str, list[Probe]] = {}
+    for probe in replicas:
+        of.setdefault(probe.name, []).append(probe)
+    return [replace(next((p for p in probes if p.up), probes[0]), replicas=tuple(probes)) for probes in of.values()]
 
 
 def readiness(peer: Peer) -> str:
@@ -88,7 +97,8 @@ class Probes:
 
     def __init__(self, peers: Peers) -> None:
         self._peers = list(peers)
-        self.health: Callable[[], list[Probe]] = Remembered(lambda: at_once(health, self._peers))
+        each = [peer for one in self._peers for peer in peers.replicas[one.name]]
+        self.health: Callable[[], list[Probe]] = Remembered(lambda: _services(at_once(health, each)))
         self.ready: Callable[[], dict[str, str]] = Remembered(
             lambda: dict(zip((peer.name for peer in self._peers), at_once(readiness, self._peers), strict=True))
         )

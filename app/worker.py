@@ -1,7 +1,8 @@
 """The worker of meetings: ``python -m app.worker``.
 
 A Huey consumer with MEETING_WORKERS threads. A first signal gives the meetings under way back to the queue, as they
-stand, and stops; a killed worker's meetings are found again in the database by the next one.
+stand, and stops; a killed worker's meetings are found again in the database by the next one. It also looks now and then
+whether every service knows the hub's token.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from huey.consumer import Consumer
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.admin.hub_token import LOOK_SECONDS, HubTokenDesk
 from app.database import Database, migrate
 from app.meetings import uploads
 from app.meetings.jobs import MeetingWorker, make_huey
@@ -48,16 +50,27 @@ def beat(worker: MeetingWorker) -> None:
             _log.warning("the database or the queue does not answer", exc_info=True)
 
 
+def repeat(tokens: HubTokenDesk, stop: threading.Event) -> None:
+    """Tell the hub's token to the services that came back without it, until `stop`."""
+    while True:
+        tokens.spread()
+        if stop.wait(LOOK_SECONDS):
+            return
+
+
 def main() -> int:
     settings = load_or_exit(AppSettings)
     logs.configure("worker", settings.log_level, settings.log_dir)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     migrate(settings.database, settings.data_dir)
     database = Database(settings.database)
-    worker = MeetingWorker(database, connect(settings), settings, make_huey(settings))
+    peers = connect(settings)
+    worker = MeetingWorker(database, peers, settings, make_huey(settings))
     uploads.sweep(settings.uploads_dir, worker.leases.recordings())
     worker.rescue()
     threading.Thread(target=beat, args=(worker,), name="beat", daemon=True).start()
+    tokens = HubTokenDesk(settings, peers)
+    threading.Thread(target=repeat, args=(tokens, worker.stop), name="hub-token", daemon=True).start()
     _log.info("worker ready", extra={"workers": settings.meeting_workers})
     consumer = _Consumer(
         worker,

@@ -13,6 +13,7 @@ from asr.routes.transcribe import transcribe_blueprint
 from asr.service import AsrService
 from asr.settings import AsrSettings
 from common.models.routes import models_blueprint
+from common.models.token_routes import hub_token_blueprint
 from common.web import logs
 from common.web.auth import service_only
 from common.web.client import Peer
@@ -34,6 +35,7 @@ def create_app(settings: AsrSettings) -> OpenAPI:
     diarize = Peer("diarize", settings.diarize_api_url, service_token=settings.service_token)
     app.register_api(openai_blueprint(service, Diarizer(diarize), settings.max_audio_seconds))
     app.register_api(models_blueprint(registry))
+    app.register_api(hub_token_blueprint(settings.data_dir, registry))
     app.extensions["frigo.models"] = registry
     registry.start()
     atexit.register(registry.close)

@@ -7,6 +7,7 @@ import atexit
 from flask_openapi import OpenAPI
 
 from common.models.routes import models_blueprint
+from common.models.token_routes import hub_token_blueprint
 from common.web import logs
 from common.web.auth import service_only
 from common.web.factory import create_service
@@ -32,6 +33,7 @@ def create_app(settings: DiarizeSettings) -> OpenAPI:
     app.register_api(process_blueprint(diarizer))
     app.register_api(voices_blueprint(diarizer))
     app.register_api(models_blueprint(registry))
+    app.register_api(hub_token_blueprint(settings.data_dir, registry))
     app.extensions["frigo.models"] = registry
     registry.start()
     atexit.register(registry.close)

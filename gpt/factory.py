@@ -11,6 +11,7 @@ from common.models.catalogue import Catalogue
 from common.models.hub_registry import HubRegistry
 from common.models.registry import Registry
 from common.models.routes import models_blueprint
+from common.models.token_routes import hub_token_blueprint
 from common.web import logs
 from common.web.auth import service_only
 from common.web.factory import create_service
@@ -81,4 +82,5 @@ def create_app(settings: GptSettings, registry: Registry[GptEngine] | None = Non
     app.register_api(openai_models_blueprint(registry, loader.context, adapters))
     app.register_api(adapters_blueprint(adapters))
     app.register_api(models_blueprint(registry))
+    app.register_api(hub_token_blueprint(settings.data_dir, registry))
     return app

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from flask import Flask, request
 from flask_openapi import APIBlueprint, Tag
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, Field
 
 from app.admin import adapters, keys, system, token
+from app.admin.hub_token import HubTokenDesk
 from app.admin.models import ModelDesk
 from app.peers import Peers
 from app.probes import Probe, Probes
@@ -16,6 +17,7 @@ from app.settings import AppSettings
 from common.errors import ApiError
 from common.messages import _
 from common.models.load_options import LoadOptions
+from common.models.token_routes import HubToken
 
 ADMIN_HEADER = "X-Admin-Token"
 _ENDPOINTS = [
@@ -45,14 +47,6 @@ class ActionQuery(BaseModel):
     )
 
 
-class HubToken(BaseModel):
-    """A Hugging Face token; empty to forget the one that is kept."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-    token: SecretStr = Field(max_length=512)
-
-
 def public_status(probes: Probes) -> APIBlueprint:
     routes = APIBlueprint("status", __name__, abp_tags=[Tag(name="supervision")])
 
@@ -66,7 +60,7 @@ def public_status(probes: Probes) -> APIBlueprint:
 def admin(app: Flask, settings: AppSettings, peers: Peers, probes: Probes) -> APIBlueprint:
     """The routes of the supervision; all want the admin token."""
     expected = token.admin_token(settings)
-    desk = ModelDesk(peers)
+    desk, hub = ModelDesk(peers), HubTokenDesk(settings, peers)
     routes = APIBlueprint("admin", __name__, url_prefix="/api/admin", abp_tags=[Tag(name="supervision")])
 
     @app.before_request
@@ -81,7 +75,8 @@ def admin(app: Flask, settings: AppSettings, peers: Peers, probes: Probes) -> AP
             "services": [_service(probe, models.get(probe.name)) for probe in probes.health()],
             "system": system.load(settings.data_dir),
             "endpoints": [{"method": m, "path": path, "description": said} for m, path, said in _ENDPOINTS],
-            "huggingface_token": token.has_hub_token(settings),
+            "huggingface_token": hub.given(),
+            "huggingface_token_replicas": [one.shown() for one in hub.spread()],
         }
 
     @routes.post("/models/<path:key>/<action>", summary="Télécharger, charger, décharger un modèle, ou y renoncer")
@@ -92,14 +87,9 @@ def admin(app: Flask, settings: AppSettings, peers: Peers, probes: Probes) -> AP
             raise ApiError(400, "invalid_value", message, next(iter(options)))
         return desk.act(path.key, path.action, options, query.service), 202
 
-    @routes.post("/huggingface/token", summary="Garder le jeton Hugging Face")
-    def hub_token(body: HubToken) -> tuple[str, int]:
-        value = body.token.get_secret_value()
-        if value:
-            token.keep_hub_token(settings, value)
-        else:
-            token.forget_hub_token(settings)
-        return "", 204
+    @routes.post("/huggingface/token", summary="Garder le jeton Hugging Face, ici et dans chaque service")
+    def hub_token(body: HubToken) -> dict[str, Any]:
+        return {"replicas": [one.shown() for one in hub.give(body.token.get_secret_value())]}
 
     adapters.add_routes(routes, peers)
     keys.add_routes(routes, peers)
@@ -111,15 +101,19 @@ def _state(probe: Probe) -> str:
 
 
 def _service(probe: Probe, models: dict[str, Any] | None) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    known = models or {}
+    shown: dict[str, Any] = _probe(probe) | {
         "name": probe.name,
-        "url": probe.url,
-        "state": _state(probe),
-        "latency_ms": probe.latency_ms,
-        "models": (models or {}).get("models", []),
-        "selection": (models or {}).get("selection"),
-        "engines": (models or {}).get("engines", []),
+        "models": known.get("models", []),
+        "selection": known.get("selection"),
+        "engines": known.get("engines", []),
     }
-    if probe.error:
-        shown["error"] = probe.error
+    if len(probe.replicas) > 1:
+        chosen = known.get("chosen", {})
+        shown["replicas"] = [_probe(one) | {"chosen": chosen.get(one.url)} for one in probe.replicas]
     return shown
+
+
+def _probe(probe: Probe) -> dict[str, Any]:
+    shown = {"url": probe.url, "state": _state(probe), "latency_ms": probe.latency_ms}
+    return shown | {"error": probe.error} if probe.error else shown

@@ -1,17 +1,15 @@
-"""The supervision's secrets: the admin token, made at first start, and Hugging Face's, kept for the services."""
+"""The supervision's own secret: the admin token, made at first start."""
 
 from __future__ import annotations
 
 import logging
 import os
 import secrets
-import tempfile
-from pathlib import Path
 
 from app.settings import AppSettings
 from common.errors import ApiError
-from common.hub.hub import SAVED_TOKEN
 from common.messages import _
+from common.private_file import write_private
 from common.web.auth import bearer, same_secret
 
 _log = logging.getLogger("frigo.admin")
@@ -28,7 +26,7 @@ def admin_token(settings: AppSettings) -> str:
     path = settings.data_dir / _ADMIN_FILE
     if not path.exists():
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        draft = _private_file(settings.data_dir, secrets.token_urlsafe(32))
+        draft = write_private(settings.data_dir, secrets.token_urlsafe(32))
         try:
             os.link(draft, path)  # fails, and changes nothing, when another process was first
             _log.warning("Jeton de la supervision (ADMIN_TOKEN) créé : %s", draft.read_text(encoding="utf-8"))
@@ -37,20 +35,6 @@ def admin_token(settings: AppSettings) -> str:
         finally:
             draft.unlink()
     return path.read_text(encoding="utf-8").strip()
-
-
-def keep_hub_token(settings: AppSettings, token: str) -> None:
-    """Keep Hugging Face's token in DATA_DIR (0600), for the services to read; it is never shown again."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    _private_file(settings.data_dir, token).replace(settings.data_dir / SAVED_TOKEN)
-
-
-def forget_hub_token(settings: AppSettings) -> None:
-    (settings.data_dir / SAVED_TOKEN).unlink(missing_ok=True)
-
-
-def has_hub_token(settings: AppSettings) -> bool:
-    return (settings.data_dir / SAVED_TOKEN).is_file()
 
 
 def require(expected: str, given: str | None) -> None:
@@ -62,12 +46,3 @@ def require(expected: str, given: str | None) -> None:
             _("Cette page demande le jeton de la supervision (ADMIN_TOKEN)."),
             headers={"WWW-Authenticate": "Bearer"},
         )
-
-
-def _private_file(folder: Path, content: str) -> Path:
-    descriptor, name = tempfile.mkstemp(dir=folder, prefix=".secret-")  # 0600 from the start
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return Path(name)

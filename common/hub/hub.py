@@ -15,18 +15,18 @@ from common.hub.cache import RepoFolder, valid_revision
 from common.hub.client import HUB, PATIENCE, HubClient, Patience, never, offline
 from common.hub.download import Download, Progress
 from common.hub.listing import Choose, Listing, RemoteFile, choose_files, wanted
+from common.hub.token import read_token
 from common.messages import _
 
-SAVED_TOKEN = "huggingface_token"  # noqa: S105  the name, in DATA_DIR, of the file the dashboard writes
-__all__ = ["HUB", "SAVED_TOKEN", "Hub", "Patience", "Progress", "never", "wanted"]
+__all__ = ["HUB", "Hub", "Patience", "Progress", "never", "wanted"]
 
 
 @dataclass(frozen=True)
 class Hub:
     """One hub and the folder its models are kept in.
 
-    The token is what `saved_token` holds at the time (a file that the dashboard writes), else `token` (the
-    environment's), else whatever `hf auth login` left, if anything; an empty `token` shows none.
+    The token is what `saved_token` holds at the time (`common.hub.token`), else `token` (the environment's), else
+    whatever `hf auth login` left, if anything; an empty `token` shows none.
     """
 
     cache_dir: Path
@@ -57,12 +57,8 @@ class Hub:
 
     def current_token(self) -> str | None:
         """The token to show the hub now. Never logged, never returned by a route."""
-        if self.saved_token is None:
-            return self.token
-        try:
-            return self.saved_token.read_text(encoding="utf-8").strip() or self.token
-        except (OSError, ValueError):
-            return self.token
+        given = read_token(self.saved_token) if self.saved_token is not None else None
+        return given.token if given and given.token else self.token
 
     def download(
         self,

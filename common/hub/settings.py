@@ -9,7 +9,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from common.hub.hub import SAVED_TOKEN, Hub
+from common.hub.hub import Hub
+from common.hub.token import SAVED_TOKEN
 from common.settings import ServiceSettings
 
 

@@ -15,7 +15,7 @@ import pytest
 from flask import Flask, request
 
 from app.admin import system
-from app.admin.token import admin_token, keep_hub_token
+from app.admin.token import admin_token
 from app.factory import create_app
 from app.settings import AppSettings
 from common.settings import load
@@ -189,25 +189,6 @@ def test_a_model_that_nobody_has_may_be_that_of_a_service_that_is_down(admin: An
     assert admin.post("/api/admin/models/qwen/explode", headers=BEARER).status_code == 400
 
 
-def test_the_hub_token_is_kept_for_ourselves_and_never_shown(admin: Any, tmp_path: Path) -> None:
-    answer = admin.post("/api/admin/huggingface/token", json={"token": " hf_secret "}, headers=BEARER)
-    assert (answer.status_code, answer.data) == (204, b"")
-    kept = tmp_path / "huggingface_token"
-    assert kept.read_text() == "hf_secret"
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    shown = admin.get("/api/admin/status", headers=BEARER)
-    assert shown.json["huggingface_token"] is True
-    assert b"hf_secret" not in shown.data
-    admin.post("/api/admin/huggingface/token", json={"token": ""}, headers=BEARER)
-    assert not kept.exists()
-
-
-def test_a_wrong_body_does_not_echo_the_secret(admin: Any) -> None:
-    answer = admin.post("/api/admin/huggingface/token", json={"token": ["hf_secret"]}, headers=BEARER)
-    assert answer.status_code == 400
-    assert b"hf_secret" not in answer.data
-
-
 def test_the_token_is_made_once_kept_private_and_written_once_in_the_log(tmp_path: Path) -> None:
     """Three processes start at once, as gunicorn's workers do."""
     script = (
@@ -235,13 +216,6 @@ def test_a_token_given_by_the_environment_is_used_and_not_kept(tmp_path: Path) -
     settings = load(AppSettings, data_dir=tmp_path, admin_token="given")
     assert admin_token(settings) == "given"
     assert list(tmp_path.iterdir()) == []
-
-
-def test_replacing_the_hub_token_leaves_one_file(tmp_path: Path) -> None:
-    settings = load(AppSettings, data_dir=tmp_path)
-    keep_hub_token(settings, "one")
-    keep_hub_token(settings, "two")
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["two"]
 
 
 def test_cards_are_read_from_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
