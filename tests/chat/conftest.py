@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,15 @@ from chat.llm import LanguageModel
 from chat.settings import ChatSettings
 from common.web.client import Peer
 from tests.chat.fake_gpt import FakeGpt
+
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """What keys count by the day is counted at noon: no test goes on over midnight."""
+    moment = datetime.now(UTC).replace(hour=12, minute=0)
+    for module in ("usage", "account"):
+        monkeypatch.setattr(f"chat.keys.{module}.utc_now", lambda: moment)
+    return moment
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from tests.chat.fake_gpt import FakeGpt
 from tests.chat.test_keys import CHAT, SERVICE, ask, make
 
 Make = Callable[..., FlaskClient]
-TODAY = datetime.now(UTC).date().isoformat()
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def client(make_client: Make) -> FlaskClient:
 def used(client: FlaskClient, key_id: str, **wanted: float) -> None:
     """Wait until this is what was used today."""
     expected = {"requests": 0, "prompt_tokens": 0, "completion_tokens": 0, "audio_seconds": 0, **wanted}
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while True:
         days = client.get(f"/api/keys/{key_id}/usage", headers=SERVICE).json["usage"]
         found = {name: days[0][name] for name in expected} if days else {}
@@ -50,7 +49,7 @@ def events(answer: Any) -> list[Any]:
     return [line if line == "[DONE]" else json.loads(line) for line in lines]
 
 
-def test_answers_are_counted_per_key_and_day(client: FlaskClient, gpt: FakeGpt) -> None:
+def test_answers_are_counted_per_key_and_day(client: FlaskClient, gpt: FakeGpt, noon: datetime) -> None:
     (first, holder), (second, other) = make(client, name="a"), make(client, name="b")
     for headers in (holder, holder, other, SERVICE):
         assert ask(client, headers).status_code == 200
@@ -59,7 +58,8 @@ def test_answers_are_counted_per_key_and_day(client: FlaskClient, gpt: FakeGpt) 
     used(client, first, requests=2, prompt_tokens=6, completion_tokens=8)
     used(client, second, requests=1, prompt_tokens=3, completion_tokens=4)
     both = client.get("/api/keys/usage?days=1", headers=SERVICE).json["usage"]
-    assert {(row["key_id"], row["day"], row["requests"]) for row in both} == {(first, TODAY, 2), (second, TODAY, 1)}
+    day = noon.date().isoformat()
+    assert {(row["key_id"], row["day"], row["requests"]) for row in both} == {(first, day, 2), (second, day, 1)}
     assert {
         key["id"]: key["today"]["prompt_tokens"] for key in client.get("/api/keys", headers=SERVICE).json["keys"]
     } == {
@@ -96,7 +96,7 @@ def test_a_stream_that_is_left_counts_what_went_by(client: FlaskClient) -> None:
     while seen.count(b"\n\n") < 4:
         seen += next(answer.iter_encoded())
     answer.close()
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not (days := client.get(f"/api/keys/{key_id}/usage", headers=SERVICE).json["usage"]) or (
         days[0]["completion_tokens"] < 4
     ):
@@ -181,7 +181,7 @@ def store(tmp_path: Path) -> KeyStore:
 
 
 def test_usage_adds_up_over_processes_and_days(
-    store: KeyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: KeyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noon: datetime
 ) -> None:
     row, key = store.create(name="a", tokens_per_day=100)
     database = open_database(ChatSettings(data_dir=tmp_path))
@@ -199,7 +199,7 @@ def test_usage_adds_up_over_processes_and_days(
     holder = store.holder(key)
     assert holder is not None
     assert holder.tokens_today == 100
-    later = datetime.now(UTC) + timedelta(days=1)
+    later = noon + timedelta(days=1)
     for module in ("usage", "store"):
         monkeypatch.setattr(f"chat.keys.{module}.utc_now", lambda: later)
     holder = store.holder(key)
