@@ -87,13 +87,13 @@ class IaService:
             formed = asked is not None and asked.kind != "grammar"  # a grammar says all of the answer, thoughts too
             if formed and "enable_thinking" in engine.capabilities.template_options:
                 options.setdefault("enable_thinking", False)  # who wants a form waits for it: thoughts are asked for
-            if used.tools:
+            if used.tools and (used.required or not engine.capabilities.dialect.unaware):
                 options["tools"] = used.tools
             prompt = engine.encode_chat(body.turns(), options)
             room = _room(engine, prompt, body, "messages", default=engine.context)
             job = Job("chatcmpl", use.name)
             job.reading = reading_of(used, engine.capabilities.dialect, prompt.thinking)
-            form = imposed(used, asked, engine.capabilities, prompt.thinking)
+            form = imposed(used, asked, engine.capabilities, prompt.thinking, engine.context)
             _start(job, engine, body, [_Start(prompt)], room, use.adapter, self._together, form)
             job.hold(stack.pop_all())
             return job

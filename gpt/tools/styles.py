@@ -22,12 +22,15 @@ _THOUGHTS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
 
 @dataclass(frozen=True)
 class Dialect:
-    """`native`: the template takes the tools itself; else they are told in a system message. `thoughts` are the marks
-    around a thought. Of the marks that are tokens, `hidden` are those that a text leaves out, and `single` those that a
-    grammar does not spell (llguidance: special ones, and whatever is added and looks like ``<this>``)."""
+    """`native`: the template takes the tools itself; else they are told in a system message. `unaware`: the model was
+    never shown a tool and says so in its template (``{% set knows_tools = false %}``); it is told of them only when it
+    must call one. `thoughts` are the marks around a thought. Of the marks that are tokens, `hidden` are those that a
+    text leaves out, and `single` those that a grammar does not spell (llguidance: special ones, and whatever is added
+    and looks like ``<this>``)."""
 
     style: Style = "hermes"
     native: bool = False
+    unaware: bool = False
     thoughts: tuple[str, str] | None = None
     hidden: dict[int, str] = field(default_factory=dict)
     single: dict[str, int] = field(default_factory=dict)
@@ -67,4 +70,5 @@ def dialect_of(template: str | None, added: Mapping[int, tuple[str, bool]]) -> D
         style = "llama"
     elif "<tool_call>" in source and "<function=" not in source:
         style = "hermes"
-    return Dialect(style or "hermes", takes and style is not None, thoughts, hidden, single)
+    unaware = bool(re.search(r"\bset knows_tools = false\b", source))
+    return Dialect(style or "hermes", takes and style is not None, unaware, thoughts, hidden, single)
