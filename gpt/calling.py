@@ -26,10 +26,10 @@ def reading_of(used: ToolUse, dialect: Dialect, thinking: Thinking | None) -> Re
 
 
 def imposed(
-    used: ToolUse, asked: Constraint | None, capabilities: Capabilities, thinking: Thinking | None
+    used: ToolUse, asked: Constraint | None, capabilities: Capabilities, thinking: Thinking | None, context: int
 ) -> Constraint | None:
-    """The form of the answer: the one that was `asked` for, calls when one must be made, true ones when some tool's
-    schema is strict. Raises 400 when two forms would be imposed."""
+    """The form of the answer of a model of `context` tokens: the one that was `asked` for, calls when one must be made,
+    true ones when some tool's schema is strict. Raises 400 when two forms would be imposed."""
     dialect = capabilities.dialect
     able = capabilities.parameters >= FORMS
     if asked is not None:
@@ -39,7 +39,7 @@ def imposed(
         calls = calls_grammar(used.tools, dialect, single=used.single) if used.tools else None
         return around(asked, dialect, thinking, calls) if able else asked
     if used.required:
-        rules = calls_grammar(used.tools, dialect, single=used.single)
+        rules = calls_grammar(used.tools, dialect, single=used.single, context=context)
         return Constraint("grammar", f"{beginning('calls', dialect, thinking)}\n{rules}", used.param)
     if used.strict and able:
         rules = free_grammar(used.tools, dialect, single=used.single)

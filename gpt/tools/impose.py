@@ -11,6 +11,7 @@ from typing import Any
 from common.errors import ApiError
 from common.messages import _
 from gpt.engines.base import Constraint
+from gpt.tools.arguments import SMALL_CONTEXT, bounded, closed
 from gpt.tools.styles import Dialect, Style, Thinking
 
 MAX_CALLS = 16  # a model that is not told when to stop goes on calling
@@ -19,14 +20,22 @@ _BLANK = r"/[\r\n]{0,2}/"  # after a thought; more, and a small model would writ
 _AS_TRAINED = {**_NO_SPACE, "key_separator": ": ", "item_separator": ", "}  # as models were shown calls
 
 
-def calls_grammar(tools: Sequence[dict[str, Any]], dialect: Dialect, *, single: bool) -> str:
-    """The rules of an answer that is one call of `tools`, or several without `single`; it begins at ``calls``."""
+def calls_grammar(
+    tools: Sequence[dict[str, Any]], dialect: Dialect, *, single: bool, context: int | None = None
+) -> str:
+    """The rules of an answer that is one call of `tools`, or several without `single`; it begins at ``calls``.
+
+    `context`: tokens that the model can hold. One that holds few makes one call, with short arguments.
+    """
+    small = context is not None and context <= SMALL_CONTEXT
+    single = single or small
     style = dialect.style
     rules = ["calls: " + _together(style, dialect, single)]
     rules.append("call: " + " | ".join(f"call_{at}" for at in range(len(tools))))
     for at, tool in enumerate(tools):
         name = tool["function"]["name"]
-        given = _json_rule(schema_of(tool), _AS_TRAINED)
+        schema = closed(schema_of(tool))
+        given = _json_rule(bounded(schema) if small else schema, _AS_TRAINED)
         if style == "args":
             rules.append(f"call_{at}: {_quoted(name)} {_mark('[ARGS]', dialect)} given_{at}")
         else:
