@@ -179,6 +179,12 @@ export interface ModelInfo {
   fits?: boolean | null;
   reason?: string | null;
   note?: string | null;
+  /** The state in each replica, when it is not the same in all of them. */
+  replicas?: ModelReplica[];
+}
+
+export interface ModelReplica extends Pick<ModelInfo, "state" | "error" | "progress"> {
+  url: string;
 }
 
 export interface Selection {
@@ -203,6 +209,8 @@ export interface AdminService extends ServiceStatus {
   models?: ModelInfo[];
   selection?: Selection | null;
   engines?: EngineInfo[];
+  /** Each address, when there are several. */
+  replicas?: { url: string; state: string; chosen?: string | null; error?: string | null }[];
 }
 
 export interface SystemInfo {
@@ -223,6 +231,8 @@ export interface AdminStatus {
   services: AdminService[];
   system: SystemInfo;
   huggingface_token?: boolean;
+  /** Who was told the token: `kept` false, with the reason, where its last value is not known yet. */
+  huggingface_token_replicas?: { service: string; url: string; kept: boolean; error?: string }[];
   endpoints?: { method: string; path: string; description: string }[];
 }
 

@@ -109,11 +109,10 @@ function Inside({ token, onRefused }: { token: string; onRefused: () => void }) 
 
   const act = async (service: string, key: string, action: ModelAction): Promise<void> => {
     const path = key.split("/").map(encodeURIComponent).join("/");
-    await request(`/api/admin/models/${path}/${action}?service=${encodeURIComponent(service)}`, {
-      method: "POST",
-      headers,
-    });
+    const url = `/api/admin/models/${path}/${action}?service=${encodeURIComponent(service)}`;
+    const { warnings } = await request<{ warnings?: string[] }>(url, { method: "POST", headers });
     refresh();
+    if (warnings && warnings.length > 0) throw new Error(warnings.join(" ")); // the other replicas have done it
   };
   const said = useAnnouncement(data);
 
@@ -153,7 +152,13 @@ function Inside({ token, onRefused }: { token: string; onRefused: () => void }) 
       {gpt && gpt.state !== "down" && <Adapters gpt={gpt} headers={headers} />}
       <Keys headers={headers} models={names} />
       {typeof data.huggingface_token === "boolean" && (
-        <HubToken known={data.huggingface_token} gated={gated} headers={headers} onChange={refresh} />
+        <HubToken
+          known={data.huggingface_token}
+          told={data.huggingface_token_replicas ?? []}
+          gated={gated}
+          headers={headers}
+          onChange={refresh}
+        />
       )}
       {data.endpoints && data.endpoints.length > 0 && <Endpoints endpoints={data.endpoints} />}
     </Box>

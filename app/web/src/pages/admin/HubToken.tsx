@@ -6,11 +6,14 @@ import { Linked, Outside } from "../../components/Linked";
 import { useI18n } from "../../i18n";
 import { request } from "../../lib/api";
 import { useAct } from "../../lib/hooks";
-import type { ModelInfo } from "../../lib/types";
+import { hostOf } from "./replicas";
+import type { AdminStatus, ModelInfo } from "../../lib/types";
 import { hubPage, TOKEN_FORM, TOKENS_PAGE } from "./hub";
 
 interface Props {
   known: boolean;
+  /** Who was told its last value, and who could not be. */
+  told: NonNullable<AdminStatus["huggingface_token_replicas"]>;
   /** Those whose terms must be accepted on the hub. */
   gated: ModelInfo[];
   headers: Record<string, string>;
@@ -18,7 +21,7 @@ interface Props {
 }
 
 /** Hugging Face's token, for models whose access must be asked for. It is never shown again. */
-export function HubToken({ known, gated, headers, onChange }: Props) {
+export function HubToken({ known, told, gated, headers, onChange }: Props) {
   const { t } = useI18n();
   const [draft, setDraft] = useState("");
   const { busy, problem, run } = useAct();
@@ -47,6 +50,20 @@ export function HubToken({ known, gated, headers, onChange }: Props) {
             <Linked text={t("admin.hubMake", { page: TOKENS_PAGE })} />
           </li>
         </Box>
+      )}
+      {told.some(({ kept }) => !kept) && (
+        <Alert severity="warning" sx={{ my: 1.5, overflowWrap: "anywhere" }}>
+          {t(known ? "admin.hubMissing" : "admin.hubStill")}
+          <Box component="ul" sx={{ m: 0, pl: 2.5 }}>
+            {told
+              .filter(({ kept }) => !kept)
+              .map(({ service, url, error }) => (
+                <li key={url}>
+                  {t("admin.replicaState", { replica: `${service} (${hostOf(url)})`, state: error ?? t("admin.down") })}
+                </li>
+              ))}
+          </Box>
+        </Alert>
       )}
       {problem && (
         <Alert severity="error" sx={{ mb: 1.5 }}>

@@ -2,6 +2,7 @@ import { Box, Typography } from "@mui/material";
 import { useI18n } from "../../i18n";
 import type { Key } from "../../i18n/fr";
 import { formatNumber } from "../../lib/format";
+import { absentReplicas } from "./replicas";
 import type { AdminService } from "../../lib/types";
 
 const KNOWN = new Set(["app", "chat", "gpt", "asr", "diarize"]);
@@ -81,9 +82,24 @@ export function Services({ services: others }: { services: AdminService[] }) {
                     .join(" · ")
                 : service.error}
             </Typography>
+            <Replicas service={service} />
           </Box>
         );
       })}
     </Box>
+  );
+}
+
+/** How many of its replicas answer, and which do not. */
+function Replicas({ service }: { service: AdminService }) {
+  const { t } = useI18n();
+  const total = (service.replicas ?? []).length;
+  if (total < 2) return null;
+  const absent = absentReplicas(service);
+  return (
+    <Typography variant="body2" color={absent.length > 0 ? "error" : "textSecondary"} sx={{ overflowWrap: "anywhere" }}>
+      {t("admin.replicas", { n: total - absent.length, total })}
+      {absent.length > 0 && service.state !== "down" && ` ${t("admin.replicasAbsent", { names: absent.join(", ") })}`}
+    </Typography>
   );
 }
