@@ -167,7 +167,7 @@ def test_a_caller_who_leaves_a_silent_stream_ends_the_call(gateway: str, seen: U
     left = time.monotonic()
     while not seen.left.wait(0.05):
         seen.tokens.put(b": ping\n\n")  # upstream notices at its first write after its reader left
-        assert time.monotonic() - left < 5
+        assert time.monotonic() - left < 60
 
 
 @WAYS
@@ -182,7 +182,7 @@ def test_a_caller_who_leaves_before_the_answer_ends_the_call(
     left = time.monotonic()
     while not seen.left.wait(0.05):
         seen.tokens.put(b": ping\n\n")
-        assert time.monotonic() - left < 5
+        assert time.monotonic() - left < 60
 
 
 def test_a_large_upload_streams_through(call: Callable[..., Any], seen: Upstream) -> None:

@@ -70,7 +70,7 @@ createInterface({ input: process.stdin }).on("line", line => {
 write({ ready: true, version: "0" });
 """
     )
-    parser = MermaidParser(script=script, parse_timeout=2)
+    parser = MermaidParser(script=script, parse_timeout=3)
     verdicts: dict[int, Verdict] = {}
 
     def check(number: int, text: str) -> None:

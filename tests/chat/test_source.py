@@ -81,9 +81,9 @@ def test_a_book_is_searched_in_no_time() -> None:
     words = ["".join(rng.choices("aeioulmnrst", k=rng.randint(2, 9))) for _ in range(3000)]
     text = " ".join(rng.choices(words, k=33_000))
     labels = [" ".join(rng.choices(words, k=8)) for _ in range(100)]
-    began = time.process_time()
+    began = time.thread_time()
     locate(labels, text)
-    assert time.process_time() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_little_words_alone_place_nothing() -> None:

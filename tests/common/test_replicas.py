@@ -44,7 +44,7 @@ class Host:
 
     def _wait(self) -> Any:
         self.asked.append("wait")
-        self.go_on.wait(30)
+        self.go_on.wait(60)
         return {"name": self.name}
 
     def _stream(self) -> Response:
@@ -52,7 +52,7 @@ class Host:
 
         def chunks() -> Iterator[str]:
             yield f"{self.name} "
-            self.go_on.wait(30)
+            self.go_on.wait(60)
             yield "end"
 
         return Response(chunks(), headers={"X-Name": self.name})
@@ -89,10 +89,15 @@ class Rude:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(replicas, "COOL_DOWN_SECONDS", 0.2)
     monkeypatch.setattr(replicas, "WAKE_PAUSE_SECONDS", 0.05)
     monkeypatch.setattr(replicas, "_KEPT_SECONDS", 0.05)
+
+
+@pytest.fixture
+def watchful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for an answer soon asks for the health of the one that gives it."""
+    monkeypatch.setattr(client, "LOOK_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -104,7 +109,7 @@ def hosts() -> Iterator[tuple[Host, Host]]:
 
 
 def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -161,8 +166,9 @@ def test_an_answer_that_has_begun_is_asked_for_nowhere_else(serve: Serve, hosts:
         assert idle(peer)
 
 
+@pytest.mark.usefixtures("watchful")
 def test_one_that_hangs_is_given_up(serve: Serve, hosts: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replicas, "PROBE_SECONDS", 0.3)
+    monkeypatch.setattr(replicas, "PROBE_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never reads
         peer = Peer("gpt", f"http://127.0.0.1:{silent.getsockname()[1]},{serve(hosts[1].app)}")
         assert peer.request("POST", "/say", body=b"x", again=True).json()["name"] == "b"
@@ -170,7 +176,11 @@ def test_one_that_hangs_is_given_up(serve: Serve, hosts: tuple[Host, Host], monk
         assert idle(peer)
 
 
-def test_one_that_is_slow_is_waited_for(serve: Serve, hosts: tuple[Host, Host]) -> None:
+@pytest.mark.usefixtures("watchful")
+def test_one_that_is_slow_is_waited_for(
+    serve: Serve, hosts: tuple[Host, Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicas, "PROBE_SECONDS", 20.0)
     slow, other = hosts
     peer = Peer("gpt", f"{serve(slow.app)},{serve(other.app)}")
     names: list[str] = []
@@ -180,7 +190,7 @@ def test_one_that_is_slow_is_waited_for(serve: Serve, hosts: tuple[Host, Host]) 
     caller.start()
     until(lambda: slow.health >= 3)  # it was looked after meanwhile
     slow.go_on.set()
-    caller.join(20)
+    caller.join(60)
     assert names == ["a"]
     assert other.asked == []
 
@@ -261,7 +271,7 @@ def test_one_that_refuses_for_a_while_is_waited_for(serve: Serve, hosts: tuple[H
     for caller in callers:
         caller.start()
     for caller in callers:
-        caller.join(25)
+        caller.join(60)
     starting.join()
     assert hosts[0].asked == ["x"] * 3
 
@@ -281,7 +291,7 @@ def test_one_that_does_not_wake_is_given_up_for_a_while(serve: Serve, hosts: tup
 def test_a_probe_does_not_wait(serve: Serve, hosts: tuple[Host, Host]) -> None:
     sleeping(hosts[0], 10_000)
     peer = Peer("gpt", serve(hosts[0].app), wake_seconds=60)
-    assert peer.request("GET", "/say", timeout=3).status == 502
+    assert peer.request("GET", "/say", timeout=client.PROBE_TIMEOUT).status == 502
     assert hosts[0].health == 0
 
 
