@@ -58,7 +58,7 @@ export function HubToken({ known, told, gated, headers, onChange }: Props) {
             {told
               .filter(({ kept }) => !kept)
               .map(({ service, url, error }) => (
-                <li key={url}>
+                <li key={`${service} ${url}`}>
                   {t("admin.replicaState", { replica: `${service} (${hostOf(url)})`, state: error ?? t("admin.down") })}
                 </li>
               ))}
