@@ -70,7 +70,7 @@ class FakeServices:
 
     def wait(self, name: str) -> None:
         if gate := self.gates.get(name):
-            gate.wait(30)
+            gate.wait(60)
 
     def heard(self, start: float, end: float = math.inf) -> list[dict[str, Any]]:
         """The words that begin in [start, end)."""
@@ -93,7 +93,7 @@ class FakeServices:
                 yield event("partial", {"words": self.heard(max(at, start), until), "through": until})
                 at += self.chunk_seconds
             if gate is not None:
-                gate.wait(30)
+                gate.wait(60)
             yield from self.waiting("asr")
             yield event("result", self.transcription(start))
 
@@ -247,7 +247,7 @@ def tone(seconds: float, rate: int = 16_000) -> bytes:
     return data.getvalue()
 
 
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Wait for `condition` to be true and return its value; fails after `seconds`."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:

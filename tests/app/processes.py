@@ -60,7 +60,7 @@ def start_web(env: Mapping[str, str], port: int, log: Path) -> Process:
     """gunicorn with app, answering when this returns."""
     settings = "python:common.web.gunicorn_conf"
     process = Process(["gunicorn", "-c", settings, "app.wsgi:app"], {**env, "PORT": str(port)}, log)
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 120
     while time.monotonic() < limit:
         assert process.alive(), process.output
         try:

@@ -226,7 +226,7 @@ def test_cancelling_ends_both_calls(client: Any, worker: MeetingWorker, fakes: F
     thread.start()
     until(lambda: {"asr", "diarize"} <= set(fakes.calls))
     client.post(f"/api/meetings/{meeting_id}/cancel")
-    until(lambda: {"asr", "diarize"} <= set(fakes.closed), 10)
+    until(lambda: {"asr", "diarize"} <= set(fakes.closed))
     thread.join(30)
     meeting = client.get(f"/api/meetings/{meeting_id}").json
     assert meeting["state"] == "cancelled"

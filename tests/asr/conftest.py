@@ -17,7 +17,7 @@ from common.settings import load
 
 def wait_ready(client: FlaskClient) -> None:
     """Poll until the engine is loaded."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while client.get("/ready").status_code != 200:
         assert time.monotonic() < deadline, client.get("/ready").json
         time.sleep(0.05)

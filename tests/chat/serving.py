@@ -54,7 +54,7 @@ def start_chat(gpt_url: str, data_dir: Path, **variables: str) -> tuple[int, sub
         env=environ,
         stdout=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not _answers(port):
         assert process.poll() is None
         assert time.monotonic() < deadline

@@ -14,17 +14,19 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from chat.conversations import bounds, talk
+from chat.conversations import bounds, talk, writing
+from chat.conversations.following import follow
 from chat.conversations.keeping import Keeper
 from chat.conversations.reading import AnswerReader
 from chat.conversations.talk import joined
+from chat.conversations.writing import Writing
 from tests.chat.fake_gpt import BIG, FakeGpt
 from tests.chat.scripted_gpt import ScriptedGpt, call
 from tests.chat.test_conversations import URL, begin, one, turn
 
 
 def until(look: Callable[[], Any]) -> Any:
-    limit = time.monotonic() + 20
+    limit = time.monotonic() + 60
     while not (found := look()):
         assert time.monotonic() < limit
         time.sleep(0.02)
@@ -47,6 +49,16 @@ def streaming(client: FlaskClient, conversation: str, content: str, **fields: An
         answer.close()
 
 
+def following(client: FlaskClient, conversation: str) -> Iterator[dict[str, Any]]:
+    """The events of the last message, pings aside."""
+    path = f"{URL}/{conversation}/messages/{last(client, conversation)['id']}/events"
+    answer = client.get(path, buffered=False)
+    assert answer.status_code == 200
+    for piece in answer.iter_encoded():
+        if piece.startswith(b"data: {"):
+            yield json.loads(piece[6:])
+
+
 def test_a_reload_in_the_middle_shows_what_was_said(client: FlaskClient, gpt: FakeGpt) -> None:
     made = begin(client)
     gpt.permits = threading.Semaphore(2)
@@ -63,20 +75,159 @@ def test_a_reload_in_the_middle_shows_what_was_said(client: FlaskClient, gpt: Fa
     assert (ended["content"], ended["state"]) == ("é0 é1 é2 é3 ", "done")
 
 
-def test_leaving_stops_gpt_and_keeps_what_was_said(client: FlaskClient, gpt: FakeGpt) -> None:
+def test_an_answer_goes_on_without_its_reader(client: FlaskClient, gpt: FakeGpt) -> None:
+    made = begin(client)
+    gpt.permits = threading.Semaphore(2)
+    pieces = streaming(client, made["id"], "Bonjour", max_tokens=6)
+    for _piece in range(3):
+        next(pieces)
+    pieces.close()  # type: ignore[attr-defined]
+    until(lambda: last(client, made["id"])["content"] == "é0 é1 ")
+    assert last(client, made["id"])["state"] == "writing"
+    follower = following(client, made["id"])
+    first = next(follower)
+    assert (first["object"], first["answer"]["content"]) == ("conversation.answer", "é0 é1 ")
+    gpt.permits.release(2)
+    assert next(follower)["choices"][0]["delta"]["content"] in {"é2 ", "é2 é3 "}
+    gpt.permits.release(4)
+    *_more, end = follower
+    kept = last(client, made["id"])
+    assert (kept["content"], kept["state"]) == ("é0 é1 é2 é3 é4 é5 ", "done")
+    assert end["answer"] == kept
+    (all_there,) = following(client, made["id"])
+    assert all_there["answer"] == kept
+
+
+def test_an_answer_is_stopped_for_all(client: FlaskClient, gpt: FakeGpt) -> None:
     made = begin(client)
     gpt.permits = threading.Semaphore(2)
     pieces = streaming(client, made["id"], "Bonjour", max_tokens=400)
     for _piece in range(3):
         next(pieces)
-    pieces.close()  # type: ignore[attr-defined]
+    stopped = client.post(f"{URL}/{made['id']}/stop")
+    assert stopped.json == {"stopped": 1}
     gpt.permits.release(50)
-    assert gpt.stream_closed.wait(30)
+    assert gpt.stream_closed.wait(10)
+    b"".join(pieces)
     kept = last(client, made["id"])
-    assert (kept["content"], kept["state"]) == ("é0 é1 ", "unfinished")
+    assert kept["state"] == "unfinished"
+    assert kept["content"].startswith("é0 é1 ")
+    assert gpt.chunks_sent < 400
+    assert client.post(f"{URL}/{made['id']}/stop").json == {"stopped": 0}
+    assert client.post(f"{URL}/conv_absent/stop").status_code == 404
     gpt.permits = None
     turn(client, made["id"], "Continue", max_tokens=1)
-    assert [m["content"] for m in gpt.requests[-1]["messages"]] == ["Bonjour", "é0 é1 ", "Continue"]
+    assert [m["role"] for m in gpt.requests[-1]["messages"]] == ["user", "assistant", "user"]
+
+
+@pytest.mark.parametrize("how", ["stopped", "deleted"])
+def test_what_another_process_ends_in_the_database_ends_here(
+    how: str, make_client: Callable[..., FlaskClient], gpt: FakeGpt
+) -> None:
+    """Without its reader, who left."""
+    client, other = make_client(), make_client()
+    made = begin(client)
+    gpt.permits = threading.Semaphore(2)
+    pieces = streaming(client, made["id"], "Bonjour", max_tokens=100_000, pace=0.02)
+    next(pieces)
+    pieces.close()  # type: ignore[attr-defined]
+    if how == "stopped":
+        assert other.post(f"{URL}/{made['id']}/stop").json == {"stopped": 1}
+    else:
+        assert other.delete(f"{URL}/{made['id']}").status_code == 204
+    gpt.permits.release(100_000)
+    assert gpt.stream_closed.wait(20)
+    if how == "stopped":
+        assert until(lambda: last(client, made["id"])["content"])
+        assert last(client, made["id"])["state"] == "unfinished"
+
+
+def test_a_refusal_that_nobody_reads_is_kept(
+    client: FlaskClient, gpt: FakeGpt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, left = begin(client), threading.Event()
+
+    def refuses(_body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        assert left.wait(20)
+        return 503, {"message": "pas prêt", "code": "model_not_ready", "param": None}
+
+    def leaves(_writing: Writing) -> None:
+        raise KeyboardInterrupt
+
+    gpt.refuses = refuses
+    monkeypatch.setattr(Writing, "wait", leaves)
+    with pytest.raises(KeyboardInterrupt):
+        client.post(f"{URL}/{made['id']}/completions", json={"content": "Bonjour"})
+    assert last(client, made["id"])["state"] == "writing"
+    left.set()
+    assert until(lambda: last(client, made["id"])["state"] == "failed")
+    assert last(client, made["id"])["error"] == {"message": "pas prêt", "code": "model_not_ready"}
+
+
+def test_an_answer_stopped_before_it_begins_leaves_its_question(
+    client: FlaskClient, gpt: FakeGpt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, stopped = begin(client), threading.Event()
+    gpt.refuses = lambda _body: None if stopped.wait(20) else (500, {})
+    waits = Writing.wait
+
+    def stops(one: Writing) -> None:
+        assert client.application.test_client().post(f"{URL}/{made['id']}/stop").json == {"stopped": 1}
+        stopped.set()
+        waits(one)
+
+    monkeypatch.setattr(Writing, "wait", stops)
+    client.post(f"{URL}/{made['id']}/completions", json={"content": "Bonjour"})
+    whole = one(client, made["id"])
+    assert [m["role"] for m in whole["messages"]] == ["user"]
+    assert whole["current"] == whole["messages"][0]["id"]
+    turn(client, made["id"], max_tokens=1)
+    assert [m["role"] for m in one(client, made["id"])["messages"]] == ["user", "assistant"]
+
+
+def test_only_so_many_go_on_alone(client: FlaskClient, gpt: FakeGpt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "MOST_ALONE", 1)
+    gpt.permits = threading.Semaphore(0)
+    first, second = begin(client), begin(client)
+    for made in (first, second):
+        pieces = streaming(client, made["id"], "Bonjour", max_tokens=3)
+        next(pieces)
+        pieces.close()  # type: ignore[attr-defined]
+    gpt.permits.release(50)
+    assert until(lambda: last(client, second["id"])["state"] == "done")
+    assert until(lambda: last(client, first["id"])["state"] == "unfinished")
+
+
+def test_an_answer_that_nobody_reads_has_its_time(
+    client: FlaskClient, gpt: FakeGpt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "MOST_SECONDS_ALONE", 0.0)
+    made = begin(client)
+    pieces = streaming(client, made["id"], "Bonjour", max_tokens=100_000, pace=0.05)
+    next(pieces)
+    pieces.close()  # type: ignore[attr-defined]
+    assert until(lambda: last(client, made["id"])["state"] == "unfinished")
+    assert gpt.stream_closed.wait(20)
+
+
+def test_an_answer_of_another_is_not_followed(client: FlaskClient) -> None:
+    made, other = begin(client, "Bonjour"), begin(client, "Bonsoir")
+    assert client.get(f"{URL}/{made['id']}/messages/msg_absent/events").status_code == 404
+    elsewhere = f"{URL}/{made['id']}/messages/{other['messages'][0]['id']}/events"
+    assert client.get(elsewhere).status_code == 404
+
+
+def test_what_changes_beside_the_text_is_told_whole() -> None:
+    base: dict[str, Any] = {"state": "writing", "content": "a"}
+    told = [base, base, {**base, "content": "ab", "reasoning_content": "x"}, {**base, "tool_runs": [1]}]
+    looks = iter([*told, {**base, "state": "done"}])
+    _whole, nothing, grown, ran, ended = follow(lambda: dict(next(looks)))
+    assert nothing is None
+    assert grown == {"choices": [{"index": 0, "delta": {"content": "b", "reasoning_content": "x"}}]}
+    assert ran is not None
+    assert ran["answer"] == told[-1]
+    assert ended is not None
+    assert ended["answer"]["state"] == "done"
 
 
 def test_an_answer_whose_writer_was_killed_is_unfinished(client: FlaskClient, tmp_path: Path) -> None:
@@ -262,10 +413,14 @@ def test_the_end_is_kept_by_a_thread_that_nobody_stops() -> None:
     kept: list[tuple[str, Any]] = []
 
     class Store:
-        def keep(self, _message_id: str, values: dict[str, Any]) -> None:
+        def keep(self, _message_id: str, values: dict[str, Any]) -> str:
             kept.append((threading.current_thread().name, values.get("state")))
+            return "writing"
 
-    keeper = Keeper(Store(), "msg_1", dict)  # type: ignore[arg-type]  # all that it calls
+        def state(self, _message_id: str) -> str:
+            return "writing"
+
+    keeper = Keeper(Store(), "msg_1", dict, lambda *, there: None)  # type: ignore[arg-type]  # all that it calls
     keeper.start()
     keeper.finish(lambda: "done")
     assert kept[-1] == ("keeper", "done")

@@ -247,14 +247,18 @@ def kept(live: Live, conversation: str) -> dict[str, Any]:
     return dict(json.load(live.request("GET", conversation))["messages"][-1])
 
 
-def test_a_client_that_leaves_a_silent_answer_stops_it(live: Live, gpt: FakeGpt) -> None:
+def test_an_answer_goes_on_without_its_reader_until_it_is_stopped(live: Live, gpt: FakeGpt) -> None:
     conversation, answer = begun(live, gpt)
     answer.close()
-    until(lambda: kept(live, conversation)["state"] == "unfinished")
     assert gpt.permits is not None
+    gpt.permits.release(2)
+    until(lambda: kept(live, conversation)["content"] == "é0 é1 é2 é3 ")
+    assert kept(live, conversation)["state"] == "writing"
+    assert json.load(live.request("POST", f"{conversation}/stop", {})) == {"stopped": 1}
+    until(lambda: kept(live, conversation)["state"] == "unfinished")
     gpt.permits.release(50)
     assert gpt.stream_closed.wait(30)
-    assert kept(live, conversation)["content"] == "é0 é1 "
+    assert kept(live, conversation)["content"] == "é0 é1 é2 é3 "
 
 
 def test_a_killed_worker_loses_nothing_of_what_was_said(live: Live, gpt: FakeGpt) -> None:

@@ -12,7 +12,7 @@ from common.messages import Text, _
 from common.models.catalogue import Catalogue, ModelEntry
 from common.models.registry import Registry, Selection
 
-PATIENCE = 20.0  # how long a test waits for what must happen
+PATIENCE = 60.0  # how long a test waits for what must happen
 
 
 class Clock:

@@ -34,7 +34,7 @@ def child() -> Iterator[Child]:
     one.close()
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -46,9 +46,9 @@ def last(item: object) -> bool:
 
 
 def read(out: queue.SimpleQueue[Any]) -> list[Any]:
-    items = [out.get(timeout=20)]
+    items = [out.get(timeout=60)]
     while not last(items[-1]):
-        items.append(out.get(timeout=20))
+        items.append(out.get(timeout=60))
     return items
 
 
@@ -72,7 +72,7 @@ def test_streams_run_side_by_side_and_keep_their_order(child: Child) -> None:
 def test_a_cancelled_stream_ends_in_the_child(child: Child) -> None:
     out: queue.SimpleQueue[Any] = queue.SimpleQueue()
     cancel = child.stream("count", (None,), out.put, last)
-    out.get(timeout=20)
+    out.get(timeout=60)
     assert child.call("running") == 1
     cancel()
     cancel()
@@ -120,12 +120,12 @@ def test_death_reaches_streams_calls_and_watchers(child: Child) -> None:
         child.call("die", signal.SIGKILL)
     assert (caught.value.status, caught.value.code) == (503, "engine_died")
     assert isinstance(read(out)[-1], ApiError)
-    assert "mémoire" in str(told.get(timeout=20))
+    assert "mémoire" in str(told.get(timeout=60))
     with pytest.raises(ApiError, match="engine_died"):
         child.call("echo", 1)
     late: queue.SimpleQueue[Text] = queue.SimpleQueue()
     child.watch(late.put)
-    assert "mémoire" in str(late.get(timeout=20))
+    assert "mémoire" in str(late.get(timeout=60))
 
 
 def test_a_crash_names_its_signal(child: Child) -> None:
@@ -138,7 +138,7 @@ def test_a_thread_that_ends_on_a_bug_ends_the_child(child: Child) -> None:
     child.watch(told.put)
     with contextlib.suppress(ApiError):
         child.call("crash_a_thread")
-    assert "code 1" in str(told.get(timeout=20))
+    assert "code 1" in str(told.get(timeout=60))
 
 
 def test_close_is_not_a_death_and_gives_memory_back(child: Child) -> None:

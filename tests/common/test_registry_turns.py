@@ -105,7 +105,7 @@ def test_the_default_that_a_request_drove_out_comes_back_with_the_next_call(mach
 
 def test_a_request_does_not_make_a_busy_model_wait_for_long(machine: Machine) -> None:
     """A person's load waits `drain_s` for the calls in flight; a request's, half the time that calls wait."""
-    registry = started(machine, 60, 60, swap_wait_s=0.2)
+    registry = started(machine, 60, 60, swap_wait_s=2.0)
     in_flight = Call(registry, "a")
     assert in_flight.held.wait(30)
     asked = Call(registry, "b")

@@ -25,7 +25,7 @@ def diarize_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAPI]:
     )
     app = create_app(settings)
     client = app.test_client()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while client.get("/ready").status_code != 200:
         assert time.monotonic() < deadline, client.get("/ready").json
         time.sleep(0.05)

@@ -4,12 +4,14 @@ What the browser complains about on its console (scripts and styles that the Con
 the page) fails the test that met it.
 """
 
+import contextlib
 import re
 import shutil
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import TimeoutError as PageTimeoutError
 
 from scripts.environment import ROOT
 from tests.e2e.stack import Stack
@@ -26,6 +28,7 @@ QUIET = [
     "--autoplay-policy=no-user-gesture-required",
 ]
 MEETING_MS = 240_000
+PAGE_MS = 60_000  # what a page waits for is the server's, which may have much else to do
 # What a service that is down, or a refused token, makes the browser write; everything else is a fault of the page.
 EXPECTED = re.compile(r"the server responded with a status of (400|401|403|413|415|422|503)|ERR_CONNECTION_REFUSED")
 
@@ -43,6 +46,7 @@ def visit(browser: Browser, stack: Stack, width: int, height: int) -> Iterator[P
         if message.type == "error" and not EXPECTED.search(message.text):
             faults.append(message.text)
 
+    context.set_default_timeout(PAGE_MS)
     page = context.new_page()
     page.on("console", heard)
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -50,3 +54,9 @@ def visit(browser: Browser, stack: Stack, width: int, height: int) -> Iterator[P
     yield page
     context.close()
     assert faults == []
+
+
+def settled(page: Page) -> None:
+    """Wait until the page asks for nothing more, or for long: some look again and again."""
+    with contextlib.suppress(PageTimeoutError):
+        page.wait_for_load_state("networkidle", timeout=10_000)

@@ -13,7 +13,6 @@ from tests.e2e.accessibility import faults
 from tests.e2e.browsing import NEEDS, visit
 from tests.e2e.stack import Stack
 
-WAIT_MS = 60_000
 PHRASE = "le produit est disponible"
 HOSTILE = """flowchart TD
     a["<img src='/intrus.png'><b>Étape</b>"] --> b
@@ -21,14 +20,6 @@ HOSTILE = """flowchart TD
 """
 
 pytestmark = NEEDS
-
-
-@pytest.fixture(autouse=True)
-def patience() -> Iterator[None]:
-    """What a page waits for is the server's, which may have much else to do."""
-    expect.set_options(timeout=WAIT_MS)
-    yield
-    expect.set_options(timeout=5000)
 
 
 @pytest.fixture

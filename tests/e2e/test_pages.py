@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from scripts.stack import prepare
 from tests.e2e.accessibility import faults
-from tests.e2e.browsing import MEETING_MS, NEEDS, visit
+from tests.e2e.browsing import MEETING_MS, NEEDS, settled, visit
 from tests.e2e.stack import Stack
 from tests.hub_server import Fault, HubServer
 
@@ -262,7 +262,7 @@ def test_language_is_switched_and_remembered(page: Page) -> None:
 def test_fits_a_phone_and_names_every_control(phone: Page, stack: Stack, path: str) -> None:
     phone.goto(f"{stack.app_url}{path}")
     expect(phone.get_by_role("heading", level=1)).to_be_attached()
-    phone.wait_for_load_state("networkidle")
+    settled(phone)
     assert phone.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     nameless = phone.evaluate(
         """() => [...document.querySelectorAll('button, a, input:not([hidden]), textarea')]

@@ -128,7 +128,7 @@ def settings_for(folder: Path | str, cache: Path, **more: Any) -> GptSettings:
     )
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -138,7 +138,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
 def ready_registry(settings: GptSettings, *, isolate: bool = False) -> Registry[GptEngine]:
     registry = create_registry(settings, isolate=isolate)
     registry.start()
-    wait_until(lambda: registry.state(registry.selection.chosen) in {"ready", "error"}, 60)
+    wait_until(lambda: registry.state(registry.selection.chosen) in {"ready", "error"}, 120)
     assert registry.ready() == {"model": "ready"}, registry.status(registry.selection.chosen)["error"]
     return registry
 

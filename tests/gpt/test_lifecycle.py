@@ -115,7 +115,8 @@ def test_a_model_left_alone_gives_its_memory_back(tiny_llama: Path, tmp_path: Pa
     registry = create_registry(settings_for(tiny_llama, tmp_path, ia_engine="ctranslate2", ia_model_ttl_s=1))
     client = create_app(settings_for(tiny_llama, tmp_path), registry).test_client()
     assert client.post("/v1/chat/completions", json=ASK).status_code == 200
-    shown = client.get("/api/models").json
+    with registry.use("tiny-llama"):  # which is not left alone meanwhile
+        shown = client.get("/api/models").json
     assert shown is not None
     assert next(model for model in shown["models"] if model["key"] == "tiny-llama")["resident_bytes"] > 10_000_000
     wait_until(lambda: registry.state("tiny-llama") == "downloaded" and engines() == [])

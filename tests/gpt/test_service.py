@@ -49,7 +49,7 @@ def running(environment: dict[str, str]) -> Iterator[str]:
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{environment['PORT']}"
     http = urllib3.PoolManager(retries=False, timeout=5)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     try:
         while True:
             assert process.poll() is None, "gpt stopped"
@@ -62,14 +62,14 @@ def running(environment: dict[str, str]) -> Iterator[str]:
         yield url
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_it_answers_before_its_model_is_there_and_then_with_it(service: str) -> None:
     http = urllib3.PoolManager(retries=False, timeout=5)
     first = http.request("GET", f"{service}/ready")
     assert first.status in (200, 503)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while http.request("GET", f"{service}/ready").status != 200:
         assert time.monotonic() < deadline, "the model never came"
         assert http.request("GET", f"{service}/health").status == 200
@@ -86,7 +86,7 @@ def test_it_answers_before_its_model_is_there_and_then_with_it(service: str) -> 
 
 def test_it_stays_in_reach_while_many_stream(service: str) -> None:
     http = urllib3.PoolManager(retries=False, timeout=30, maxsize=40)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while http.request("GET", f"{service}/ready").status != 200:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -101,7 +101,7 @@ def test_it_stays_in_reach_while_many_stream(service: str) -> None:
 
     with ThreadPoolExecutor(20) as pool:
         answers = [pool.submit(stream, number) for number in range(20)]
-        assert begun.wait(30)
+        assert begun.wait(60)
         assert http.request("GET", f"{service}/health").status == 200
         assert not any(answer.done() for answer in answers)  # it did not wait for one of them to end
     assert all(answer.result().endswith(b"data: [DONE]\n\n") for answer in answers)
@@ -117,7 +117,7 @@ def test_a_stream_that_would_not_end_is_ended_before_the_process_is_killed(
             events = http.request("GET", f"{url}/api/models/events", preload_content=False)
             first = events.read(6)
             rest = pool.submit(events.read)
-        assert first + rest.result(1)[:1] == b"event: "  # whole: a connection that is cut raises ProtocolError
+        assert first + rest.result(60)[:1] == b"event: "  # whole: a connection that is cut raises ProtocolError
 
 
 def test_torch_is_imported_by_the_engine_alone() -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tomllib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 import yaml
 
-from scripts import docker_test
-from scripts.docker_engine import Compose
+from scripts import docker_baked, docker_test
+from scripts.docker_engine import Compose, FailedError
 from scripts.environment import ROOT
 
 
@@ -53,3 +59,76 @@ def test_a_log_is_its_json_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     said = {("logs", "id of app"): 'booting\n{"message": "ready"}\n'}
     monkeypatch.setattr("scripts.docker_engine.docker", lambda *words: said[words])
     assert Compose("x").logs("app") == [{"message": "ready"}]
+
+
+@pytest.mark.parametrize("service", docker_baked.BAKED)
+def test_what_is_baked_is_in_the_catalogue_and_can_be_made(service: str) -> None:
+    baked = docker_baked.BAKED[service]
+    catalogue = tomllib.loads((ROOT / service / "models.toml").read_text(encoding="utf-8"))
+    hub_ids = {model["key"]: model.get("hub_id") for model in catalogue["model"]}
+    made = " ".join((ROOT / file).read_text(encoding="utf-8") for file in baked.of) + baked.makes
+    for key in baked.models:
+        assert hub_ids[key].rpartition("/")[2] in made
+    assert baked.absent not in baked.models
+    compile(baked.makes, service, "exec")
+
+
+def test_a_refusal_must_name_what_the_image_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[tuple[int, Any]] = []
+    monkeypatch.setattr(docker_baked, "ask", lambda *_words: answers.pop())
+    baked = docker_baked.BAKED["gpt"]
+    answers.append((409, {"error": {"code": "model_not_baked", "message": "Modèles présents : gpt2, gpt2-medium."}}))
+    assert docker_baked._refused("gpt", baked) == {"model": "distilgpt2", "code": "model_not_baked"}
+    for status, code, message in (
+        (409, "model_not_baked", "Modèles présents : gpt2."),
+        (202, None, ""),
+        (500, "internal", "gpt2, gpt2-medium"),
+    ):
+        answers.append((status, {"error": {"code": code, "message": message}}))
+        with pytest.raises(FailedError):
+            docker_baked._refused("gpt", baked)
+
+
+def test_a_token_that_stayed_in_an_image_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: dict[str, str] = {"history": "RUN …", "image": "{}", "run": ""}
+    monkeypatch.setattr(docker_baked, "docker", lambda command, *_words: said[command])
+    docker_baked._no_trace("one", "hf_123")
+    said["history"] = "ARG TOKEN=hf_123"
+    with pytest.raises(FailedError):
+        docker_baked._no_trace("one", "hf_123")
+
+
+def test_a_container_is_asked_with_a_form_or_with_json(tmp_path: Path) -> None:
+    seen: list[tuple[str, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append((self.headers["Content-Type"], self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(409 if self.path == "/no" else 200)
+            self.end_headers()
+            self.wfile.write(b'{"said": true}')
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    (tmp_path / "a.ogg").write_bytes(b"\x00sound")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+
+    def asked(*words: str) -> str:
+        command = [sys.executable, str(ROOT / "scripts" / "docker_ask.py"), "POST", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+    try:
+        assert asked(f"{url}/yes", '{"a": 1}') == '200 {"said": true}'
+        assert asked(f"{url}/no", '{"language": "fr"}', str(tmp_path / "a.ogg")) == '409 {"said": true}'
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert seen[0] == ("application/json", b'{"a": 1}')
+    kind, form = seen[1]
+    assert kind == "multipart/form-data; boundary=frigo"
+    for part in (b'name="file"; filename="a.ogg"\r\n\r\n\x00sound\r\n', b'name="language"\r\n\r\nfr\r\n'):
+        assert part in form
+    assert asked("http://127.0.0.1:1/nobody", "{}").startswith("0 ")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from scripts.dockerfiles import GPU, LITE, Image, images
+from scripts.dockerfiles import GPU, LITE, PRODUCTION, Image, images
 from scripts.environment import ROOT
 
 
@@ -50,3 +50,30 @@ def test_what_images_install_is_what_is_pinned(image: Image) -> None:
             }
     locked = (ROOT / "docker" / "locks" / f"{image.lock}.txt").read_text(encoding="utf-8")
     assert set(re.findall(r"^[\w.-]+==[^\s\\]+", locked, re.MULTILINE)) == wanted
+
+
+@pytest.mark.parametrize("image", [image for image in images() if image.kind == GPU], ids=lambda image: image.service)
+def test_a_gpu_image_installs_nothing_without_its_hash(image: Image) -> None:
+    text = image.text()
+    installs = re.findall(r"pip --python \S+ install .*", text)
+    assert len(installs) == (3 if image.service == "gpt" else 2)
+    for line in installs:
+        found = re.search(r"--no-deps --require-hashes -r /tmp/(\S+)\.txt", line)
+        assert found, line
+        lock = (ROOT / "docker" / "locks" / f"{found[1]}.txt").read_text(encoding="utf-8")
+        pins = re.findall(r"^[\w.-]+==.* \\\n    --hash=sha256:", lock, re.MULTILINE)
+        assert len(pins) == len(re.findall(r"^[^#\s]", lock, re.MULTILINE)) > 20
+    cuda = (ROOT / "docker" / "locks" / "torch-cuda.txt").read_text(encoding="utf-8")
+    assert "\nnvidia-cublas==" in cuda
+    assert "+cpu" not in cuda
+    # Its Python must not want a newer C library than the CUDA image has.
+    assert "ARG PYTHON_IMAGE=python:3.11-slim-bookworm\n" in text
+
+
+@pytest.mark.parametrize("image", [image for image in images() if image.kind == PRODUCTION], ids=lambda i: i.service)
+def test_what_is_built_for_a_torch_comes_from_the_same_index(image: Image) -> None:
+    lock = (ROOT / "docker" / "locks" / f"{image.lock}.txt").read_text(encoding="utf-8")
+    pins = re.findall(r"^torch(?:audio|vision)==[^\s\\]+", lock, re.MULTILINE)
+    line = re.search(r'--index-url "\$TORCH_INDEX_URL" (.*)', image.text())
+    assert bool(line) == image.torch
+    assert line is None or set(pins) <= set(line[1].split())
