@@ -9,7 +9,9 @@ if command -v python3 >/dev/null; then
     libraries=$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
     rm -rf "$libraries"/ensurepip "$libraries"/idlelib "$libraries"/lib2to3 "$libraries"/pydoc_data "$libraries"/test \
         "$libraries"/tkinter "$libraries"/turtledemo "$libraries"/config-* "$libraries"/site-packages/* \
-        /usr/local/include /usr/local/bin/pip* /usr/local/bin/idle* /usr/local/bin/2to3* /usr/local/bin/pydoc*
+        /usr/local/bin/pip* /usr/local/bin/idle* /usr/local/bin/2to3* /usr/local/bin/pydoc*
+    # Where a compiler was wanted, so are Python's headers.
+    command -v gcc >/dev/null || rm -rf /usr/local/include
 fi
 if command -v dpkg >/dev/null; then
     # Nothing is installed in a container, and no Perl is run: the packager's list of what is there stays right.

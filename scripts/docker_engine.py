@@ -79,21 +79,36 @@ class Compose:
 
     def cgroup(self, service: str, *names: str) -> Path | None:
         """The file of its container's cgroup that has one of `names`; None where it is not in sight."""
-        number = self.container(service)
-        return next((path for name in names for path in Path("/sys/fs/cgroup").glob(f"**/*{number}*/{name}")), None)
+        return cgroup(self.container(service), *names)
 
     def peak(self, service: str) -> int | None:
-        """The most memory it has had, in megabytes, its files' cache included; None where that is not told."""
-        path = self.cgroup(service, "memory.peak", "memory.max_usage_in_bytes")
-        return round(int(path.read_text()) / 1e6) if path else None
+        """See `peak`."""
+        return peak(self.container(service))
 
     def anonymous(self, service: str) -> int | None:
-        """What it holds now beside files, in megabytes; None where that is not told."""
-        path = self.cgroup(service, "memory.stat")
-        if path is None:
-            return None
-        found = dict(line.split() for line in path.read_text().splitlines())
-        return round(int(found.get("anon") or found["total_rss"]) / 1e6)
+        """See `anonymous`."""
+        return anonymous(self.container(service))
+
+
+def cgroup(container: str, *names: str) -> Path | None:
+    """The file of a container's cgroup that has one of `names`; None where it is not in sight."""
+    number = docker("inspect", "-f", "{{.Id}}", container)
+    return next((path for name in names for path in Path("/sys/fs/cgroup").glob(f"**/*{number}*/{name}")), None)
+
+
+def peak(container: str) -> int | None:
+    """The most memory it has had, in megabytes, its files' cache included; None where that is not told."""
+    path = cgroup(container, "memory.peak", "memory.max_usage_in_bytes")
+    return round(int(path.read_text()) / 1e6) if path else None
+
+
+def anonymous(container: str) -> int | None:
+    """What it holds now beside files, in megabytes; None where that is not told."""
+    path = cgroup(container, "memory.stat")
+    if path is None:
+        return None
+    found = dict(line.split() for line in path.read_text().splitlines())
+    return round(int(found.get("anon") or found["total_rss"]) / 1e6)
 
 
 def absent() -> str | None:

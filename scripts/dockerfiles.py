@@ -5,6 +5,7 @@ share is written once, here; tests/scripts/test_dockerfiles.py keeps the files a
 Where packages come from is never written: pip, apt and npm read their own build arguments and configuration.
 """
 
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +38,15 @@ _PREPARED = {
 # The engines beside the light ones: the lock that holds their libraries.
 _PRODUCTION_LOCK = {"gpt": "gpt-torch", "asr": "asr-transformers", "diarize": "diarize-pyannote"}
 _GPU_LOCK = {"gpt": "gpt-torch", "asr": "asr-nemo", "diarize": "diarize-pyannote"}
-_VLLM = "vllm==0.33.0"
-_PIP = "/usr/local/bin/python -m pip --python /opt/venv"
+# Resolved for CUDA alone, with the hashes of all their libraries: `scripts.lock` writes them.
+CUDA_LOCK, VLLM_LOCK = "torch-cuda", "gpt-vllm"
+CUDA = {CUDA_LOCK: TORCH, VLLM_LOCK: "vllm==0.33.0"}
+_PIP = "/usr/local/bin/python -m pip --python"
+
+
+def _hashed(environment: str, lock: str) -> str:
+    """Install what a lock holds, and nothing else."""
+    return f"{_PIP} {environment} install --no-deps --require-hashes -r /tmp/{lock}.txt"
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,12 @@ class Image:
             return self.service
         return (_GPU_LOCK if self.kind == GPU else _PRODUCTION_LOCK).get(self.service, self.service)
 
+    @property
+    def _beside_torch(self) -> list[str]:
+        """The pins that torch's own index has a build of."""
+        pins = (ROOT / "docker" / "locks" / f"{self.lock}.txt").read_text(encoding="utf-8")
+        return re.findall(r"^torchaudio==[^\s\\]+", pins, re.MULTILINE)
+
     def text(self) -> str:
         """The whole file."""
         parts = [self._header(), self._node(), self._system(), self._build(), self._final()]
@@ -86,7 +100,8 @@ class Image:
                 "# docs/docker.md dit ce qui l'a été.",
                 "ARG CUDA_IMAGE=nvidia/cuda:13.0.2-base-ubuntu24.04",
             ]
-        lines.append("ARG PYTHON_IMAGE=python:3.11-slim")
+        # A GPU image runs this Python on Ubuntu's C library: it must have been built on an older one.
+        lines.append(f"ARG PYTHON_IMAGE=python:3.11-slim{'-bookworm' * (self.kind == GPU)}")
         if self.service in {"app", "chat"}:
             lines.append("ARG NODE_IMAGE=node:20-slim")
         return "\n".join(lines) + "\n"
@@ -115,8 +130,12 @@ class Image:
         base = "CUDA_IMAGE" if self.kind == GPU else "PYTHON_IMAGE"
         python = ""
         if self.kind == GPU:
-            python = (
-                "RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates"
+            compiler = ""
+            if self.service == "gpt":
+                python = "# Triton, dont vLLM se sert, compile de petits programmes C pendant le service : gcc reste.\n"
+                compiler = " gcc libc6-dev"
+            python += (
+                f"RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates{compiler}"
                 " libbz2-1.0 libffi8 liblzma5 \\\n    libncursesw6 libreadline8 libsqlite3-0 libssl3 libuuid1 zlib1g\n"
                 "COPY --from=python /usr/local /usr/local\nRUN ldconfig\n"
             )
@@ -140,20 +159,23 @@ class Image:
                 "# torch pour processeur : l'index de PyTorch, ou un autre.",
                 "ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu",
             ]
-        install = f"{_PIP} install --no-deps --require-hashes -r /tmp/{self.lock}.txt"
-        if self.torch:
-            index = ' --index-url "$TORCH_INDEX_URL"' if self.kind == PRODUCTION else ""
-            lines.append(f"RUN {_PIP} install{index} {TORCH}")
+        if self.torch and self.kind == PRODUCTION:
+            # PyPI's torchaudio is built for CUDA, and does not load beside a torch for processors.
+            torch = " ".join([TORCH, *self._beside_torch])
+            lines.append(f'RUN {_PIP} /opt/venv install --index-url "$TORCH_INDEX_URL" {torch}')
+        elif self.torch:
+            lines += [f"COPY docker/locks/{CUDA_LOCK}.txt /tmp/", f"RUN {_hashed('/opt/venv', CUDA_LOCK)}"]
         lines += [
             f"COPY docker/locks/{self.lock}.txt /tmp/",
             "COPY docker/slim.sh /tmp/",
-            f"RUN {install} \\\n    && sh /tmp/slim.sh /opt/venv",
+            f"RUN {_hashed('/opt/venv', self.lock)} \\\n    && sh /tmp/slim.sh /opt/venv",
         ]
         if self.kind == GPU and self.service == "gpt":
             lines += [
                 "# vLLM a son environnement : il épingle ce avec quoi les autres moteurs ne vont pas.",
-                "RUN /usr/local/bin/python -m venv /opt/vllm"
-                f" && /usr/local/bin/python -m pip --python /opt/vllm install {_VLLM}",
+                f"COPY docker/locks/{VLLM_LOCK}.txt /tmp/",
+                "RUN python -m venv --without-pip /opt/vllm \\\n"
+                f"    && {_hashed('/opt/vllm', VLLM_LOCK)} \\\n    && sh /tmp/slim.sh /opt/vllm",
             ]
         text = "\n".join(lines) + "\n"
         text += "WORKDIR /srv/frigo\n" + code + _PREPARED.get(self.service, "")

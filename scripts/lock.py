@@ -6,7 +6,7 @@ configuration) is used but never written. torch stays `torch==X`, without the CP
 the set-up chooses the build.
 
 What images install is the same pins with the hashes of PyPI's files, in `docker/locks`: everything but torch, whose
-build an image chooses too.
+build an image chooses too. Those for GPUs take it, CUDA's libraries and vLLM from two locks of their own.
 """
 
 import ast
@@ -14,8 +14,10 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
+from scripts.dockerfiles import CUDA
 from scripts.environment import PORTS, PYTHON, ROOT, VENV
 
 UNION = ROOT / "requirements-dev.in"
@@ -23,17 +25,18 @@ HEADER = "# Figé par « make lock » à partir de {source} : ne pas modifier à
 HASHED = ROOT / "docker" / "locks"
 SHARED = {"torch"}  # engines that live in the service's own environment: the union constrains them too
 _UNUSED = {"hf-xet"}  # huggingface_hub asks for it; `common.hub` downloads by itself
+_CUDA_PLATFORM = "x86_64-manylinux_2_28"
 _BUILD_ONLY = re.compile(r"^(nvidia-|cuda-|triton\b)")
 
 
-def index_flags() -> list[str]:
+def index_flags(options: Collection[str] = ("index-url", "extra-index-url", "find-links")) -> list[str]:
     """uv's flags for the indexes that this machine's pip uses."""
     shown = subprocess.run([PYTHON, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True).stdout
     flags: list[str] = []
     for line in shown.splitlines():
         name, _, value = line.partition("=")
         option = name.rpartition(".")[2]
-        if option in {"index-url", "extra-index-url", "find-links"}:
+        if option in options:
             for place in str(ast.literal_eval(value)).split():
                 flags += [f"--{option}", place]
     return flags
@@ -94,6 +97,24 @@ def write_hashed() -> None:
             print(f"{target.relative_to(ROOT)}")
 
 
+def write_cuda() -> None:
+    """The locks of what a GPU image alone installs: with CUDA's libraries, and every hash."""
+    for name, requirement in CUDA.items():
+        command: list[str | Path] = [VENV / "bin" / "uv", "pip", "compile", "--quiet", "--generate-hashes"]
+        command += ["--no-annotate", "--no-header", "--python-version", "3.11", "--python-platform", _CUDA_PLATFORM]
+        flags = index_flags(("index-url", "extra-index-url"))  # the builds for processors are among the links
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as any_version:
+            any_version.write("certifi\n")  # vLLM wants one so recent that an index may not have it yet
+            any_version.flush()
+            command += ["--index-strategy", "unsafe-best-match", "--override", any_version.name, *flags, "-"]
+            done = subprocess.run(command, input=requirement, capture_output=True, text=True, cwd=ROOT, check=False)
+        if done.returncode:
+            raise SystemExit(f"{requirement} ne se résout pas :\n{done.stderr}")
+        target = HASHED / f"{name}.txt"
+        target.write_text(HEADER.format(source=requirement) + done.stdout, encoding="utf-8")
+        print(f"{target.relative_to(ROOT)}")
+
+
 def write(source: Path, pins: str) -> None:
     """The pins of `source`, beside it."""
     target = source.with_suffix(".txt")
@@ -115,6 +136,7 @@ def main() -> int:
             shared = source.stem.partition("-")[2] in SHARED and source.parent.name in PORTS
             write(source, compile_pins(source, Path(constraint.name) if shared else None))
     write_hashed()
+    write_cuda()
     return 0
 
 

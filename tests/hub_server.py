@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sys
 import threading
@@ -319,9 +320,11 @@ def _git_id(path: Path) -> str:
 
 
 def main(folder: str, port: str) -> None:
-    """`python tests/hub_server.py FOLDER PORT`: the models FOLDER/owner/name, to every address, until it is stopped."""
+    """`python tests/hub_server.py FOLDER PORT`: the models FOLDER/owner/name, to every address, until it is stopped; to
+    whoever has the token HUB_TOKEN, when there is one."""
     repos = {path.relative_to(folder).as_posix(): path for path in Path(folder).glob("*/*") if path.is_dir()}
-    HubServer(repos=repos).start("0.0.0.0", int(port))  # in a container, for its neighbours
+    token = os.environ.get("HUB_TOKEN")
+    HubServer(repos=repos, token=token).start("0.0.0.0", int(port))  # in a container, for its neighbours
     threading.Event().wait()
 
 
