@@ -14,7 +14,30 @@ from werkzeug.serving import make_server
 from tests import ports
 
 ROOT = Path(__file__).resolve().parent.parent
+LONG_FIRST = ("e2e", "gpt", "asr", "diarize", "chat", "app")
 SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Several workers begin with what takes long: what they end with is short, and none waits for another."""
+    if hasattr(config, "workerinput"):
+        places = {name: place for place, name in enumerate(LONG_FIRST)}
+        items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").parts[0], len(places)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file is one worker's, and so is the stack of all end-to-end tests: what they share is made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/e2e" if nodeid.startswith("tests/e2e/") else nodeid.partition("::")[0]
+
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    config.option.loadscopereorder = False  # see `pytest_collection_modifyitems`
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
