@@ -29,8 +29,15 @@ def imposed(
     used: ToolUse, asked: Constraint | None, capabilities: Capabilities, thinking: Thinking | None, context: int
 ) -> Constraint | None:
     """The form of the answer of a model of `context` tokens: the one that was `asked` for, calls when one must be made,
-    true ones when some tool's schema is strict. Raises 400 when two forms would be imposed."""
+    true ones when some tool's schema is strict.
+
+    A `response_format` is the form of a text: an answer that must be a call has none, as at OpenAI. Raises 400 when two
+    forms would be imposed."""
     dialect = capabilities.dialect
+    if used.required and asked is not None and asked.param == "response_format":
+        asked = None
+    if dialect.unaware and not used.required:
+        return asked
     able = capabilities.parameters >= FORMS
     if asked is not None:
         if used.required:

@@ -413,7 +413,7 @@ def test_no_text_of_a_tool_can_fake_a_turn(opened: Open) -> None:
         ({"tool_choice": "toujours"}, "tool_choice"),
         ({"tool_choice": {"type": "custom", "custom": {"name": "x"}}}, "tool_choice"),
         ({"tools": None, "tool_choice": "required"}, "tool_choice"),
-        ({"tool_choice": "required", "response_format": {"type": "json_object"}}, "response_format"),
+        ({"tool_choice": "required", "structured_outputs": {"json_object": True}}, "structured_outputs"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id"),
         ({"tools": [{"type": "function", "function": {"name": "f", "parameters": NESTED}}]}, "tools[0].function"),
         ({"tools": None, "functions": [{"name": "f", "parameters": NESTED}]}, "functions[0]"),
@@ -447,3 +447,14 @@ def test_a_form_or_a_call(opened: Open) -> None:
         valid(message["tool_calls"][0]["function"]["name"], message["tool_calls"][0]["function"]["arguments"])
     else:
         assert json.loads(message["content"]) in {"oui", "non"}
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "heure"}}])
+def test_a_call_that_must_be_made_has_no_form_of_a_text(choice: Any, opened: Open) -> None:
+    """Clients say both (instructor over /v1/responses does)."""
+    app, _engine = opened("qwen3")
+    form = {"type": "json_schema", "json_schema": {"name": "heure", "schema": {"enum": ["oui", "non"]}}}
+    answer = ask(app, tools=[HEURE], tool_choice=choice, parallel_tool_calls=False, response_format=form)
+    assert answer.status_code == 200, answer.text
+    (call,) = answer.json["choices"][0]["message"]["tool_calls"]
+    assert (call["function"]["name"], json.loads(call["function"]["arguments"])) == ("heure", {})

@@ -50,6 +50,14 @@ def test_tools_that_it_may_call_change_nothing(mini: OpenAPI) -> None:
         assert told["usage"] == without["usage"]
 
 
+def test_nor_do_they_change_a_form(mini: OpenAPI) -> None:
+    strict = {"type": "function", "function": {**TOOLS[0]["function"], "strict": True}}
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"enum": ["oui", "non"]}}}
+    _status, without = ask(mini, response_format=form)
+    status, told = ask(mini, response_format=form, tools=[strict])
+    assert (status, told["choices"]) == (200, without["choices"])
+
+
 def test_it_is_told_of_the_tool_that_it_must_call(mini: OpenAPI) -> None:
     _status, without = ask(mini)
     status, told = ask(mini, tools=TOOLS[:1], tool_choice="required", parallel_tool_calls=False)
