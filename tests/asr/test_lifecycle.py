@@ -84,11 +84,17 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
 
 
 @pytest.fixture(scope="module")
-def client(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+def others() -> set[int]:
+    """Those of other tests."""
+    return children()
+
+
+@pytest.fixture(scope="module")
+def client(hub: HubServer, others: set[int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     yield from service(hub, tmp_path_factory.mktemp("asr"), asr_engine="auto")
 
 
-def test_a_model_of_a_hub_is_fetched_opened_and_left(client: FlaskClient, hub: HubServer) -> None:
+def test_a_model_of_a_hub_is_fetched_opened_and_left(client: FlaskClient, hub: HubServer, others: set[int]) -> None:
     sound, key = wav_bytes(tone(2.0)), "parakeet-tdt-0.6b-v3"
     wait(client, "pocketsphinx", "ready")
     answer = client.post("/api/models/parakeet/load")
@@ -99,7 +105,7 @@ def test_a_model_of_a_hub_is_fetched_opened_and_left(client: FlaskClient, hub: H
     assert any(span for span in hub.ranges_of("model.safetensors"))  # cut, and taken up where it was
     said = post(client, sound, language="fr")
     assert (said.status_code, said.json["model"], said.json["engine"]) == (200, key, "transformers"), said.json
-    held = children()
+    held = children() - others
     assert len(held) == 1
     assert client.post("/api/models/parakeet/unload").status_code == 202
     assert wait(client, key, "downloaded")["resident_bytes"] is None
@@ -108,16 +114,16 @@ def test_a_model_of_a_hub_is_fetched_opened_and_left(client: FlaskClient, hub: H
 
 
 @pytest.mark.slow
-def test_a_hub_id_serves_beside_another_and_may_be_killed(client: FlaskClient) -> None:
+def test_a_hub_id_serves_beside_another_and_may_be_killed(client: FlaskClient, others: set[int]) -> None:
     for name in ("parakeet", TUNED):
         assert client.post(f"/api/models/{name}/load").status_code == 202
     wait(client, TUNED, "ready")
     wait(client, "parakeet-tdt-0.6b-v3", "ready")
-    assert len(children()) == 2  # side by side: there is room
+    assert len(children() - others) == 2  # side by side: there is room
     assert post(client, wav_bytes(tone(1.0)), language="fr").json["model"] == TUNED
     client.post("/api/models/parakeet/unload")
     wait(client, "parakeet-tdt-0.6b-v3", "downloaded")
-    (left,) = children()
+    (left,) = children() - others
     psutil.Process(left).kill()
     deadline = time.monotonic() + 60
     while models(client)[TUNED]["state"] == "ready":

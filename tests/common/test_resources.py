@@ -149,7 +149,7 @@ def test_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     found = read_resources(use_gpu=False)
     total = psutil.virtual_memory().total
     assert 0 < found.memory_available < found.memory_limit <= total
-    assert found.cpus == 64  # what the fixture says, unless this machine has a quota
+    assert 0 < found.cpus <= 64  # what the fixture says, unless this machine has a quota
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {0})
     assert usable_cpus() == 1
 

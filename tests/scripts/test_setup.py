@@ -75,14 +75,14 @@ def test_a_full_disk_gets_one_sentence(tmp_path: Path) -> None:
         checks.check_disk(tmp_path, 10**15)
 
 
-def test_a_taken_port_is_named_with_its_service() -> None:
+def test_a_taken_port_is_named_with_its_service(free_port: int) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(SetupError, match=rf"^Le port {port} \(gpt\) est déjà pris .* GPT_API_URL\.$"):
             checks.check_ports(
-                {"PORT": "1024", "GPT_API_URL": f"http://127.0.0.1:{port}"} | far("chat", "asr", "diarize")
+                {"PORT": str(free_port), "GPT_API_URL": f"http://127.0.0.1:{port}"} | far("chat", "asr", "diarize")
             )
 
 
@@ -111,9 +111,9 @@ def test_a_frigo_that_runs_already_is_recognised() -> None:
         server.server_close()
 
 
-def test_two_services_cannot_share_a_port() -> None:
-    env = {"PORT": "6599", "ASR_API_URL": "http://127.0.0.1:6599"} | far("chat", "gpt", "diarize")
-    with pytest.raises(SetupError, match="app et asr demandent le même port 6599"):
+def test_two_services_cannot_share_a_port(free_port: int) -> None:
+    env = {"PORT": str(free_port), "ASR_API_URL": f"http://127.0.0.1:{free_port}"} | far("chat", "gpt", "diarize")
+    with pytest.raises(SetupError, match=f"app et asr demandent le même port {free_port}"):
         checks.check_ports(env)
 
 
@@ -122,8 +122,8 @@ def test_a_bad_port_names_its_variable() -> None:
         local_port("app", {"PORT": "cinq"})
 
 
-def test_a_bind_address_that_is_not_ours_names_its_variable() -> None:
-    env = {"PORT": "6598", "HOST_BIND_ADDRESS": "192.0.2.1"} | far("chat", "gpt", "asr", "diarize")
+def test_a_bind_address_that_is_not_ours_names_its_variable(free_port: int) -> None:
+    env = {"PORT": str(free_port), "HOST_BIND_ADDRESS": "192.0.2.1"} | far("chat", "gpt", "asr", "diarize")
     with pytest.raises(SetupError, match=r"^HOST_BIND_ADDRESS : « 192\.0\.2\.1 »"):
         checks.check_ports(env)
 
