@@ -10,6 +10,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel, Field
+
 from app.admin.replicas import said, unreadable
 from app.peers import Peers
 from app.probes import PROBE_SECONDS, at_once
@@ -38,6 +40,21 @@ class Told:
         return {"service": self.service, "url": self.url, "kept": self.error is None} | (
             {"error": self.error} if self.error else {}
         )
+
+
+class ReplicaTold(BaseModel):
+    """One replica, and whether it has app's last word."""
+
+    service: str
+    url: str
+    kept: bool = Field(description="Faux tant que cette réplique n'a pas su le dernier mot")
+    error: str | None = Field(default=None, description="Pourquoi elle ne l'a pas su")
+
+
+class TokenTold(BaseModel):
+    """Who was told the token; never the token."""
+
+    replicas: list[ReplicaTold]
 
 
 class HubTokenDesk:

@@ -9,8 +9,9 @@ from flask_openapi import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
 from app.admin import adapters, keys, system, token
-from app.admin.hub_token import HubTokenDesk
+from app.admin.hub_token import HubTokenDesk, TokenTold
 from app.admin.models import ModelDesk
+from app.admin.replicas import Acted
 from app.peers import Peers
 from app.probes import Probe, Probes
 from app.settings import AppSettings
@@ -79,7 +80,11 @@ def admin(app: Flask, settings: AppSettings, peers: Peers, probes: Probes) -> AP
             "huggingface_token_replicas": [one.shown() for one in hub.spread()],
         }
 
-    @routes.post("/models/<path:key>/<action>", summary="Télécharger, charger, décharger un modèle, ou y renoncer")
+    @routes.post(
+        "/models/<path:key>/<action>",
+        summary="Télécharger, charger, décharger un modèle, ou y renoncer, dans chaque réplique de son service",
+        responses={202: Acted},
+    )
     def act(path: ActionPath, query: ActionQuery, body: LoadOptions) -> tuple[dict[str, Any], int]:
         options = body.asked()
         if options and path.action != "load":
@@ -87,7 +92,11 @@ def admin(app: Flask, settings: AppSettings, peers: Peers, probes: Probes) -> AP
             raise ApiError(400, "invalid_value", message, next(iter(options)))
         return desk.act(path.key, path.action, options, query.service), 202
 
-    @routes.post("/huggingface/token", summary="Garder le jeton Hugging Face, ici et dans chaque service")
+    @routes.post(
+        "/huggingface/token",
+        summary="Garder le jeton Hugging Face, ici et dans chaque réplique de chaque service",
+        responses={200: TokenTold},
+    )
     def hub_token(body: HubToken) -> dict[str, Any]:
         return {"replicas": [one.shown() for one in hub.give(body.token.get_secret_value())]}
 

@@ -28,6 +28,7 @@ class Replica:
     """Fields of all its models."""
     refusal: tuple[int, str] | None = None
     calls: list[str] = field(default_factory=list)
+    adapters: dict[str, str] = field(default_factory=dict)
     url: str = ""
 
     def app(self) -> Flask:
@@ -54,6 +55,25 @@ class Replica:
                 return {"error": {"message": f"{self.name} refuse", "code": code, "need_bytes": 9}}, status
             self.states[key] = {"load": "ready", "unload": "downloaded"}.get(action, "downloading")
             return {"key": key, "state": self.states[key]}, 202
+
+        @app.get("/api/adapters")
+        def adapters() -> dict[str, Any]:
+            return {"adapters": [{"name": name, "parent": "mini", "state": s} for name, s in self.adapters.items()]}
+
+        @app.post("/api/adapters")
+        @app.delete("/api/adapters/<name>")
+        def change(name: str = "") -> tuple[dict[str, Any], int]:
+            self.calls.append(f"{request.method} {name or request.get_json()}")
+            assert request.headers["X-Service-Token"] == SERVICE
+            assert "Authorization" not in request.headers
+            if self.refusal is not None:
+                status, code = self.refusal
+                return {"error": {"message": f"{self.name} refuse", "code": code}}, status
+            if name:
+                del self.adapters[name]
+                return {"name": name, "state": "unloading"}, 202
+            self.adapters[request.get_json()["name"]] = "ready"
+            return {"name": request.get_json()["name"], "state": "ready"}, 201
 
         return app
 
@@ -189,3 +209,42 @@ def test_a_model_that_one_knows_is_shown_as_its_own(replicas: list[Replica], ope
     replicas[1].states["only/here"] = "ready"
     client = opened(*(one.url for one in replicas))
     assert [one["url"] for one in model_of(client, "only/here")["replicas"]] == [replicas[1].url]
+
+
+def test_an_adapter_is_added_to_and_taken_from_each(replicas: list[Replica], opened: Callable[..., Any]) -> None:
+    client = opened(*(one.url for one in replicas))
+    body = {"name": "poésie", "source": "moi/poesie"}
+    added = client.post("/api/admin/adapters", json=body, headers=BEARER)
+    assert (added.status_code, added.json) == (201, {"name": "poésie", "state": "ready", "warnings": []})
+    assert [one.calls for one in replicas] == [[f"POST {body}"]] * 2
+    shown = client.get("/api/admin/adapters", headers=BEARER).json["adapters"]
+    assert shown == [{"name": "poésie", "parent": "mini", "state": "ready"}]
+    assert client.delete("/api/admin/adapters/poésie", headers=BEARER).status_code == 202
+    assert [one.adapters for one in replicas] == [{}, {}]
+
+
+def test_an_adapter_that_one_refuses_is_the_others(
+    replicas: list[Replica], opened: Callable[..., Any], free_port: int
+) -> None:
+    absent = f"http://127.0.0.1:{free_port}"
+    replicas[1].refusal = (422, "adapter_unusable")
+    client = opened(absent, *(one.url for one in replicas))
+    added = client.post("/api/admin/adapters", json={"name": "a", "source": "b/c"}, headers=BEARER)
+    assert (added.status_code, added.json["state"]) == (201, "ready")
+    assert [warning.split(" :")[0] for warning in added.json["warnings"]] == [
+        f"gpt ({absent})", f"gpt ({replicas[1].url})",
+    ]  # fmt: skip
+    (shown,) = client.get("/api/admin/adapters", headers=BEARER).json["adapters"]
+    assert shown["replicas"] == [{"url": replicas[0].url, "state": "ready"}]
+    replicas[0].refusal = (409, "adapter_declared")
+    refused = client.delete("/api/admin/adapters/a", headers=BEARER)
+    assert (refused.status_code, refused.json["error"]["code"]) == (409, "adapter_declared")
+
+
+def test_adapters_of_nobody_are_a_service_that_does_not_answer(opened: Callable[..., Any], free_port: int) -> None:
+    client = opened(f"http://127.0.0.1:{free_port}", f"http://localhost:{free_port}")
+    for answer in (
+        client.get("/api/admin/adapters", headers=BEARER),
+        client.delete("/api/admin/adapters/a", headers=BEARER),
+    ):
+        assert (answer.status_code, answer.json["error"]["code"]) == (503, "peer_unavailable")
