@@ -248,6 +248,7 @@ export interface AdapterInfo {
   bytes_done?: number;
   bytes_total?: number;
   error?: string | null;
+  replicas?: ModelReplica[];
 }
 
 export interface ChatModel {

@@ -8,7 +8,8 @@ import { request } from "../../lib/api";
 import { formatBytes } from "../../lib/format";
 import { useAct, usePolling } from "../../lib/hooks";
 import type { AdapterInfo, AdminService } from "../../lib/types";
-import { Progress, Refusal, rowSx, State } from "./ModelParts";
+import { Progress, Refusal, ReplicaStates, rowSx, State } from "./ModelParts";
+import { raiseWarnings } from "./replicas";
 
 const BUSY = 1000;
 const CALM = 8000;
@@ -81,8 +82,10 @@ function Row({
     adapter.source ?? "",
   ];
   const remove = async (): Promise<void> => {
-    await request(`/api/admin/adapters/${encodeURIComponent(adapter.name)}`, { method: "DELETE", headers });
+    const path = `/api/admin/adapters/${encodeURIComponent(adapter.name)}`;
+    const answer = await request<{ warnings?: string[] }>(path, { method: "DELETE", headers });
     onChange();
+    raiseWarnings(answer);
   };
   const refused = problem || adapter.error;
   return (
@@ -102,6 +105,7 @@ function Row({
         {adapter.state === "downloading" && (
           <Progress model={{ ...adapter, rank: null, key: adapter.name }} label={adapter.name} />
         )}
+        <ReplicaStates name={adapter.name} replicas={adapter.replicas} />
       </Box>
       <Box sx={{ display: "flex", justifyContent: { md: "flex-end" } }}>
         {adapter.origin === "variable" ? (
@@ -146,10 +150,11 @@ function AddForm({ gpt, headers, onChange }: Props & { onChange: () => void }) {
   const whole = name.trim() !== "" && source.trim() !== "";
   const add = async (): Promise<void> => {
     const json = { name: name.trim(), source: source.trim(), ...(chosen ? { parent: chosen } : {}) };
-    await request("/api/admin/adapters", { method: "POST", headers, json });
+    const answer = await request<{ warnings?: string[] }>("/api/admin/adapters", { method: "POST", headers, json });
     setName("");
     setSource("");
     onChange();
+    raiseWarnings(answer);
   };
   return (
     <Box

@@ -17,6 +17,7 @@ import { ServiceModels } from "./ServiceModels";
 import { Services } from "./Services";
 import { TokenForm } from "./TokenForm";
 import { Keys } from "./keys/Keys";
+import { raiseWarnings } from "./replicas";
 import { MOVING, type ModelAction } from "./states";
 
 const STORE = "frigo.adminToken";
@@ -110,9 +111,9 @@ function Inside({ token, onRefused }: { token: string; onRefused: () => void }) 
   const act = async (service: string, key: string, action: ModelAction): Promise<void> => {
     const path = key.split("/").map(encodeURIComponent).join("/");
     const url = `/api/admin/models/${path}/${action}?service=${encodeURIComponent(service)}`;
-    const { warnings } = await request<{ warnings?: string[] }>(url, { method: "POST", headers });
+    const answer = await request<{ warnings?: string[] }>(url, { method: "POST", headers });
     refresh();
-    if (warnings && warnings.length > 0) throw new Error(warnings.join(" ")); // the other replicas have done it
+    raiseWarnings(answer);
   };
   const said = useAnnouncement(data);
 

@@ -5,7 +5,8 @@ import { useI18n, type Translate } from "../../i18n";
 import type { Key } from "../../i18n/fr";
 import { formatBytes, formatPercent, formatRough } from "../../lib/format";
 import { keptBytes } from "../../lib/models";
-import type { ModelInfo } from "../../lib/types";
+import type { ModelInfo, ModelReplica } from "../../lib/types";
+import { hostOf } from "./replicas";
 import { MOVING, type ModelAction } from "./states";
 
 const STATES = new Set(["idle", "downloading", "downloaded", "loading", "ready", "unloading", "error"]);
@@ -33,6 +34,24 @@ export function State({ state }: { state: string }) {
     <Typography sx={{ fontWeight: 650, color: colour }} data-state={state}>
       {key ? t(key) : state}
     </Typography>
+  );
+}
+
+/** Where it stands in each replica, when they differ: « gpt-b:5002 : prêt ». */
+export function ReplicaStates({ name, replicas }: { name: string; replicas: ModelReplica[] | undefined }) {
+  const { t } = useI18n();
+  if (!replicas) return null;
+  return (
+    <Box component="ul" aria-label={t("admin.replicaStates", { model: name })} sx={{ m: 0, mt: 0.5, pl: 2 }}>
+      {replicas.map(({ url, state }) => {
+        const key = stateKey(state);
+        return (
+          <Typography component="li" variant="body2" key={url} sx={{ overflowWrap: "anywhere" }}>
+            {t("admin.replicaState", { replica: hostOf(url), state: key ? t(key).toLocaleLowerCase() : state })}
+          </Typography>
+        );
+      })}
+    </Box>
   );
 }
 

@@ -3,10 +3,10 @@ import { Linked, Outside } from "../../components/Linked";
 import { useI18n } from "../../i18n";
 import { formatNumber, formatParameters } from "../../lib/format";
 import { useAct } from "../../lib/hooks";
-import { hostOf, modelActions } from "./replicas";
+import { modelActions } from "./replicas";
 import { errorText, type ModelInfo } from "../../lib/types";
 import { hubPage } from "./hub";
-import { ActionButton, languagesText, Memory, Progress, rowSx, State, stateKey } from "./ModelParts";
+import { ActionButton, languagesText, Memory, Progress, ReplicaStates, rowSx, State } from "./ModelParts";
 import { Terms } from "./Terms";
 import { MOVING, type ModelAction } from "./states";
 
@@ -63,7 +63,7 @@ export function ModelRow({
         <State state={model.state} />
         {MOVING.has(model.state) ? <Progress model={model} label={model.key} /> : <Memory model={model} />}
         <Engine model={model} />
-        <Replicas model={model} />
+        <ReplicaStates name={model.key} replicas={model.replicas} />
       </Box>
 
       <Box sx={{ display: "flex", flexWrap: "wrap", gap: 0.75, justifyContent: { md: "flex-end" } }}>
@@ -101,23 +101,5 @@ function Engine({ model }: { model: ModelInfo }) {
     <Typography variant="body2" color="textSecondary">
       {[model.engine, precision].filter(Boolean).join(", ")}
     </Typography>
-  );
-}
-
-/** Where it stands in each replica, when they differ: « gpt-b:5002 : Prêt ». */
-function Replicas({ model }: { model: ModelInfo }) {
-  const { t } = useI18n();
-  if (!model.replicas) return null;
-  return (
-    <Box component="ul" aria-label={t("admin.replicaStates", { model: model.key })} sx={{ m: 0, mt: 0.5, pl: 2 }}>
-      {model.replicas.map(({ url, state }) => {
-        const name = stateKey(state);
-        return (
-          <Typography component="li" variant="body2" key={url} sx={{ overflowWrap: "anywhere" }}>
-            {t("admin.replicaState", { replica: hostOf(url), state: name ? t(name).toLocaleLowerCase() : state })}
-          </Typography>
-        );
-      })}
-    </Box>
   );
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { absentReplicas, differentDefaults, hostOf, modelActions } from "./replicas";
+import { absentReplicas, differentDefaults, hostOf, modelActions, raiseWarnings } from "./replicas";
 import type { AdminService, ModelInfo } from "../../lib/types";
 
 const replica = (url: string, fields = {}) => ({ url, state: "up", chosen: "mini", ...fields });
@@ -39,3 +39,8 @@ it("tells the default of each replica only when they differ", () => {
 });
 
 it("shortens addresses", () => expect(hostOf("https://frigo-gpt.onrender.com/")).toBe("frigo-gpt.onrender.com"));
+
+it("raises what a replica could not do", () => {
+  expect(() => raiseWarnings({ warnings: ["gpt (http://gpt-b:5002) : trop grand."] })).toThrow("trop grand");
+  for (const fine of [undefined, {}, { warnings: [] }]) expect(() => raiseWarnings(fine)).not.toThrow();
+});

@@ -24,3 +24,9 @@ export function differentDefaults(service: AdminService): { host: string; chosen
   const known = (service.replicas ?? []).flatMap(({ url, chosen }) => (chosen ? [{ host: hostOf(url), chosen }] : []));
   return new Set(known.map(({ chosen }) => chosen)).size > 1 ? known : [];
 }
+
+/** Raise what some replicas could not do, although the others did it: a person must know. */
+export function raiseWarnings(answer: { warnings?: string[] } | undefined): void {
+  const warnings = answer?.warnings ?? [];
+  if (warnings.length > 0) throw new Error(warnings.join(" "));
+}
