@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask_openapi import OpenAPI
 
 from chat import embedded_prompts
@@ -58,7 +60,7 @@ def create_app(settings: ChatSettings, *, parser: MermaidParser | None = None) -
     app.register_api(stored_blueprint(access, stored, chooser))
     app.register_api(responses_blueprint(access, completions.respond))
     conversations = ConversationStore(database)
-    talk = Talk(conversations, llm, aliases, completions.respond)
+    talk = Talk(conversations, llm, aliases, partial(completions.respond, watched=False))
     app.register_api(conversations_blueprint(access, conversations, talk))
     app.register_api(tools_blueprint(access, toolbox))
     app.register_api(keys_blueprint(access, keys))

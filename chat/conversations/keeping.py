@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -26,16 +26,24 @@ def is_lost(touched_at: datetime) -> bool:
     return utc_now() - touched_at > LOST_AFTER
 
 
-class Keeper:
-    """Keeps what `said` gives of a message's columns, from `start` to `finish`.
+class Watch(Protocol):
+    def __call__(self, *, there: bool) -> None:
+        """Called every half second; `there`: the message is there, and is being written."""
 
-    Its thread alone writes: a request that is stopped while it waits, because its client left, loses nothing.
+
+class Keeper:
+    """Keeps what `said` gives of a message's columns, from `start` to `finish`, and tells `watch` of the message.
+
+    Its thread alone writes: an answer that is stopped while it waits loses nothing.
     """
 
-    def __init__(self, store: ConversationStore, message_id: str, said: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, store: ConversationStore, message_id: str, said: Callable[[], dict[str, Any]], watch: Watch
+    ) -> None:
         self._store = store
         self._message_id = message_id
         self._said = said
+        self._tell = watch
         self._changed = False
         self._end: dict[str, Any] = {}
         self._ended = threading.Event()
@@ -61,13 +69,23 @@ class Keeper:
             silent += KEPT_SECONDS
             if self._changed or silent >= SEEN_SECONDS:
                 silent = 0.0
-                self._keep({})
+                there = self._keep({})
+            else:
+                there = self._there()
+            self._tell(there=there)
         self._keep(self._end)
 
-    def _keep(self, values: dict[str, Any]) -> None:
+    def _keep(self, values: dict[str, Any]) -> bool:
         self._changed = False
         try:
-            self._store.keep(self._message_id, {**self._said(), **values, "touched_at": utc_now()})
+            return self._store.keep(self._message_id, {**self._said(), **values, "touched_at": utc_now()}) == "writing"
         except (SQLAlchemyError, sqlite3.Error):
             self._changed = True
             _log.warning("an answer cannot be kept yet", exc_info=True)
+            return True
+
+    def _there(self) -> bool:
+        try:
+            return self._store.state(self._message_id) == "writing"
+        except (SQLAlchemyError, sqlite3.Error):
+            return True

@@ -56,7 +56,7 @@ class ConversationMessage(Base):
     left_out: Mapped[int] = mapped_column(Integer, default=0)
     """How many older messages the model was not shown, for want of room."""
     state: Mapped[str] = mapped_column(String(16), default="done")
-    """done, writing, unfinished (its reader left, or we were stopped) or failed (`error` says why)."""
+    """done, writing, unfinished (it was stopped, or we were) or failed (`error` says why)."""
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     finish_reason: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

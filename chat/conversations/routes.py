@@ -9,17 +9,25 @@ from flask_openapi import APIBlueprint, Tag
 
 from chat.access import Access
 from chat.conversations import export, shapes
+from chat.conversations.following import follow
 from chat.conversations.store import ConversationStore
 from chat.conversations.talk import Asked, Talk
 from chat.keys.account import owner
 from common.errors import ApiError
 from common.messages import _
+from common.web.leaving import stop_if_client_leaves
+from common.web.sse import sse_polled
 
 _STREAM = (
     "Des fragments comme ceux de /v1/chat/completions. Le premier événement, `message`, dit la discussion, la question "
     "et la réponse qui commence. La question est gardée avant que rien ne soit demandé, la réponse à mesure qu'elle "
-    "vient ; partir l'arrête. Un message modifié est une question de même `parent_id` ; sans `content`, la question "
-    "`parent_id` reçoit une autre réponse."
+    "vient. Partir ne l'arrête pas : `…/stop` le fait, et `…/messages/{message_id}/events` y revient. Un message "
+    "modifié est une question de même `parent_id` ; sans `content`, la question `parent_id` reçoit une autre réponse."
+)
+_FOLLOW = (
+    "Le premier événement dit tout le message (`object: conversation.answer`, `answer`), les suivants ce qui s'y "
+    "ajoute, en fragments comme ceux de /v1/chat/completions, ou de nouveau tout le message ; le dernier le dit une "
+    "fois fini. Quel que soit le processus qui l'écrit."
 )
 
 
@@ -70,6 +78,21 @@ def conversations_blueprint(access: Access, store: ConversationStore, talk: Talk
     def complete(path: shapes.ConversationPath, body: shapes.TurnBody) -> Response:
         asked = Asked(body.content, body.place(), body.model, body.options())
         return talk.answer(owner(), path.id, asked, shapes.begun)
+
+    @bp.post("/<id>/stop", summary="Arrêter les réponses en cours d'une discussion")
+    def stop(path: shapes.ConversationPath) -> dict[str, Any]:
+        return {"stopped": talk.stop(owner(), path.id)}
+
+    @bp.get("/<id>/messages/<message_id>/events", summary="Suivre une réponse qui s'écrit (SSE)", description=_FOLLOW)
+    def events(path: shapes.MessagePath) -> Response:
+        holder = owner()
+
+        def look() -> dict[str, Any]:
+            return shapes.message(store.message(holder, path.id, path.message_id))
+
+        look()  # what is not there is told by a status
+        stop_if_client_leaves()
+        return sse_polled(follow(look), done=True)
 
     @bp.get("/<id>/export.<ext>", summary="La discussion en Markdown (la branche lue) ou en JSON (tout)")
     def exported(path: shapes.ExportPath) -> Response:

@@ -61,6 +61,10 @@ class ConversationPath(BaseModel):
     id: Annotated[str, Clean] = Field(description="Identifiant de la discussion", max_length=100)
 
 
+class MessagePath(ConversationPath):
+    message_id: Annotated[str, Clean] = Field(description="Identifiant du message", max_length=100)
+
+
 class ExportPath(ConversationPath):
     ext: Literal["md", "json"]
 

@@ -176,13 +176,51 @@ class ConversationStore:
             row = _owned(session, owner, conversation_id, lock=True)
             row.current_id, row.updated_at, row.model = message_id, utc_now(), model
 
-    def keep(self, message_id: str, values: Mapping[str, Any]) -> None:
-        """Write columns of a message; nothing when it was deleted meanwhile."""
+    def keep(self, message_id: str, values: Mapping[str, Any]) -> str | None:
+        """Write columns of a message. Its state then; None when it was deleted meanwhile."""
         changed = dict(values)
         if "content" in changed:
             changed["folded"] = folded(changed["content"])
         with self._database.write() as session:
-            session.execute(update(ConversationMessage).where(ConversationMessage.id == message_id).values(changed))
+            wanted = update(ConversationMessage).where(ConversationMessage.id == message_id).values(changed)
+            return session.scalar(wanted.returning(ConversationMessage.state))
+
+    def state(self, message_id: str) -> str | None:
+        """Of a message; None when it is not there."""
+        with self._database.read() as session:
+            return session.scalar(select(ConversationMessage.state).where(ConversationMessage.id == message_id))
+
+    def message(self, owner: str | None, conversation_id: str, message_id: str) -> ConversationMessage:
+        with self._database.read() as session:
+            _owned(session, owner, conversation_id)
+            found = session.get(ConversationMessage, message_id)
+            if found is None or found.conversation_id != conversation_id:
+                raise _no_message(None)
+            return found
+
+    def stop(self, owner: str | None, conversation_id: str) -> int:
+        """Have the answers that are being written end, whatever process writes them. How many there were."""
+        with self._database.write() as session:
+            _owned(session, owner, conversation_id)
+            written = (
+                update(ConversationMessage)
+                .where(ConversationMessage.conversation_id == conversation_id, ConversationMessage.state == "writing")
+                .values(state="unfinished")
+            )
+            return len(session.scalars(written.returning(ConversationMessage.id)).all())
+
+    def drop(self, message_id: str) -> None:
+        """Delete an answer that was never begun: its question is the current message again, if it was."""
+        with self._database.write() as session:
+            found = session.get(ConversationMessage, message_id)
+            if found is None:
+                return
+            session.execute(
+                update(Conversation)
+                .where(Conversation.id == found.conversation_id, Conversation.current_id == message_id)
+                .values(current_id=found.parent_id)
+            )
+            session.delete(found)
 
 
 def title_of(text: str) -> str:
@@ -261,5 +299,5 @@ def _messages(session: Session, conversation_id: str) -> list[ConversationMessag
     return list(session.scalars(query.order_by(ConversationMessage.position)))
 
 
-def _no_message(param: str = "current") -> ApiError:
+def _no_message(param: str | None = "current") -> ApiError:
     return ApiError(404, "message_not_found", _("Ce message n'existe pas dans cette discussion."), param)

@@ -4,27 +4,31 @@ kept as it comes."""
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Response
 
-from chat.conversations.keeping import Keeper
+from chat.conversations.keeping import KEPT_SECONDS
 from chat.conversations.models import ConversationMessage
-from chat.conversations.reading import DONE, AnswerReader
+from chat.conversations.reading import DONE
 from chat.conversations.store import ConversationStore, Whole
 from chat.conversations.tree import branch
+from chat.conversations.writing import Writing, Writings
 from chat.llm import LanguageModel, is_default
 from chat.openai.aliases import ModelAliases
 from chat.tools.asked import OLD_RESULT_CHARS
 from common.errors import ApiError
 from common.messages import _
+from common.web.leaving import stop_if_client_leaves
 from common.web.sse import encode
 
 CHARS_PER_TOKEN = 4
 """More than most languages have: what a model could hold at best. It refuses by itself what it cannot."""
 KEPT_OF_TOO_LONG = 0.7
+ENDING_SECONDS = 2 * KEPT_SECONDS
 FULL = "context_length_exceeded"
 
 Respond = Callable[[bytes], Response]
@@ -46,35 +50,50 @@ class Asked:
 
 
 class Talk:
-    """`respond` answers a body of /v1/chat/completions for the caller of the request at hand."""
+    """`respond` answers a body of /v1/chat/completions for the caller of the request at hand, whom nobody watches."""
 
     def __init__(self, store: ConversationStore, llm: LanguageModel, aliases: ModelAliases, respond: Respond) -> None:
         self._store = store
         self._llm = llm
         self._aliases = aliases
         self._respond = respond
+        self._writings = Writings(store)
 
     def answer(self, owner: str | None, conversation_id: str, asked: Asked, shown: Shown) -> Response:
-        """The stream of the answer; its first event tells the messages, as `shown` writes them.
+        """The stream of the answer; its first event tells the messages, as `shown` writes them. Who leaves it does not
+        stop it.
 
         Raises what asking raises; the error object then has `stored`, the question's ids, to ask again.
         """
+        stop_if_client_leaves()
         whole, question = self._question(owner, conversation_id, asked)
         model = asked.model or whole.row.model
+        turns = turns_of(branch(whole.messages, question.id), runs=bool(asked.options.get("tools")))
+        values = {"asked_model": None if is_default(model) else model, "state": "writing"}
+        place = {"role": "assistant", "parent_id": question.id}
+        whole = self._store.add(owner, conversation_id, {**place, **values})
+        answer = whole.messages[-1]
+        writing = self._writings.start(conversation_id, answer.id, lambda: self._ask(turns, model, asked.options))
         try:
-            turns = turns_of(branch(whole.messages, question.id), runs=bool(asked.options.get("tools")))
-            response, left_out = self._ask(turns, model, asked.options)
+            writing.wait()
+            answer.left_out = writing.left_out
+            return self._stream(writing, encode(("message", shown(whole, question))))
         except ApiError as error:
             error.extra["stored"] = {"conversation_id": conversation_id, "message_id": question.id}
             raise
-        values = {"asked_model": None if is_default(model) else model, "left_out": left_out, "state": "writing"}
-        try:
-            place = {"role": "assistant", "parent_id": question.id}
-            whole = self._store.add(owner, conversation_id, {**place, **values})
-        except BaseException:
-            response.close()
+        except BaseException:  # the reader has left
+            self._writings.left(writing)
             raise
-        return self._stream(response, whole.messages[-1], encode(("message", shown(whole, question))))
+
+    def stop(self, owner: str | None, conversation_id: str) -> int:
+        """End the answers that are being written in a conversation. How many there were: they end by then."""
+        count = self._store.stop(owner, conversation_id)
+        here = self._writings.stop([conversation_id])
+        for writing in here:
+            writing.join(ENDING_SECONDS)
+        if count > len(here):
+            time.sleep(ENDING_SECONDS)  # another process sees it when it next keeps what it has
+        return count
 
     def _question(self, owner: str | None, conversation_id: str, asked: Asked) -> tuple[Whole, ConversationMessage]:
         if asked.content is not None:
@@ -116,33 +135,22 @@ class Talk:
         answer = min(context // 4, wanted if isinstance(wanted, int) else 1024)
         return (context - answer) * CHARS_PER_TOKEN
 
-    def _stream(self, response: Response, message: ConversationMessage, first: bytes) -> Response:
-        reader = AnswerReader()
-        keeper = Keeper(self._store, message.id, reader.columns)
-
-        def end() -> str:
-            if reader.failed:
-                return "failed"
-            return "done" if reader.ended else "unfinished"
+    def _stream(self, writing: Writing, first: bytes) -> Response:
+        def left() -> None:
+            self._writings.left(writing)
 
         def events() -> Iterator[bytes]:
             try:
                 yield first
-                for chunk in _bytes(response.response):
-                    for event in reader.feed(chunk):
-                        keeper.touch()
-                        yield event
+                yield from writing.read()
             finally:
-                response.close()
-                keeper.finish(end)
+                left()
             yield DONE + b"\n\n"  # once all is kept: who reads it may look at once
 
-        keeper.start()
         answer = Response(events(), content_type="text/event-stream; charset=utf-8")
         answer.headers["X-Accel-Buffering"] = "no"
         answer.headers["Cache-Control"] = "no-cache"
-        answer.call_on_close(response.close)
-        answer.call_on_close(lambda: keeper.finish(end))  # even when not one event was read
+        answer.call_on_close(left)  # even when not one event was read
         return answer
 
 
@@ -216,8 +224,3 @@ def _error_of(response: Response) -> ApiError:
     except (ValueError, KeyError, TypeError, AttributeError):
         message = _("Le service %(service)s a donné une réponse inattendue.", service="gpt")
         return ApiError(502, "peer_error", message)
-
-
-def _bytes(chunks: Iterable[str] | Iterable[bytes]) -> Iterator[bytes]:
-    for chunk in chunks:
-        yield chunk.encode() if isinstance(chunk, str) else chunk

@@ -27,18 +27,20 @@ class Completions:
         self._tools = tools
         self._chooser = chooser
 
-    def respond(self, data: bytes, path: str = CHAT) -> Response:
+    def respond(self, data: bytes, path: str = CHAT, *, watched: bool = True) -> Response:
         """gpt's answer to the JSON body `data`, or its refusal, as the client gets it.
 
         gpt checks the body and says what is wrong; here it is read only for a key that is counted, or for aliases.
-        The answer ends when the client leaves. Tools of the server that it asks for are run (chat.tools).
+        The answer ends when the client leaves, unless it is not `watched`. Tools of the server that it asks for are run
+        (chat.tools).
         """
         account = current.get()
         body, hide = looked_at(data, account, self._chooser)
         request = None
         if path == CHAT:
             body, request = asked.read(body, self._tools.toolbox)
-        stop_if_client_leaves()
+        if watched:
+            stop_if_client_leaves()
         if request is not None:
             return self._tools.respond(request, account, hide_usage=hide)
         return relay(self._gpt.stream("POST", path, body=body, headers=_JSON, again=True), account, hide_usage=hide)

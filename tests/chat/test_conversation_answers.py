@@ -177,7 +177,8 @@ def test_an_answer_stopped_before_it_begins_leaves_its_question(
         waits(one)
 
     monkeypatch.setattr(Writing, "wait", stops)
-    client.post(f"{URL}/{made['id']}/completions", json={"content": "Bonjour"})
+    refused = client.post(f"{URL}/{made['id']}/completions", json={"content": "Bonjour"})
+    assert refused.status_code == 409
     whole = one(client, made["id"])
     assert [m["role"] for m in whole["messages"]] == ["user"]
     assert whole["current"] == whole["messages"][0]["id"]
@@ -185,17 +186,16 @@ def test_an_answer_stopped_before_it_begins_leaves_its_question(
     assert [m["role"] for m in one(client, made["id"])["messages"]] == ["user", "assistant"]
 
 
-def test_only_so_many_go_on_alone(client: FlaskClient, gpt: FakeGpt, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_go_on_alone(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "MOST_ALONE", 1)
-    gpt.permits = threading.Semaphore(0)
     first, second = begin(client), begin(client)
     for made in (first, second):
-        pieces = streaming(client, made["id"], "Bonjour", max_tokens=3)
+        pieces = streaming(client, made["id"], "Bonjour", max_tokens=100_000, pace=0.02)
         next(pieces)
         pieces.close()  # type: ignore[attr-defined]
-    gpt.permits.release(50)
-    assert until(lambda: last(client, second["id"])["state"] == "done")
     assert until(lambda: last(client, first["id"])["state"] == "unfinished")
+    assert last(client, second["id"])["state"] == "writing"
+    assert client.post(f"{URL}/{second['id']}/stop").json == {"stopped": 1}
 
 
 def test_an_answer_that_nobody_reads_has_its_time(

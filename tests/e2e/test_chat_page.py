@@ -41,6 +41,12 @@ def kept(stack: Stack) -> list[dict[str, Any]]:
     return list(urllib3.request("GET", f"{stack.app_url}/api/conversations").json()["conversations"])
 
 
+def waiting_for_its_answer(page: Page, stack: Stack) -> None:
+    """The question is kept, and a place for its answer, before it is asked."""
+    while [one["messages"] for one in kept(stack)] != [2]:
+        page.wait_for_timeout(50)
+
+
 def choose(page: Page, title: str, action: str) -> None:
     page.get_by_role("complementary").get_by_role("button", name=f"Actions sur « {title} »").click()
     page.get_by_role("menuitem", name=action).click()
@@ -118,8 +124,7 @@ def test_a_silent_answer_is_stopped_and_asked_for_again(chat: Page, stack: Stack
         ask(chat, "Comment changer de modèle ?")
         expect(chat.get_by_text("Frigo réfléchit…")).to_be_visible()
         expect(chat.get_by_role("article", name="Vous")).to_contain_text("Comment changer de modèle ?")
-        while kept(stack)[0]["messages"] != 1:  # the question is kept before it is asked
-            chat.wait_for_timeout(50)
+        waiting_for_its_answer(chat, stack)
         chat.keyboard.press("Escape")
         expect(chat.get_by_text("Frigo réfléchit…")).to_be_hidden()
         expect(chat.get_by_text("Cette question n'a pas reçu de réponse.")).to_be_visible()
@@ -129,6 +134,38 @@ def test_a_silent_answer_is_stopped_and_asked_for_again(chat: Page, stack: Stack
     chat.get_by_role("button", name="Demander la réponse").click()
     answered(chat)
     expect(chat.get_by_role("article")).to_have_count(2)
+
+
+def test_an_answer_goes_on_while_the_page_is_loaded_again(chat: Page, stack: Stack) -> None:
+    os.killpg(stack.pid("gpt"), signal.SIGSTOP)
+    try:
+        ask(chat, "Que sait faire Frigo ?")
+        waiting_for_its_answer(chat, stack)
+        expect(chat).to_have_url(re.compile(r"c=conv_"))
+        chat.reload()
+        expect(chat.get_by_text("Frigo réfléchit…")).to_be_visible()
+        expect(chat.get_by_role("button", name="Arrêter", exact=True)).to_be_visible()
+    finally:
+        os.killpg(stack.pid("gpt"), signal.SIGCONT)
+    answered(chat)
+    expect(chat.get_by_role("article")).to_have_count(2)
+    expect(chat.get_by_text("Réponse inachevée.")).to_have_count(0)
+
+    # And what is followed is stopped as what is asked for here.
+    os.killpg(stack.pid("gpt"), signal.SIGSTOP)
+    try:
+        chat.get_by_role("button", name="Refaire la réponse").click()
+        while kept(stack)[0]["messages"] != 3:
+            chat.wait_for_timeout(50)
+        chat.reload()
+        chat.get_by_role("button", name="Arrêter", exact=True).click()
+        expect(chat.get_by_role("button", name="Envoyer")).to_be_visible()
+        while kept(stack)[0]["messages"] != 2:  # it was never begun
+            chat.wait_for_timeout(50)
+    finally:
+        os.killpg(stack.pid("gpt"), signal.SIGCONT)
+    expect(chat.get_by_role("button", name="Demander la réponse")).to_be_visible(timeout=30_000)
+    assert faults(chat) == []
 
 
 def test_tools_and_reasoning_are_shown(chat: Page) -> None:

@@ -11,6 +11,8 @@ export interface Begun {
 
 export interface CompletionPart {
   begun?: Begun;
+  /** All of the answer, as the server has it now. */
+  whole?: ChatMessage;
   text?: string;
   reasoning?: string;
   run?: ToolRun;
@@ -39,6 +41,7 @@ export function parseChunk(data: string): CompletionPart | null {
   const chunk = JSON.parse(data) as Chunk;
   if (chunk.error) throw errorFrom(500, data, null);
   if (chunk.object === "conversation.message") return { begun: chunk as Begun };
+  if (chunk.object === "conversation.answer" && chunk.answer) return { whole: chunk.answer };
   const choice = chunk.choices?.[0];
   const part: CompletionPart = {};
   if (choice?.delta?.content) part.text = choice.delta.content;
@@ -52,7 +55,7 @@ export function parseChunk(data: string): CompletionPart | null {
 
 /** `answer` with a part more. What is said after a tool's run is another paragraph. */
 export function grown(answer: ChatMessage, part: CompletionPart): ChatMessage {
-  const next = { ...answer };
+  const next = { ...(part.whole ?? answer) };
   if (part.text) {
     const parted = part.text.startsWith("\n\n");
     next.content += answer.ran && answer.content && !parted ? `\n\n${part.text}` : part.text;

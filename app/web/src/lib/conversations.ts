@@ -36,6 +36,16 @@ export interface Turn {
 const ROOT = "/api/conversations";
 const at = (id: string, rest = ""): string => `${ROOT}/${encodeURIComponent(id)}${rest}`;
 
+async function* parts(path: string, options: Options): AsyncGenerator<CompletionPart> {
+  const response = await send(path, options);
+  if (!response.body) throw new RequestError(response.status, "bad_answer", "");
+  for await (const { data } of readEvents(response.body)) {
+    const part = parseChunk(data);
+    if (part === null) return;
+    yield part;
+  }
+}
+
 /** The calls about conversations, under a key. */
 export function conversationsOf(key: string | null) {
   const headers = authorization(key);
@@ -57,16 +67,14 @@ export function conversationsOf(key: string | null) {
       (await send(at(id, `/export.${kind}`), { headers })).text(),
     tools: async (signal?: AbortSignal): Promise<ServerTool[]> =>
       (await ask<{ tools: ServerTool[] }>("/api/tools", { signal })).tools,
-    /** The answer to a turn, part by part. */
-    async *turn(id: string, json: Turn, signal: AbortSignal): AsyncGenerator<CompletionPart> {
-      const response = await send(at(id, "/completions"), { method: "POST", headers, signal, json });
-      if (!response.body) throw new RequestError(response.status, "bad_answer", "");
-      for await (const { data } of readEvents(response.body)) {
-        const part = parseChunk(data);
-        if (part === null) return;
-        yield part;
-      }
-    },
+    /** End the answers that are being written, whoever reads them. */
+    stop: (id: string): Promise<{ stopped: number }> => ask(at(id, "/stop"), { method: "POST" }),
+    /** The answer to a turn, part by part. Leaving does not stop it. */
+    turn: (id: string, json: Turn, signal: AbortSignal): AsyncGenerator<CompletionPart> =>
+      parts(at(id, "/completions"), { method: "POST", headers, signal, json }),
+    /** An answer that is being written: all of it, then what is new. */
+    follow: (id: string, message: string, signal: AbortSignal): AsyncGenerator<CompletionPart> =>
+      parts(at(id, `/messages/${encodeURIComponent(message)}/events`), { headers, signal }),
   };
 }
 

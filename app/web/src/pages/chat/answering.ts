@@ -6,6 +6,8 @@ import type { Conversations, Turn } from "../../lib/conversations";
 import type { Diagram } from "../../lib/types";
 
 const SHOWN_MS = 50;
+const STOPS = 4;
+const STOP_MS = 500;
 
 /** Where a question is asked. */
 export interface Place {
@@ -66,7 +68,48 @@ export async function drawInto(
   });
 }
 
-/** A turn, its parts handed over a few at a time; asked again while a model or a service is on its way. */
+/** Hands parts over a few at a time. */
+function paced(onParts: (parts: CompletionPart[]) => void) {
+  let waiting: CompletionPart[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const flush = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (waiting.length) onParts(waiting);
+    waiting = [];
+  };
+  const push = (part: CompletionPart): void => {
+    waiting.push(part);
+    timer ??= setTimeout(flush, SHOWN_MS);
+  };
+  return { push, flush };
+}
+
+/** An answer that the server writes already. */
+export async function attend(
+  server: Conversations,
+  id: string,
+  message: string,
+  signal: AbortSignal,
+  onParts: (parts: CompletionPart[]) => void,
+): Promise<void> {
+  const { push, flush } = paced(onParts);
+  try {
+    for await (const part of server.follow(id, message, signal)) push(part);
+  } finally {
+    flush();
+  }
+}
+
+/** Have the server end an answer, even one that it is only about to begin. */
+export async function stopped(server: Conversations, id: string): Promise<void> {
+  for (let left = STOPS; left > 0; left -= 1) {
+    if ((await server.stop(id)).stopped > 0) return;
+    await new Promise((resolve) => setTimeout(resolve, STOP_MS));
+  }
+}
+
+/** A turn; asked again while a model or a service is on its way. */
 export async function talk(
   server: Conversations,
   id: string,
@@ -77,23 +120,15 @@ export async function talk(
 ): Promise<void> {
   let asked = turn;
   let begun = false;
-  let waiting: CompletionPart[] = [];
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const flush = (): void => {
-    clearTimeout(timer);
-    timer = undefined;
-    if (waiting.length) onParts(waiting);
-    waiting = [];
-  };
+  const { push, flush } = paced(onParts);
   try {
     await withPatience(
       async () => {
         try {
           for await (const part of server.turn(id, asked, signal)) {
-            waiting.push(part);
+            push(part);
             if (!begun) flush();
             begun = true;
-            timer ??= setTimeout(flush, SHOWN_MS);
           }
         } catch (error) {
           // The question is kept: it is not asked twice.

@@ -7,7 +7,7 @@ import { branchOf, isLocal, latestLeaf, versionsOf, type ChatMessage, type Whole
 import { grown, type Wait } from "../../lib/completion";
 import { conversationsOf, importOld, type Turn } from "../../lib/conversations";
 import { readText, writeText } from "../../lib/storage";
-import { blank, drawInto, storedQuestion, talk, type Place } from "./answering";
+import { attend, blank, drawInto, stopped, storedQuestion, talk, type Place } from "./answering";
 import { useConversations, type ConversationsList } from "./useConversations";
 import { useTools, type Tools } from "./useTools";
 
@@ -129,14 +129,6 @@ export function useChat(): Chat {
     return () => controller.abort();
   }, [id, api, look, refused]);
 
-  // An answer that is written for another page, or of which the server has not seen yet that its reader left.
-  const elsewhere = busy === null && (current?.messages.some(({ state: s }) => s === "writing") ?? false);
-  useEffect(() => {
-    if (!elsewhere) return undefined;
-    const timer = setTimeout(() => setLook((n) => n + 1), LOOK_MS);
-    return () => clearTimeout(timer);
-  }, [elsewhere, current]);
-
   const open = useCallback(
     (next: string | null) => navigate(next === null ? "/discussion" : `/discussion?c=${encodeURIComponent(next)}`),
     [navigate],
@@ -158,6 +150,45 @@ export function useChat(): Chat {
       })),
     [change],
   );
+
+  // An answer that the server writes without this page: for another one, or for this one before it was loaded again.
+  const last = current ? branchOf(current.messages, current.current).at(-1) : undefined;
+  const elsewhere = busy === null && last?.state === "writing" && !isLocal(last.id) ? last.id : undefined;
+  const following = useRef(false);
+  useEffect(() => {
+    const whole = state.current.current;
+    if (elsewhere === undefined || !whole || abort.current) return;
+    const controller = new AbortController();
+    const known = (): ChatMessage | undefined => live.current?.messages.find((m) => m.id === elsewhere);
+    const done = (): void => {
+      abort.current = null;
+      following.current = false;
+      live.current = null;
+      setBusy(null);
+    };
+    abort.current = controller;
+    following.current = true;
+    live.current = whole;
+    setBusy(whole.id);
+    attend(state.current.api, whole.id, elsewhere, controller.signal, (parts) => {
+      const message = known();
+      if (message) replace(elsewhere, parts.reduce(grown, message));
+    }).then(done, (error: unknown) => {
+      const gone = error instanceof RequestError && error.status >= 400 && error.status < 500;
+      if (!gone && !controller.signal.aborted) {
+        setTimeout(done, LOOK_MS); // then it is followed again
+        return;
+      }
+      const message = known();
+      if (message) replace(elsewhere, { ...message, state: "unfinished" });
+      done();
+      refused(error);
+    });
+  }, [elsewhere, replace, refused]);
+  // Who looks at another conversation may ask there: what the server writes goes on by itself.
+  useEffect(() => {
+    if (following.current && live.current?.id !== id) abort.current?.abort();
+  }, [id]);
 
   /** Answer at a place of a conversation (null: a new one). */
   const answer = useCallback(
@@ -318,7 +349,15 @@ export function useChat(): Chat {
     refresh();
   }, [open, refresh]);
   const file = useCallback((target: string, kind: "md" | "json") => state.current.api.file(target, kind), []);
-  const stop = useCallback(() => abort.current?.abort(), []);
+  const stop = useCallback(() => {
+    const target = live.current?.id;
+    abort.current?.abort();
+    if (!target) return;
+    // Leaving an answer does not stop it.
+    void stopped(state.current.api, target)
+      .catch(refused)
+      .then(() => setLook((n) => n + 1));
+  }, [refused]);
   const reload = useCallback(() => setLook((n) => n + 1), []);
   const setModel = useCallback((next: string) => {
     writeText(MODEL_STORE, next);
