@@ -85,6 +85,7 @@ def _compose(services: Mapping[str, Any], text: str, path: Path, env: Mapping[st
         yield from _mounted(name, service, path.parent, services)
         if kind := _kind(name, service):
             yield from _compose_service(name, kind, service, services)
+            yield from _hidden(name, kind, (service.get("deploy") or {}).get("replicas"), service.get("scale"))
     for kind in PORTS:
         if kind not in services:
             yield f"Le service {kind} manque."
@@ -249,6 +250,16 @@ def _env_file(path: Path) -> set[str]:
     return set(re.findall(r"^\s*(?:export )?(\w+)=", path.read_text(encoding="utf-8"), re.MULTILINE))
 
 
+def _hidden(name: str, kind: str, *counts: object) -> Iterator[str]:
+    """Instances that app cannot tell apart, of a service that has models: each must be told what is asked."""
+    count = max((count for count in counts if isinstance(count, int)), default=1)
+    if kind in {"gpt", "asr", "diarize"} and count > 1:
+        yield (
+            f"{name} : {count} instances derrière une seule adresse, dont la Supervision n'atteindrait qu'une ; "
+            f"faites-en {count} services, tous dans {kind.upper()}_API_URL."
+        )
+
+
 def _build(name: str, service: Mapping[str, Any], root: Path) -> Iterator[str]:
     build = service.get("build")
     if isinstance(build, dict) and "dockerfile" in build and not (root / build["dockerfile"]).is_file():
@@ -288,6 +299,8 @@ def _render_service(name: str, service: Mapping[str, Any], given: Mapping[str, A
         yield f"{name} : {file} n'existe pas."
     if service.get("type") == "web" and service.get("healthCheckPath") != "/health":
         yield f"{name} : healthCheckPath: /health manque."
+    scaling = service.get("scaling") or {}
+    yield from _hidden(name, match["service"], service.get("numInstances"), scaling.get("maxInstances"))
     if not str(given.get("PORT", "")).isdecimal():
         yield f"{name} : la variable PORT manque."
     for peer in NEEDS.get(match["service"], ()):
