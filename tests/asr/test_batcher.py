@@ -44,7 +44,7 @@ class Model:
             self.most_at_work = max(self.most_at_work, self.at_work)
             self._changed.notify_all()
         try:
-            assert self._gate.acquire(timeout=20)
+            assert self._gate.acquire(timeout=60)
             self.fail(batch)
             return [Heard(chunk, []) for chunk in batch]
         finally:
@@ -58,7 +58,7 @@ class Model:
     def started(self, batches: int) -> None:
         """Wait until it has begun so many."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.batches) >= batches, 20), len(self.batches)
+            assert self._changed.wait_for(lambda: len(self.batches) >= batches, 60), len(self.batches)
 
     def owners(self) -> list[list[int]]:
         return [[owner(chunk) for chunk in batch] for batch, _task in self.batches]

@@ -126,11 +126,9 @@ def test_health_answers_while_a_decoder_works(asr_app: object, speech: Chunk) ->
         done.set()
 
     threading.Thread(target=work).start()
-    slowest, asked = 0.0, 0
+    asked = 0
     while not done.is_set():
-        started = time.perf_counter()
         assert client.get("/health").status_code == 200
-        slowest, asked = max(slowest, time.perf_counter() - started), asked + 1
+        asked += 1
         time.sleep(0.02)
-    assert asked > 5
-    assert slowest < 2.0
+    assert asked > 5, "it waited for the decoder"

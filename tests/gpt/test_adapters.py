@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,21 @@ def adapters(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
     }
 
 
-@pytest.fixture
-def engine(bases: dict[str, Path], adapters: dict[str, Path]) -> Any:
+@pytest.fixture(scope="module")
+def opened(bases: dict[str, Path]) -> Iterator[TransformersEngine]:
     found = TransformersEngine(bases["llama"], EngineOptions(use_gpu=False))
-    for key in ("poésie", "droit", "motifs"):
-        found.load_adapter(key, adapters[key])
     yield found
     found.close()
+
+
+@pytest.fixture
+def engine(opened: TransformersEngine, adapters: dict[str, Path]) -> Iterator[TransformersEngine]:
+    """With three adapters, freshly loaded."""
+    for key in ("poésie", "droit", "motifs"):
+        opened.load_adapter(key, adapters[key])
+    yield opened
+    for key in opened.adapters():
+        opened.unload_adapter(key)
 
 
 def ids_of(deltas: list[Delta]) -> list[int]:
@@ -157,7 +166,7 @@ def test_an_adapter_in_use_leaves_when_its_answers_have_ended(engine: Transforme
     running, left = greedy(engine, "Le client", "poésie", 200), greedy(engine, "Le", "poésie", 200)
     thread = threading.Thread(target=engine.unload_adapter, args=("poésie",))
     thread.start()
-    wait_until(lambda: "poésie" not in engine.adapters(), 5)
+    wait_until(lambda: "poésie" not in engine.adapters())
     with pytest.raises(ApiError) as refused:
         greedy(engine, "Le", "poésie")
     assert (refused.value.status, refused.value.code) == (404, "adapter_not_found")

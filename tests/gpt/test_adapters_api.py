@@ -108,7 +108,7 @@ def test_it_leaves_when_its_answers_have_ended(served: Served) -> None:
     assert refused.status_code == 404
     chunks = [line for line in stream.text.splitlines() if line.startswith("data: ")]
     assert json.loads(chunks[-2][6:])["choices"][0]["finish_reason"] == "length"
-    wait_until(lambda: "poésie" not in served.listed(), 5)
+    wait_until(lambda: "poésie" not in served.listed())
     assert served.add("poésie", "poetry").status_code == 201
     assert served.client.delete("/api/adapters/rien").status_code == 404
 
@@ -238,5 +238,5 @@ def test_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert see("art", 1) == see("art", 1)
     assert see("art", 1) != see("voyant", 1) != see("voyant", 2)
     assert made.client.delete("/api/adapters/art").status_code == 202
-    wait_until(lambda: made.listed() == {}, 10)
+    wait_until(lambda: made.listed() == {})
     made.registry.close()

@@ -187,7 +187,7 @@ def test_a_bug_in_its_thread_is_told_instead_of_waited_for(
     engine = TransformersEngine(shutil.copytree(tiny_llama, tmp_path / "m"), EngineOptions(use_gpu=False))
     monkeypatch.setattr(engine._runner, "release", lambda _row: 1 // 0)
     list(greedy(engine, 2))  # its own last token comes, then the thread stops
-    engine._scheduler._thread.join(10)
+    engine._scheduler._thread.join(60)
     with pytest.raises(ApiError, match="model_not_ready"):
         greedy(engine, 2)
     engine.close()
@@ -199,12 +199,12 @@ def test_who_left_the_queue_takes_no_place_in_it(teller: TransformersEngine, mon
 
     def hold() -> None:
         busy.set()
-        free.wait(10)
+        free.wait(60)
 
     holder = threading.Thread(target=teller._scheduler.run, args=(hold,))  # the model's thread looks at no queue
     holder.start()
     try:
-        assert busy.wait(10)
+        assert busy.wait(60)
         for gone in [greedy(teller, 5), greedy(teller, 5)]:
             gone.close()
         stays = greedy(teller, 5)
@@ -262,9 +262,9 @@ def test_a_reader_that_left_costs_no_more_steps(teller: TransformersEngine) -> N
     wait_until(lambda: teller.load == (4, 0))
     for generation in generations[1:]:
         generation.close()
-    wait_until(lambda: teller.load == (1, 0), 5)
+    wait_until(lambda: teller.load == (1, 0))
     generations[0].close()
-    wait_until(lambda: teller.load == (0, 0), 5)
+    wait_until(lambda: teller.load == (0, 0))
 
 
 def test_work_between_two_steps_is_done_by_the_models_thread(teller: TransformersEngine, expected: str) -> None:

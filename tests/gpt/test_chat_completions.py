@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
 from gpt.engines.base import LanguageEngine
+from gpt.engines.transformers.engine import TransformersEngine
 from tests.gpt.conftest import wait_until
 
 URL = "/v1/chat/completions"
@@ -310,12 +312,22 @@ def test_a_model_without_template_converses_plainly(gpt2_app: OpenAPI) -> None:
 
 
 def test_a_client_that_leaves_stops_its_generation(
-    llama_app: OpenAPI, llama: LanguageEngine, serve: Callable[..., str]
+    llama_app: OpenAPI, llama: LanguageEngine, serve: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Streamed or not, the connection closed is enough."""
     address = urlsplit(serve(llama_app))
     wait_until(lambda: llama.load == (0, 0))
+    assert isinstance(llama, TransformersEngine)
+    step, steps = llama._runner.step, [0]
+
+    def slow(feeds: Any) -> Any:  # a whole answer takes ten seconds
+        steps[0] += 1
+        time.sleep(0.05)
+        return step(feeds)
+
+    monkeypatch.setattr(llama._runner, "step", slow)
     for stream in (True, False):
+        steps[0] = 0
         body = json.dumps({"messages": HELLO, "max_tokens": 200, "n": 8, "stream": stream, **ENDLESS}).encode()
         with socket.create_connection((address.hostname, address.port)) as connection:
             head = f"POST {URL} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -323,7 +335,8 @@ def test_a_client_that_leaves_stops_its_generation(
             wait_until(lambda: llama.load[0] == 8)
             if stream:
                 assert connection.recv(100)
-        wait_until(lambda: llama.load == (0, 0), 1)
+        wait_until(lambda: llama.load == (0, 0))
+        assert steps[0] < 200
 
 
 def test_several_clients_stream_at_once(llama_app: OpenAPI, serve: Callable[..., str]) -> None:

@@ -98,7 +98,7 @@ def test_a_refused_request_keeps_no_hold_on_the_model(
     for body in ({"prompt": "x " * 999}, {"prompt": "Le", "structured_outputs": {"regex": "("}}):
         assert client.post("/v1/completions", json=body).status_code == 400
     assert client.post("/v1/completions", json={"prompt": "Le", "max_tokens": 2, "stream": True}).status_code == 200
-    wait_until(lambda: llama_registry.calls("tiny-llama") == (0, 0), 5)
+    wait_until(lambda: llama_registry.calls("tiny-llama") == (0, 0))
 
 
 def test_only_services_get_in_when_there_is_a_service_token(

@@ -146,7 +146,7 @@ def test_a_reader_that_leaves_frees_its_place_within_a_token(llama: LanguageEngi
     assert sum(llama.load) > 1
     for generation in generations:
         generation.close()
-    wait_until(lambda: llama.load == (0, 0), 2)
+    wait_until(lambda: llama.load == (0, 0))
     for generation in generations:
         assert sum(len(delta.token_ids) for delta in generation) < 250
 
