@@ -7,6 +7,7 @@ import atexit
 from flask_openapi import OpenAPI
 
 from common.hub.settings import create_hub
+from common.models.asked_gpus import tell_absent_gpus
 from common.models.catalogue import Catalogue
 from common.models.hub_registry import HubRegistry
 from common.models.registry import Registry
@@ -48,6 +49,8 @@ def create_registry(settings: GptSettings, *, isolate: bool = True) -> Registry[
     `isolate` gives each engine a process of its own.
     """
     refuse_absent_gpus(settings)
+    if not settings.vllm_ray_address:
+        tell_absent_gpus(settings)
     catalogue = load_models()
     selection = choose(settings, catalogue)
     loader = create_loader(settings, create_shelf(settings, catalogue, selection.chosen), isolate=isolate)

@@ -10,7 +10,7 @@ from typing import Generic
 from common.hub.hub import Hub
 from common.hub.settings import HubSettings, create_hub
 from common.machine.resources import Resources
-from common.models.asked_gpus import refuse_absent_gpus
+from common.models.asked_gpus import refuse_absent_gpus, tell_absent_gpus
 from common.models.backend_loader import BackendLoader, BlindLoader
 from common.models.backends import Backend, Placement
 from common.models.catalogue import Catalogue, ModelEntry, load_catalogue
@@ -91,6 +91,7 @@ class Service(Generic[E]):
         """The models, nothing loaded yet. Raises `SettingsError` as `choose`, or for a GPU that is not here."""
         settings = self.settings
         refuse_absent_gpus(settings)
+        tell_absent_gpus(settings)
         catalogue, loader = self.catalogue(), self.loader()
         return HubRegistry(
             catalogue,

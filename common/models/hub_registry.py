@@ -73,7 +73,15 @@ class HubRegistry(Registry[E]):
         if self.catalogue.find(name) is None:
             entry = outsider(name)
             if entry is not None:
-                self.catalogue.add(self._newcomer(entry))
+                self.catalogue.add(self._known(entry))
+
+    def _known(self, entry: ModelEntry) -> ModelEntry:
+        try:
+            return self._newcomer(entry)
+        except ApiError as error:
+            if self._offline and error.code == "hub_offline":
+                raise self._not_baked(entry) from error
+            raise
 
     def check(self, entry: ModelEntry) -> None:
         """Raises `ApiError` 501 `engine_not_installed`, 409 `model_not_baked`."""
@@ -82,10 +90,13 @@ class HubRegistry(Registry[E]):
             raise ApiError(501, "engine_not_installed", reason, "model")
         if not self._offline or entry.hub_id is None or self._loader.downloaded(entry):
             return
+        raise self._not_baked(entry)
+
+    def _not_baked(self, entry: ModelEntry) -> ApiError:
         message = _(
             "%(model)s n'est pas sur ce disque et le hub ne doit pas être joint (HF_HUB_OFFLINE). "
             "Modèles présents : %(present)s.",
             model=entry.key,
             present=[one.key for one in self.catalogue if self._loader.downloaded(one)],
         )
-        raise ApiError(409, "model_not_baked", message, "model")
+        return ApiError(409, "model_not_baked", message, "model")

@@ -16,7 +16,9 @@ from common.errors import ApiError
 from common.hub.client import Patience
 from common.hub.hub import Hub
 from common.hub.settings import HubSettings
+from common.machine.gpus import Gpu
 from common.machine.resources import Resources
+from common.models.asked_gpus import tell_absent_gpus
 from common.models.backend_loader import BackendLoader
 from common.models.backends import Placement
 from common.models.catalogue import ModelEntry, load_catalogue
@@ -379,9 +381,34 @@ def test_offline_only_what_is_here_serves(start: Callable[..., HubRegistry[Any]]
             action("big")
         assert (refused.value.status, refused.value.code) == (409, "model_not_baked")
         assert "small, people/theirs" in str(refused.value.message)
+        with pytest.raises(ApiError) as refused:
+            action("people/unheard-of")
+        assert (refused.value.status, refused.value.code) == (409, "model_not_baked")
+        assert "small, people/theirs" in str(refused.value.message)
     with pytest.raises(SettingsError, match=r"HF_HUB_OFFLINE.*small"):
         start("big", hf_hub_offline=True)
     assert hub.seen == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "use_gpu", "here", "told"),
+    [("all", True, (), True), ("all", False, (), False), ("void", True, (), False), ("all", True, (0,), False)],
+)
+def test_an_image_made_for_a_gpu_says_that_it_sees_none(
+    asked: str,
+    use_gpu: bool,
+    here: tuple[int, ...],
+    told: bool,
+    settings: HubSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("common.models.asked_gpus._log.warning", lambda message, **_more: said.append(message))
+    monkeypatch.setenv("NVIDIA_VISIBLE_DEVICES", asked)
+    cards = tuple(Gpu(index, "GPU", 2**30, 2**30) for index in here)
+    monkeypatch.setattr("common.models.asked_gpus.read_gpus", lambda: cards)
+    tell_absent_gpus(settings.model_copy(update={"ia_use_gpu": use_gpu}))
+    assert said == ["no GPU is visible"] * told
 
 
 def test_auto_leaves_gated_models_without_a_token_and_a_hub_that_is_down(
