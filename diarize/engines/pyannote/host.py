@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -62,6 +63,8 @@ class HostedPipeline:
 
 def _open(spec: Spec) -> HostedPipeline:
     logs.configure("diarize", spec.log_level, spec.log_dir)
+    # A hundred lines of traceback on a way of reading files that is never taken: `common.audio` decodes.
+    warnings.filterwarnings("ignore", message=r"\s*torchcodec is not installed")
     from diarize.engines.pyannote.model import PyannoteModel
 
     return HostedPipeline(PyannoteModel(spec))
