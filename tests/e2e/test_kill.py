@@ -6,9 +6,17 @@ from typing import Any
 import urllib3
 
 from tests.e2e.stack import Stack
-from tests.e2e.test_stack import finished
+from tests.e2e.test_stack import beginning, finished
 
 http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=60), retries=False)
+
+
+def begun(stack: Stack) -> str:
+    """A meeting of four turns of the sample, whose diagram has all of its steps."""
+    fields = {"file": ("reunion.wav", beginning(35.8), "audio/wav"), "language": "en"}
+    answer = http.request("POST", f"{stack.app_url}/api/meetings", fields=fields)
+    assert answer.status == 202, answer.data
+    return str(answer.json()["id"])
 
 
 def steps(stack: Stack, meeting_id: str) -> dict[str, dict[str, Any]]:
@@ -29,7 +37,7 @@ def wait_until_busy(stack: Stack, meeting_id: str) -> None:
 
 
 def test_a_meeting_outlives_its_worker(stack: Stack) -> None:
-    meeting_id = http.request("POST", f"{stack.app_url}/api/meetings/sample").json()["id"]
+    meeting_id = begun(stack)
     wait_until_busy(stack, meeting_id)
     stack.kill("worker")
     before = steps(stack, meeting_id)
@@ -43,7 +51,7 @@ def test_a_meeting_outlives_its_worker(stack: Stack) -> None:
 
 
 def test_a_meeting_waits_for_a_service_that_died(stack: Stack) -> None:
-    meeting_id = http.request("POST", f"{stack.app_url}/api/meetings/sample").json()["id"]
+    meeting_id = begun(stack)
     wait_until_busy(stack, meeting_id)
     stack.kill("asr")
     time.sleep(1)

@@ -118,9 +118,9 @@ def test_sample_meeting_to_its_diagram(page: Page) -> None:
     word = transcript.locator("[data-start]").nth(12)
     start = float(word.get_attribute("data-start") or "-1")
     word.click()
-    page.wait_for_function("start => document.querySelector('audio').currentTime > start", arg=start)
+    heard = "start => { const at = document.querySelector('audio').currentTime; return at > start && at; }"
+    assert page.wait_for_function(heard, arg=start).json_value() < start + 10
     page.get_by_role("button", name="Pause").click()
-    assert page.evaluate("document.querySelector('audio').currentTime") < start + 10
 
     # The drawing goes into a file that stands alone.
     page.get_by_role("button", name="Télécharger", exact=True).click()
