@@ -153,7 +153,8 @@ def test_transducers_emit_the_tokens_of_the_library_at_its_times(
     inputs = processor(sounds(), sampling_rate=RATE)
     with torch.inference_mode():
         theirs = loaded.model.generate(**inputs, decoder_start_token_id=loaded.model.config.blank_token_id)
-        ours = model(kind)._model._transducer(inputs["input_features"], inputs["attention_mask"])
+        read = loaded.model.encoder(inputs["input_features"], attention_mask=inputs["attention_mask"])
+        ours = model(kind)._model._transducer(read.last_hidden_state, read.attention_mask)
     _text, times = processor.decode(theirs.sequences, durations=theirs.durations, skip_special_tokens=True)
     blank, pad = loaded.model.config.blank_token_id, loaded.model.config.pad_token_id
     frames = inputs["attention_mask"].sum(-1)

@@ -9,7 +9,6 @@ on tones wrote them without a fault, looking at the pauses between them).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import CanaryForConditionalGeneration
@@ -19,7 +18,8 @@ from asr.engines.canary import told, translations
 from asr.engines.letters import EUROPEAN, spelled
 from asr.engines.process.spec import Facts, Opening, Said, Utterance
 from asr.engines.transformers.decode import Encoded, Rules, write
-from asr.engines.transformers.opening import RATE, Loaded, load, padded, unusable
+from asr.engines.transformers.opening import Loaded, load, unusable
+from asr.engines.transformers.shapes import encode
 from common.messages import _
 
 _LEAST_SECONDS = 1.0  # NeMo pads shorter sound for Canary: it reads a lone syllable badly
@@ -64,15 +64,8 @@ class Canary:
     def transcribe(self, batch: list[Utterance], task: Task) -> list[Said]:
         """See `SpeechModel`. Raises what `prompt` raises."""
         prompt = self.prompt(task)
-        inputs = self._loaded.features(
-            [padded(utterance, _LEAST_SECONDS) for utterance in batch], sampling_rate=RATE, return_tensors="pt"
-        )
         model = self._loaded.model
-        encoder: Any = model.model.encoder(
-            inputs["input_features"].to(self._loaded.device, self._loaded.dtype),
-            attention_mask=inputs["attention_mask"].to(self._loaded.device),
-        )
-        encoded = Encoded(encoder.last_hidden_state, encoder.attention_mask)
+        encoded = Encoded(*encode(model.model.encoder, self._loaded, batch, _LEAST_SECONDS))
         room = model.config.decoder_config.max_position_embeddings - len(prompt) - 1
         limits = [min(room, int(one.seconds * _TOKENS_PER_SECOND) + _SPARE_TOKENS) for one in batch]
         ids = torch.tensor([prompt] * len(batch), device=self._loaded.device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import ParakeetForCTC, ParakeetForRNNT, ParakeetForTDT
@@ -12,7 +11,8 @@ from asr.engines.base import Capabilities, Task
 from asr.engines.letters import spelled
 from asr.engines.process.spec import Facts, Opening, Said, Utterance
 from asr.engines.transformers import transducer
-from asr.engines.transformers.opening import RATE, Loaded, load, padded
+from asr.engines.transformers.opening import Loaded, load
+from asr.engines.transformers.shapes import encode
 from asr.engines.transformers.transducer import Emission
 from asr.engines.transformers.words import Piece, said
 
@@ -54,12 +54,8 @@ class Parakeet:
     @torch.inference_mode()
     def transcribe(self, batch: list[Utterance], task: Task) -> list[Said]:  # noqa: ARG002  it takes no wishes
         """See `SpeechModel`."""
-        inputs = self._loaded.features(
-            [padded(utterance, _LEAST_SECONDS) for utterance in batch], sampling_rate=RATE, return_tensors="pt"
-        )
-        mask = inputs["attention_mask"].to(self._loaded.device)
-        sound = inputs["input_features"].to(self._loaded.device, self._loaded.dtype)
-        emissions = self._ctc(sound, mask) if self._is_ctc else self._transducer(sound, mask)
+        states, mask = encode(self._loaded.model.encoder, self._loaded, batch, _LEAST_SECONDS)
+        emissions = self._ctc(states, mask) if self._is_ctc else self._transducer(states, mask)
         return [
             said([self._piece(one) for one in found if one.id not in self._unsaid], self._loaded.text, uttered.seconds)
             for found, uttered in zip(emissions, batch, strict=True)
@@ -73,18 +69,15 @@ class Parakeet:
         written = self._written.get(emission.id, "")
         return Piece(emission.id, written, start * self._frame, end * self._frame, emission.probability)
 
-    def _transducer(self, sound: torch.Tensor, mask: torch.Tensor) -> list[list[Emission]]:
+    def _transducer(self, states: torch.Tensor, mask: torch.Tensor) -> list[list[Emission]]:
         model = self._loaded.model
-        encoded: Any = model.encoder(sound, attention_mask=mask)
-        projected = model.encoder_projector(encoded.last_hidden_state.float())
-        return transducer.decode(model, projected, encoded.attention_mask.sum(-1))
+        return transducer.decode(model, model.encoder_projector(states.float()), mask.sum(-1))
 
-    def _ctc(self, sound: torch.Tensor, mask: torch.Tensor) -> list[list[Emission]]:
+    def _ctc(self, states: torch.Tensor, mask: torch.Tensor) -> list[list[Emission]]:
         model = self._loaded.model
-        encoded: Any = model.encoder(sound, attention_mask=mask)
-        scores = model.ctc_head(encoded.last_hidden_state).float().log_softmax(-1)
+        scores = model.ctc_head(states).float().log_softmax(-1)
         best, tokens = (part.tolist() for part in scores.max(-1))
-        lengths = encoded.attention_mask.sum(-1).tolist()
+        lengths = mask.sum(-1).tolist()
         blank = model.config.pad_token_id
         return [
             _collapsed(tokens[row][: lengths[row]], torch.tensor(best[row]).exp().tolist(), blank)
