@@ -59,6 +59,20 @@ class Served:
         return {adapter["name"]: adapter for adapter in found["adapters"]}
 
 
+@pytest.fixture(scope="module")
+def refusing(tiny_llama: Path, poetry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One that is only asked for what it refuses."""
+    made = Served(tiny_llama, tmp_path_factory.mktemp("refusing"))
+    shutil.copytree(poetry, made.folder / "poetry")
+    (made.folder / "outside").symlink_to(poetry)  # whatever is asked, nothing beyond DATA_DIR/adapters is read
+    (made.folder / "pointing").mkdir()
+    for file in poetry.iterdir():
+        (made.folder / "pointing" / file.name).symlink_to(file)
+    (made.folder / "empty").mkdir()
+    yield made
+    made.registry.close()
+
+
 @pytest.fixture
 def served(tiny_llama: Path, poetry: Path, tmp_path: Path) -> Iterator[Served]:
     made = Served(tiny_llama, tmp_path)
@@ -130,18 +144,11 @@ def test_it_leaves_when_its_answers_have_ended(served: Served) -> None:
         ("a", "empty", 422, "adapter_unusable"),
     ],
 )
-def test_what_cannot_be_added_is_refused(
-    served: Served, poetry: Path, tmp_path: Path, name: str, source: str, status: int, code: str
-) -> None:
-    (served.folder / "outside").symlink_to(poetry)  # whatever is asked, nothing beyond DATA_DIR/adapters is read
-    (served.folder / "pointing").mkdir()
-    for file in poetry.iterdir():
-        (served.folder / "pointing" / file.name).symlink_to(file)
-    (served.folder / "empty").mkdir()
-    answer = served.add(name, source)
+def test_what_cannot_be_added_is_refused(refusing: Served, name: str, source: str, status: int, code: str) -> None:
+    answer = refusing.add(name, source)
     assert (answer.status_code, answer.json["error"]["code"]) == (status, code)
-    assert str(tmp_path) not in answer.json["error"]["message"]
-    assert served.listed() == {}
+    assert str(refusing.folder.parent) not in answer.json["error"]["message"]
+    assert refusing.listed() == {}
 
 
 def test_two_may_not_have_one_name(served: Served) -> None:

@@ -2,11 +2,14 @@
 
 import gettext
 import re
+from functools import cache
 
 import pytest
 
-from scripts.messages import PACKAGES, catalogue_path, missing, updated
+from scripts import messages
+from scripts.messages import PACKAGES, catalogue_path, missing
 
+updated = cache(messages.updated)  # it reads all of a package
 _PARAMETER = re.compile(r"%\((\w+)\)")
 
 
