@@ -40,14 +40,14 @@ class Process:
     def kill(self) -> None:
         """kill -9 of the process and of its children."""
         os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(60)
 
     def stop(self) -> int:
         """SIGTERM, and the exit status."""
         if self._process.poll() is None:
             self._process.terminate()
         try:
-            return self._process.wait(20)
+            return self._process.wait(60)
         except subprocess.TimeoutExpired:
             self.kill()
             raise

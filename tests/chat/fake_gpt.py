@@ -118,7 +118,7 @@ class FakeGpt:
     def _wait_for_leave_or_permit(self) -> None:
         """An answer in one piece that takes its time; notices, as gpt does, that its reader has left."""
         connection = request.environ["werkzeug.socket"]
-        for _ in range(200):
+        for _ in range(1200):
             if self.permits is None or self.permits.acquire(timeout=0.05):
                 return
             readable, _w, _x = select.select([connection], [], [], 0)
@@ -143,7 +143,7 @@ class FakeGpt:
             try:
                 for number in range(count):
                     if self.permits is not None:
-                        self.permits.acquire(timeout=10)
+                        self.permits.acquire(timeout=60)
                     if number == body.get("breaks_after"):
                         connection.shutdown(socket.SHUT_RDWR)
                     self.chunks_sent += 1

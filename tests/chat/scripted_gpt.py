@@ -84,7 +84,7 @@ class ScriptedGpt:
         try:
             for delta in deltas:
                 if self.permits is not None:
-                    self.permits.acquire(timeout=10)
+                    self.permits.acquire(timeout=60)
                 yield _event({**envelope, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
             finish = "stop" if index < 0 else "tool_calls"
             yield _event({**envelope, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})

@@ -40,7 +40,7 @@ def live(gpt_url: str, tmp_path: Path, free_port: int) -> Iterator[tuple[str, su
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "python:common.web.gunicorn_conf", "chat.wsgi:app"]
     process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL)
-    url, deadline = f"http://127.0.0.1:{free_port}", time.monotonic() + 60
+    url, deadline = f"http://127.0.0.1:{free_port}", time.monotonic() + 120
     while True:
         try:
             with urllib.request.urlopen(f"{url}/health", timeout=5):
@@ -52,7 +52,7 @@ def live(gpt_url: str, tmp_path: Path, free_port: int) -> Iterator[tuple[str, su
     yield f"{url}/v1", process
     if process.poll() is None:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def test_openais_client_meets_openais_errors(live: tuple[str, subprocess.Popen[bytes]], store: KeyStore) -> None:
@@ -75,5 +75,5 @@ def test_openais_client_meets_openais_errors(live: tuple[str, subprocess.Popen[b
         ask(key)
     assert (limited.value.code, limited.value.type) == ("rate_limit_exceeded", "requests")
     process.terminate()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert [day.used for day in store.usage(1)] == [Usage(3, 17, 10)]

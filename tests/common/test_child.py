@@ -59,7 +59,8 @@ def test_facts_environment_and_calls(child: Child) -> None:
 
 
 def test_the_system_short_of_memory_takes_the_child_first(child: Child) -> None:
-    assert child.facts["oom"] > int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii"))
+    own = int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii"))
+    assert child.facts["oom"] > own or own == 1000  # the first to go already, as in some containers
 
 
 def test_streams_run_side_by_side_and_keep_their_order(child: Child) -> None:

@@ -86,7 +86,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(
     terminal.interrupt("(réponse arrêtée)")
     terminal.wait_for("› ")
     scripted.permits.release(50)
-    assert scripted.stream_closed.wait(20)
+    assert scripted.stream_closed.wait(60)
     scripted.permits = None
     assert terminal.ask("Et alors ?") == "Fin.\n"
     said = scripted.requests[-1]["messages"]
@@ -111,7 +111,7 @@ def test_lines_are_kept_for_their_owner_alone(
     again = open_terminal()
     again.type("\x1b[A\n")  # the arrow up
     again.wait_for("Fin.")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(scripted.requests) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     assert scripted.requests[-1]["messages"][-1]["content"] == "un secret"

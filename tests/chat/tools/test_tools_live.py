@@ -37,7 +37,7 @@ def port(front: tuple[Any, str], search: SilentServer, tmp_path_factory: pytest.
     number, process = start_chat(front[1], tmp_path_factory.mktemp("data"), SEARXNG_URL=search.url)
     yield number
     process.send_signal(signal.SIGQUIT)  # at once: how it ends is tested elsewhere
-    process.wait(20)
+    process.wait(60)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_client_that_leaves_stops_the_round_that_is_written(port: int, scripte
     scripted.stream_closed.clear()
     answer.close()
     connection.close()
-    deadline, more = time.monotonic() + 20, 0
+    deadline, more = time.monotonic() + 60, 0
     while not scripted.stream_closed.is_set() and time.monotonic() < deadline:
         scripted.permits.release()  # it notices when it writes its next piece
         more += 1
