@@ -174,7 +174,7 @@ def test_health_answers_while_the_parser_starts(live: Live, mermaid_parser: Merm
         while not verdict.done():
             assert live.request("GET", "/health").status == 200
             answered += 1
-            time.sleep(0.05)
+            time.sleep(0.01)
         assert verdict.result() is True
     assert answered >= 5  # a worker that waited for Node would have answered once
 
