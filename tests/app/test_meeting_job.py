@@ -94,7 +94,7 @@ def test_transcription_and_diarization_run_side_by_side(
     until(half_way)
     for gate in fakes.gates.values():
         gate.set()
-    thread.join(20)
+    thread.join(60)
     assert store.get(meeting_id, "fr")["state"] == "done"
 
 
@@ -278,7 +278,7 @@ def test_two_workers_never_work_on_one_meeting(
     assert fakes.calls.count("asr") == 1
     assert worker.leases.orphans() == []
     fakes.gates["asr"].set()
-    thread.join(20)
+    thread.join(60)
 
 
 def test_a_meeting_that_was_never_queued_is_found_in_the_database(

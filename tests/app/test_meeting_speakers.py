@@ -210,7 +210,7 @@ def test_progress_is_told_in_seconds(client: Any, worker: MeetingWorker, fakes: 
     assert first["steps"][0]["seconds_done"] == 1.05
     for gate in fakes.gates.values():
         gate.set()
-    thread.join(20)
+    thread.join(60)
     assert steps()["asr"]["seconds_done"] == 2.1
     assert "eta_seconds" not in steps()["asr"]
 

@@ -63,7 +63,7 @@ def url() -> Iterator[str]:
         yield f"postgres://frigo@127.0.0.1:{port}/postgres"
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -34,7 +34,7 @@ def test_leaving_ends_the_work(serve: Callable[..., str], tmp_path: Path, path: 
 
     def at_each_chunk() -> None:
         working.set()
-        assert goes_on.wait(20)
+        assert goes_on.wait(60)
 
     both = Capabilities(FRENCH.languages | {"en"}, translations=frozenset({("fr", "en")}))
     app, registry = speaking_app(Speaking(both, max_chunk_seconds=5.0, during=at_each_chunk), tmp_path)
@@ -43,7 +43,7 @@ def test_leaving_ends_the_work(serve: Callable[..., str], tmp_path: Path, path: 
     headers = {"Content-Type": body.content_type, "Content-Length": str(body.length)}
     connection = http.client.HTTPConnection(str(url.hostname), url.port, timeout=30)
     connection.request("POST", path, iter(body), headers)
-    assert working.wait(20)
+    assert working.wait(60)
     connection.close()
     goes_on.set()
     deadline = time.monotonic() + 20

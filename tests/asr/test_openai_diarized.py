@@ -208,7 +208,7 @@ def test_a_diarization_that_fails_on_the_way_ends_the_transcription(
     registry.engine.max_chunk_seconds = 5.0
 
     def wait_for_the_failure() -> None:
-        assert diarize.failed.wait(20)
+        assert diarize.failed.wait(60)
         time.sleep(0.2)  # until asr has read it
 
     registry.engine.during = wait_for_the_failure
@@ -239,7 +239,7 @@ def test_a_transcription_that_fails_stops_the_diarization(asr: Any, diarize: Fak
 
     registry.engine.during = fail
     assert post(client, speech).status_code == 500
-    assert diarize.left.wait(20), "diarize was left to work for nobody"
+    assert diarize.left.wait(60), "diarize was left to work for nobody"
     assert registry.users == 0
 
 
@@ -251,14 +251,14 @@ def test_the_model_that_does_not_exist_is_told_and_diarize_is_let_go(
 
     @contextmanager
     def once_diarize_is_at_work(*asked: Any) -> Iterator[Any]:
-        assert diarize.came.wait(20)
+        assert diarize.came.wait(60)
         with use(*asked) as lease:
             yield lease
 
     monkeypatch.setattr(registry, "use", once_diarize_is_at_work)
     diarize.holds = True
     assert post(client, speech, model="whisper-9").status_code == 404
-    assert diarize.left.wait(20), "diarize was left to work for nobody"
+    assert diarize.left.wait(60), "diarize was left to work for nobody"
 
 
 def test_the_stream_gives_words_then_who_said_them(asr: Any, speech: bytes) -> None:

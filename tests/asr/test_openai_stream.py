@@ -63,7 +63,7 @@ def test_the_words_come_while_the_work_goes_on(serve: Serve, tmp_path: Path, spe
 
     def wait_at_the_second() -> None:
         if not next(seen, False):
-            assert goes_on.wait(20), "the first words were not sent before the rest was decoded"
+            assert goes_on.wait(60), "the first words were not sent before the rest was decoded"
 
     app, _registry = app_of(tmp_path, max_chunk_seconds=5.0, during=wait_at_the_second)
     client = openai.OpenAI(api_key="unused", base_url=f"{serve(app)}/v1", max_retries=0, timeout=30)

@@ -135,7 +135,7 @@ def test_what_another_process_ends_in_the_database_ends_here(
     else:
         assert other.delete(f"{URL}/{made['id']}").status_code == 204
     gpt.permits.release(100_000)
-    assert gpt.stream_closed.wait(20)
+    assert gpt.stream_closed.wait(60)
     if how == "stopped":
         assert until(lambda: last(client, made["id"])["content"])
         assert last(client, made["id"])["state"] == "unfinished"
@@ -147,7 +147,7 @@ def test_a_refusal_that_nobody_reads_is_kept(
     made, left = begin(client), threading.Event()
 
     def refuses(_body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        assert left.wait(20)
+        assert left.wait(60)
         return 503, {"message": "pas prêt", "code": "model_not_ready", "param": None}
 
     def leaves(_writing: Writing) -> None:
@@ -167,7 +167,7 @@ def test_an_answer_stopped_before_it_begins_leaves_its_question(
     client: FlaskClient, gpt: FakeGpt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, stopped = begin(client), threading.Event()
-    gpt.refuses = lambda _body: None if stopped.wait(20) else (500, {})
+    gpt.refuses = lambda _body: None if stopped.wait(60) else (500, {})
     waits = Writing.wait
 
     def stops(one: Writing) -> None:
@@ -206,7 +206,7 @@ def test_an_answer_that_nobody_reads_has_its_time(
     next(pieces)
     pieces.close()  # type: ignore[attr-defined]
     assert until(lambda: last(client, made["id"])["state"] == "unfinished")
-    assert gpt.stream_closed.wait(20)
+    assert gpt.stream_closed.wait(60)
 
 
 def test_an_answer_of_another_is_not_followed(client: FlaskClient) -> None:

@@ -36,7 +36,7 @@ def test_conversations_are_kept_and_found(url: str, tmp_path: Path) -> None:
     for one in adding:
         one.start()
     for one in adding:
-        one.join(20)
+        one.join(60)
     messages = store.whole(None, made.row.id).messages
     assert [message.position for message in messages] == list(range(9))  # one after the other
     assert [message.parent_id for message in messages[1:]] == [message.id for message in messages[:-1]]

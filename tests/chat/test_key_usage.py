@@ -194,7 +194,7 @@ def test_usage_adds_up_over_processes_and_days(
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(20)
+        writer.join(60)
     assert [day.used for day in store.usage(1)] == [Usage(20, 40, 60, 10.0)]
     holder = store.holder(key)
     assert holder is not None

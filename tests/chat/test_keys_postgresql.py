@@ -35,7 +35,7 @@ def test_chat_and_app_share_a_database(url: str, tmp_path: Path) -> None:
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(20)
+        writer.join(60)
     assert [day.used for day in store.usage(1)] == [Usage(4, 8, 12, 2.0)] * 2
     holder = store.holder(made[0][1])
     assert holder is not None

@@ -124,7 +124,7 @@ def test_a_client_that_leaves_during_a_transcription_stops_asr(live: Live, asr: 
     connection.request(
         "POST", "/v1/audio/transcriptions", body, {"Content-Type": "multipart/form-data; boundary=frontier"}
     )
-    assert asr.read.wait(20)
+    assert asr.read.wait(60)
     assert not asr.left.wait(0.3)
     connection.close()
     assert asr.left.wait(30)

@@ -54,7 +54,7 @@ def test_no_request_is_lost_while_models_are_switched(
         until(registry, lambda: sum(counts) > before + 8 or bool(failures), "answers")  # noqa: B023
     over.set()
     for one in clients:
-        one.join(20)
+        one.join(60)
         assert not one.is_alive()
     assert failures == []
     assert machine.most == most
@@ -186,7 +186,7 @@ def test_the_way_back_is_begun_once(machine: Machine, monkeypatch: pytest.Monkey
 
     def slow(entry: ModelEntry, freed: int = 0) -> Text | None:
         asked.append(threading.current_thread().name)
-        assert go.wait(20)
+        assert go.wait(60)
         return whole(entry, freed)
 
     monkeypatch.setattr(machine, "unfit", slow)

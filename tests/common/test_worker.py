@@ -50,7 +50,7 @@ def test_a_worker_that_took_a_connection_waits_before_it_takes_another() -> None
 
     thread = threading.Thread(target=guarded)  # with a hub of its own
     thread.start()
-    thread.join(20)
+    thread.join(60)
     assert not failed
     assert seen == [False, False]
 

@@ -61,7 +61,7 @@ class House:
         self.running[name] = Process(command, self.env(name, **given), self.log(name))
 
     def wait_gpt(self, name: str) -> None:
-        wait_until(lambda: self.running[name].alive() and _answers(self.urls[name]), 60)
+        wait_until(lambda: self.running[name].alive() and _answers(self.urls[name]), 120)
 
     def start_app(self) -> None:
         self.running["app"] = start_web(self.env("app", **self._app), self._ports["app"], self.log("app"))
