@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { errorFrom, RequestError } from "./api";
-import { parseChunk, waitFor, withPatience } from "./completion";
+import { grown, parseChunk, waitFor, withPatience } from "./completion";
 
 describe("chunks of a completion", () => {
   it("reads text, model and usage", () => {
@@ -8,6 +8,13 @@ describe("chunks of a completion", () => {
     const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
     expect(parseChunk(JSON.stringify({ choices: [], usage }))).toEqual({ usage });
     expect(parseChunk("[DONE]")).toBeNull();
+  });
+  it("takes up an answer that the server writes", () => {
+    const answer = { id: "m", parent_id: "q", role: "assistant", content: "Bon", model: "m", created_at: "" } as const;
+    const whole = parseChunk(JSON.stringify({ object: "conversation.answer", answer: { ...answer, state: "writing" } }));
+    const more = parseChunk('{"choices":[{"index":0,"delta":{"content":"jour"}}]}');
+    const ended = grown(grown({ ...answer, content: "", state: "done" }, whole ?? {}), more ?? {});
+    expect(ended).toMatchObject({ content: "Bonjour", state: "writing" });
   });
   it("throws an error that comes inside of the stream, with its message", () => {
     expect(() => parseChunk('{"error":{"message":"Le moteur est tombé.","code":"engine_error"}}')).toThrow(
