@@ -93,11 +93,12 @@ def test_texts_that_are_read_leave_room_for_generations(engine: ProcessEngine, m
 
 def test_a_killed_engine_ends_its_generations_with_an_error(tiny_llama: Path) -> None:
     one = ProcessEngine("transformers", tiny_llama, EngineOptions(use_gpu=False))
-    reading = iter(Generation(one, GenerationRequest(one.encode("Le"), 250, ignore_eos=True)))
-    next(reading)
+    request = GenerationRequest(one.encode("Le"), 250, ignore_eos=True)
+    generations = [Generation(one, request) for _ in range(20)]  # more than run at once: the last waits for others
+    next(iter(generations[0]))
     psutil.Process(one.pid).kill()
     with pytest.raises(ApiError) as caught:
-        list(reading)
+        list(generations[-1])
     assert caught.value.code == "engine_died"
     one.close()
 
