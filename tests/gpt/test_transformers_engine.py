@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -64,14 +66,22 @@ def test_a_prompt_longer_than_a_slice_is_read_whole(
     assert run(story_teller, prompt, 30, temperature=0)[0] == at_once
 
 
-def test_nobody_waits_for_a_whole_answer(llama: LanguageEngine) -> None:
+def test_nobody_waits_for_a_whole_answer(llama: LanguageEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two generations advance together: the second ends long before the first could."""
-    prompt = llama.encode("Le client")
-    long = iter(Generation(llama, GenerationRequest(prompt, 200, temperature=0, logit_bias={2: -100, 0: -100})))
-    next(long)
-    short = list(Generation(llama, GenerationRequest(prompt, 5, temperature=0, logit_bias={2: -100, 0: -100})))
-    assert short[-1].finish_reason == "length"
-    assert llama.load[0] >= 1  # the long one still runs
+    assert isinstance(llama, TransformersEngine)
+    prompt, step = llama.encode("Le client"), llama._runner.step
+
+    def slow(feeds: Sequence[Feed]) -> torch.Tensor:  # the long one takes ten seconds
+        time.sleep(0.05)
+        return step(feeds)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(llama._runner, "step", slow)
+        long = iter(Generation(llama, GenerationRequest(prompt, 200, temperature=0, logit_bias={2: -100, 0: -100})))
+        next(long)
+        short = list(Generation(llama, GenerationRequest(prompt, 5, temperature=0, logit_bias={2: -100, 0: -100})))
+        assert short[-1].finish_reason == "length"
+        assert llama.load[0] >= 1  # the long one still runs
     assert sum(len(delta.token_ids) for delta in long) > 0
 
 
