@@ -74,7 +74,8 @@ def hashed(sources: list[Path]) -> str:
     lines = {line for path in sources for line in path.read_text(encoding="utf-8").splitlines()}
     pins = [line for line in sorted(lines) if "==" in line and line.partition("==")[0] not in {"torch", *_UNUSED}]
     command = [str(VENV / "bin" / "uv"), "pip", "compile", "--quiet", "--no-deps", "--generate-hashes", "--no-annotate"]
-    command += ["--no-header", "--python", str(PYTHON), "--index-strategy", "unsafe-best-match", *index_flags(), "-"]
+    # An index beside PyPI may have some of a version's files only, not those of another machine.
+    command += ["--no-header", "--python", str(PYTHON), *index_flags(("index-url",)), "-"]
     done = subprocess.run(command, input="\n".join(pins), capture_output=True, text=True, cwd=ROOT, check=False)
     if done.returncode:
         raise SystemExit(f"Les empreintes ne se trouvent pas :\n{done.stderr}")
@@ -102,11 +103,10 @@ def write_cuda() -> None:
     for name, requirement in CUDA.items():
         command: list[str | Path] = [VENV / "bin" / "uv", "pip", "compile", "--quiet", "--generate-hashes"]
         command += ["--no-annotate", "--no-header", "--python-version", "3.11", "--python-platform", _CUDA_PLATFORM]
-        flags = index_flags(("index-url", "extra-index-url"))  # the builds for processors are among the links
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as any_version:
             any_version.write("certifi\n")  # vLLM wants one so recent that an index may not have it yet
             any_version.flush()
-            command += ["--index-strategy", "unsafe-best-match", "--override", any_version.name, *flags, "-"]
+            command += ["--override", any_version.name, *index_flags(("index-url",)), "-"]
             done = subprocess.run(command, input=requirement, capture_output=True, text=True, cwd=ROOT, check=False)
         if done.returncode:
             raise SystemExit(f"{requirement} ne se résout pas :\n{done.stderr}")

@@ -77,3 +77,12 @@ def test_what_is_built_for_a_torch_comes_from_the_same_index(image: Image) -> No
     line = re.search(r'--index-url "\$TORCH_INDEX_URL" (.*)', image.text())
     assert bool(line) == image.torch
     assert line is None or set(pins) <= set(line[1].split())
+
+
+@pytest.mark.parametrize("image", images(), ids=lambda image: f"{image.service}-{image.kind}")
+def test_a_lock_has_the_hashes_of_every_machine_s_files(image: Image) -> None:
+    """An index beside PyPI may have one file of a version: soundfile's without its library, numpy's for amd64 alone."""
+    lock = (ROOT / "docker" / "locks" / f"{image.lock}.txt").read_text(encoding="utf-8")
+    for library in ("numpy", "pydantic-core", "soxr", "soundfile", "scipy", "pyyaml"):
+        found = re.search(rf"^{library}==\S+((?: \\\n    --hash=sha256:\w+)+)", lock, re.MULTILINE)
+        assert found is None or found[1].count("--hash") >= 4, library
