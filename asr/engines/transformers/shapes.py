@@ -1,9 +1,9 @@
 """Sound through an encoder, in few shapes on a CPU: oneDNN keeps something of every shape that it ever computed.
 
 Every batch of speech has a length of its own, and each new one left about a megabyte for good in a process with a
-Parakeet of 110 million parameters in bfloat16, 100 MB an hour, even with its cache of primitives off. So sounds go by 1, 2,
-4 or more of similar lengths, with silence up to an even number of seconds, which the encoder's mask leaves out. Some
-40 shapes are all there can be, however long the recordings are.
+Parakeet of 110 million parameters in bfloat16, 100 MB an hour, even with its cache of primitives off. So sounds go by
+1, 2, 4 or more of similar lengths, with silence up to an even number of seconds, which the encoder's mask leaves out.
+Some 40 shapes are all there can be, however long the recordings are.
 """
 
 from __future__ import annotations
