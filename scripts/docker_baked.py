@@ -170,7 +170,7 @@ def _hub(image: str, baked: Baked, token: str, stub: tuple[str, ...]) -> Iterato
         made = ("run", "--rm", "--network", "none", "-v", f"{volume}:/data", *mounts, *stub)
         docker(*made, image, "python", "-c", f"import pathlib; data = pathlib.Path('/data'); {baked.makes}")
         server = ("-v", f"{ROOT / 'tests/hub_server.py'}:/hub_server.py:ro", "-e", f"HUB_TOKEN={token}")
-        run = ("run", "-d", "--name", _HUB, "-v", f"{volume}:/hub:ro", *server, image)
+        run = ("run", "-d", "--no-healthcheck", "--name", _HUB, "-v", f"{volume}:/hub:ro", *server, image)
         docker(*run, "python", "/hub_server.py", "/hub", "8000")
         yield f"http://{docker('inspect', '-f', '{{.NetworkSettings.IPAddress}}', _HUB)}:8000"
     finally:

@@ -96,8 +96,8 @@ class Image:
         ]
         if self.kind == GPU:
             lines += [
-                "# Demande un GPU NVIDIA et son « container toolkit ». Image ni construite, ni essayée sur un GPU :",
-                "# docs/docker.md dit ce qui l'a été.",
+                "# Demande un GPU NVIDIA et son « container toolkit ». Jamais essayée sur un GPU, ni sur la vraie base",
+                "# de NVIDIA : docs/docker.md dit ce qui a été construit, et sur quoi.",
                 "ARG CUDA_IMAGE=nvidia/cuda:13.0.2-base-ubuntu24.04",
             ]
         # A GPU image runs this Python on Ubuntu's C library: it must have been built on an older one.
