@@ -175,8 +175,9 @@ def test_an_answer_stopped_before_it_begins_leaves_its_question(
         stopped.set()
         waits(one)
 
-    monkeypatch.setattr(Writing, "wait", stops)
-    refused = client.post(f"{URL}/{made['id']}/completions", json={"content": "Bonjour"})
+    with monkeypatch.context() as patched:
+        patched.setattr(Writing, "wait", stops)
+        refused = client.post(f"{URL}/{made['id']}/completions", json={"content": "Bonjour"})
     assert refused.status_code == 409
     whole = one(client, made["id"])
     assert [m["role"] for m in whole["messages"]] == ["user"]
