@@ -52,7 +52,9 @@ class VllmEngine:
             message = _("vLLM n'est pas installé dans l'environnement de VLLM_PYTHON.")
             raise ApiError(501, "engine_not_installed", message, "model")
         if found.cuda and not options.use_gpu:
-            message = _("Cette version de vLLM veut un GPU NVIDIA : aucun ne se voit ici, ou IA_USE_GPU=false l'écarte.")
+            message = _(
+                "Cette version de vLLM veut un GPU NVIDIA : aucun ne se voit ici, ou IA_USE_GPU=false l'écarte."
+            )
             raise ApiError(422, "cuda_missing", message, "model")
         self._key = key
         self._plain = lacks_template(folder)
