@@ -138,7 +138,7 @@ def _one_chat(text: str, *, stream: bool) -> str:
     """How it ended: « entière », « coupée et dite » (a stream's own error event), or what went wrong."""
     if not stream:
         status, answer = call("POST", f"{_APP}/v1/chat/completions", question(text, max_tokens=48))
-        return "entière" if status == 200 else f"refusée {status} {((answer or {}).get('error') or {}).get('code')}"
+        return "entière" if status == 200 else _refused(status, answer)
     body = json.dumps(question(text, max_tokens=48, stream=True)).encode()
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"{_APP}/v1/chat/completions", data=body, headers=headers)
@@ -151,10 +151,22 @@ def _one_chat(text: str, *, stream: bool) -> str:
                     return "coupée et dite" if said else "entière"
                 said = said or (line.startswith("{") and "error" in json.loads(line))
     except urllib.error.HTTPError as error:
-        return f"refusée {error.code}"
+        return _refused(error.code, _json(error.read()))
     except (OSError, ValueError) as error:
         return f"rompue {type(error).__name__}"
     return "coupée et dite" if said else "coupée sans le dire"
+
+
+def _refused(status: int, answer: Any) -> str:
+    error = answer.get("error") if isinstance(answer, dict) else None
+    return f"refusée {status} {error.get('code') if isinstance(error, dict) else None}"
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
 
 
 def _meeting() -> dict[str, Any]:
